@@ -12,6 +12,12 @@ from typing import IO
 from dfdlib.errors import RunError
 
 
+# What the system says when a place cannot be written, whoever is at fault.
+_REFUSALS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
+}  # fmt: skip
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of the bytes of the file at `path`, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
@@ -56,10 +62,9 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}:
+        if error.errno in _REFUSALS:
             raise RunError(
-                f"{path}: cannot be written ({os.strerror(error.errno)}); "
-                "free some space or choose another folder"
+                f"{path}: cannot be written ({os.strerror(error.errno)}); free some space or choose another folder"
             ) from error
         raise
     finally:

@@ -1,0 +1,408 @@
+"""The back end: AASIST, which reads speech features as two graphs and decides between spoof and bona fide.
+
+The features of all frames become an image (feature by time), residual convolutions turn the image into a map of
+`channels[-1]` values per place, and attention over that map gives two sets of nodes: spectral (what happens in one band,
+over all time) and temporal (what happens at one time, over all bands). Graph attention, graph pooling, and two
+parallel branches of layers that see both kinds of nodes at once follow [1]_, in the variant that was
+published on top of wav2vec 2.0 [2]_.
+
+Attribute names are those of the published checkpoints, so that `state_dict` needs no translation. Parts of them that may surprise:
+
+- In each residual block after the first, the published network computes a batch norm (`bn1`) whose result it
+  then does not use. The parameters exist here, are not computed with, and get no gradient.
+- In the heterogeneous layers, kind 1 is temporal and kind 2 is spectral.
+
+References
+----------
+.. [1] J. Jung et al., "AASIST: Audio anti-spoofing using integrated spectro-temporal graph attention networks",
+   ICASSP 2022.
+.. [2] H. Tak et al., "Automatic speaker verification spoofing and deepfake detection using wav2vec 2.0 and data
+   augmentation", Odyssey 2022.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dfdlib.errors import ParameterError
+
+POOL = 3
+"""The image shrinks by this factor in both directions before the first convolution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AasistConfiguration:
+    """The sizes of the back end.
+
+    Parameters
+    ----------
+    features : int
+        Rows of the image: what the linear layer makes of the front end's values per frame.
+    channels : tuple of int
+        Output channels of each residual block.
+    attention_width : int
+        Channels inside the attention over the map.
+    graph_width, heterogeneous_width : int
+        Values per node after the first graph attention layers and after the heterogeneous ones.
+    graph_temperature, heterogeneous_temperature : float
+        What attention scores are divided by in these layers: higher makes them look at all nodes alike.
+    keep : float
+        Share of the nodes that a graph pooling keeps.
+    graph_dropout, pool_dropout, branch_dropout, readout_dropout : float
+        Dropout, in training only: on the input of graph attention, on what graph pooling scores, on the output of
+        each branch, and before the last layer.
+
+    Raises
+    ------
+    ParameterError
+        A value is outside its range.
+    """
+
+    features: int
+    channels: tuple[int, ...]
+    attention_width: int
+    graph_width: int
+    heterogeneous_width: int
+    graph_temperature: float = 2.0
+    heterogeneous_temperature: float = 100.0
+    keep: float = 0.5
+    graph_dropout: float = 0.2
+    pool_dropout: float = 0.3
+    branch_dropout: float = 0.2
+    readout_dropout: float = 0.5
+
+    def __post_init__(self):
+        if not isinstance(self.channels, tuple) or not self.channels:
+            raise ParameterError(f"channels={self.channels!r}: expected at least one block")
+        sizes = {"channels": self.channels}
+        sizes |= {name: (getattr(self, name),) for name in _names(int)}
+        for name, values in sizes.items():
+            if not all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values):
+                raise ParameterError(f"{name}={getattr(self, name)!r}: must be positive and whole")
+        if self.features < POOL:
+            raise ParameterError(f"features={self.features}: must be at least {POOL}, or no spectral node is left")
+        for name in _names(float):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ParameterError(f"{name}={value!r}: must be a number")
+            if name.endswith("dropout") and not 0 <= value < 1:
+                raise ParameterError(f"{name}={value}: must be at least 0 and below 1")
+            if name.endswith("temperature") and not 0 < value < float("inf"):
+                raise ParameterError(f"{name}={value}: must be above 0")
+        if not 0 < self.keep <= 1:
+            raise ParameterError(f"keep={self.keep}: must be above 0 and at most 1")
+
+    @property
+    def spectral_nodes(self) -> int:
+        """Number of spectral nodes, which is fixed: each has a learned position."""
+        return self.features // POOL
+
+    @property
+    def least_frames(self) -> int:
+        """Fewest frames that leave one temporal node."""
+        return POOL
+
+
+def _names(kind: type) -> list[str]:
+    return [field.name for field in fields(AasistConfiguration) if field.type is kind]
+
+
+FULL = AasistConfiguration(
+    features=128,
+    channels=(32, 32, 64, 64, 64, 64),
+    attention_width=128,
+    graph_width=64,
+    heterogeneous_width=32,
+)
+
+SMALL = AasistConfiguration(
+    features=60,
+    channels=(16, 16, 24, 32),
+    attention_width=64,
+    graph_width=32,
+    heterogeneous_width=24,
+)
+
+
+class Aasist(nn.Module):
+    """Features of shape (B, T, inputs) to logits of shape (B, 2): column 0 spoof, column 1 bona fide.
+
+    Parameters
+    ----------
+    configuration : AasistConfiguration
+        `FULL` has the published sizes.
+    inputs : int
+        Values per frame that come from the front end.
+    """
+
+    def __init__(self, configuration: AasistConfiguration = FULL, *, inputs: int = 1024):
+        super().__init__()
+        c = configuration
+        map_width, width, narrow = c.channels[-1], c.graph_width, c.heterogeneous_width
+        self.pos_S = nn.Parameter(torch.randn(1, c.spectral_nodes, map_width))
+        self.master1 = nn.Parameter(torch.randn(1, 1, width))
+        self.master2 = nn.Parameter(torch.randn(1, 1, width))
+
+        self.LL = nn.Linear(inputs, c.features)
+        self.first_bn = nn.BatchNorm2d(1)
+        ins = (1, *c.channels[:-1])
+        # The sequences of one element only give the parameters their published names, `encoder.0.0.conv1` and so on.
+        self.encoder = nn.Sequential(
+            *(
+                nn.Sequential(ResidualBlock(before, after, first=index == 0))
+                for index, (before, after) in enumerate(zip(ins, c.channels, strict=True))
+            )
+        )
+        self.first_bn1 = nn.BatchNorm2d(map_width)
+        self.attention = nn.Sequential(
+            nn.Conv2d(map_width, c.attention_width, kernel_size=1),
+            nn.SELU(),
+            nn.BatchNorm2d(c.attention_width),
+            nn.Conv2d(c.attention_width, map_width, kernel_size=1),
+        )
+
+        def homogeneous() -> GraphAttention:
+            return GraphAttention(map_width, width, temperature=c.graph_temperature, dropout=c.graph_dropout)
+
+        def heterogeneous(before: int) -> HeterogeneousGraphAttention:
+            return HeterogeneousGraphAttention(
+                before, narrow, temperature=c.heterogeneous_temperature, dropout=c.graph_dropout
+            )
+
+        def pool(nodes_width: int) -> GraphPool:
+            return GraphPool(nodes_width, keep=c.keep, dropout=c.pool_dropout)
+
+        self.GAT_layer_S, self.GAT_layer_T = homogeneous(), homogeneous()
+        self.pool_S, self.pool_T = pool(width), pool(width)
+        self.HtrgGAT_layer_ST11, self.HtrgGAT_layer_ST12 = heterogeneous(width), heterogeneous(narrow)
+        self.HtrgGAT_layer_ST21, self.HtrgGAT_layer_ST22 = heterogeneous(width), heterogeneous(narrow)
+        self.pool_hS1, self.pool_hT1 = pool(narrow), pool(narrow)
+        self.pool_hS2, self.pool_hT2 = pool(narrow), pool(narrow)
+        self.branch_dropout = nn.Dropout(c.branch_dropout)
+        self.readout_dropout = nn.Dropout(c.readout_dropout)
+        self.out_layer = nn.Linear(5 * narrow, 2)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return logits of shape (B, 2) for features of shape (B, T, inputs), T at least 3."""
+        image = self.LL(features).transpose(1, 2).unsqueeze(1)  # (B, 1, features, T)
+        image = F.selu(self.first_bn(F.max_pool2d(image, POOL)))
+        places = F.selu(self.first_bn1(self.encoder(image)))  # (B, channels, bands, times)
+        attention = self.attention(places)
+
+        spectral = (places * attention.softmax(dim=3)).sum(dim=3).transpose(1, 2) + self.pos_S
+        temporal = (places * attention.softmax(dim=2)).sum(dim=2).transpose(1, 2)
+        spectral = self.pool_S(self.GAT_layer_S(spectral))
+        temporal = self.pool_T(self.GAT_layer_T(temporal))
+
+        first = self._branch(
+            temporal,
+            spectral,
+            self.master1,
+            layers=(self.HtrgGAT_layer_ST11, self.HtrgGAT_layer_ST12),
+            pools=(self.pool_hT1, self.pool_hS1),
+        )
+        second = self._branch(
+            temporal,
+            spectral,
+            self.master2,
+            layers=(self.HtrgGAT_layer_ST21, self.HtrgGAT_layer_ST22),
+            pools=(self.pool_hT2, self.pool_hS2),
+        )
+        temporal, spectral, master = (torch.maximum(one, other) for one, other in zip(first, second, strict=True))
+        readout = torch.cat(
+            [
+                temporal.abs().amax(dim=1),
+                temporal.mean(dim=1),
+                spectral.abs().amax(dim=1),
+                spectral.mean(dim=1),
+                master.squeeze(1),
+            ],
+            dim=1,
+        )
+        return self.out_layer(self.readout_dropout(readout))
+
+    def _branch(
+        self,
+        temporal: torch.Tensor,
+        spectral: torch.Tensor,
+        master: torch.Tensor,
+        *,
+        layers: tuple["HeterogeneousGraphAttention", "HeterogeneousGraphAttention"],
+        pools: tuple["GraphPool", "GraphPool"],
+    ) -> list[torch.Tensor]:
+        """Return temporal nodes, spectral nodes and master node after two heterogeneous layers."""
+        temporal, spectral, master = layers[0](temporal, spectral, master.expand(len(temporal), -1, -1))
+        before = pools[0](temporal), pools[1](spectral), master
+        after = layers[1](*before)
+        return [self.branch_dropout(one + other) for one, other in zip(before, after, strict=True)]
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions across bands and times, and a shortcut around them; keeps the size of the map.
+
+    Parameters
+    ----------
+    before, after : int
+        Channels in and out.
+    first : bool
+        The first block has no `bn1`; the others have one that is not used (see the top of this module).
+    """
+
+    def __init__(self, before: int, after: int, *, first: bool):
+        super().__init__()
+        if not first:
+            self.bn1 = nn.BatchNorm2d(before).requires_grad_(False)
+        # The first convolution adds a band and the second takes one away.
+        self.conv1 = nn.Conv2d(before, after, kernel_size=(2, 3), padding=(1, 1))
+        self.bn2 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, kernel_size=(2, 3), padding=(0, 1))
+        self.conv_downsample = None
+        if before != after:
+            self.conv_downsample = nn.Conv2d(before, after, kernel_size=(1, 3), padding=(0, 1))
+
+    def forward(self, places: torch.Tensor) -> torch.Tensor:
+        """Return a map of shape (B, after, bands, times) for one of shape (B, before, bands, times)."""
+        shortcut = places if self.conv_downsample is None else self.conv_downsample(places)
+        return self.conv2(F.selu(self.bn2(self.conv1(places)))) + shortcut
+
+
+class GraphAttention(nn.Module):
+    """Each node becomes a mix of all nodes of its graph, plus itself.
+
+    Parameters
+    ----------
+    before, after : int
+        Values per node in and out.
+    temperature : float
+        What the attention scores are divided by.
+    dropout : float
+        Dropout on the input.
+    """
+
+    def __init__(self, before: int, after: int, *, temperature: float, dropout: float):
+        super().__init__()
+        self.temperature = temperature
+        self.att_proj = nn.Linear(before, after)
+        self.att_weight = _attention_vector(after)
+        self.proj_with_att = nn.Linear(before, after)
+        self.proj_without_att = nn.Linear(before, after)
+        self.bn = nn.BatchNorm1d(after)
+        self.input_dropout = nn.Dropout(dropout)
+
+    def forward(self, nodes: torch.Tensor) -> torch.Tensor:
+        """Return nodes of shape (B, N, after) for nodes of shape (B, N, before)."""
+        nodes = self.input_dropout(nodes)
+        scores = (_pairs(nodes, self.att_proj) @ self.att_weight).squeeze(-1)
+        attention = (scores / self.temperature).softmax(dim=2)
+        return _activate(self.proj_with_att(attention @ nodes) + self.proj_without_att(nodes), self.bn)
+
+
+class HeterogeneousGraphAttention(nn.Module):
+    """Graph attention over two kinds of nodes at once, and a master node that attends over all of them.
+
+    Which learned vector scores a pair of nodes depends on their kinds: both of kind 1, both of kind 2, or one of each.
+
+    Parameters
+    ----------
+    before, after : int
+        Values per node in and out.
+    temperature : float
+        What the attention scores are divided by.
+    dropout : float
+        Dropout on the input nodes of both kinds.
+    """
+
+    def __init__(self, before: int, after: int, *, temperature: float, dropout: float):
+        super().__init__()
+        self.temperature = temperature
+        self.proj_type1 = nn.Linear(before, before)
+        self.proj_type2 = nn.Linear(before, before)
+        self.att_proj = nn.Linear(before, after)
+        self.att_projM = nn.Linear(before, after)
+        self.att_weight11 = _attention_vector(after)
+        self.att_weight22 = _attention_vector(after)
+        self.att_weight12 = _attention_vector(after)
+        self.att_weightM = _attention_vector(after)
+        self.proj_with_att = nn.Linear(before, after)
+        self.proj_without_att = nn.Linear(before, after)
+        self.proj_with_attM = nn.Linear(before, after)
+        self.proj_without_attM = nn.Linear(before, after)
+        self.bn = nn.BatchNorm1d(after)
+        self.input_dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, first: torch.Tensor, second: torch.Tensor, master: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return both kinds of nodes and the master node, each with `after` values.
+
+        Parameters
+        ----------
+        first, second : Tensor, shape (B, N1, before) and (B, N2, before)
+            The nodes of kind 1 and of kind 2.
+        master : Tensor, shape (B, 1, before)
+            The master node.
+
+        Returns
+        -------
+        tuple of Tensor, shapes (B, N1, after), (B, N2, after) and (B, 1, after)
+        """
+        n = first.shape[1]
+        nodes = self.input_dropout(torch.cat([self.proj_type1(first), self.proj_type2(second)], dim=1))
+
+        scores = (_scores(nodes * master, self.att_projM) @ self.att_weightM).transpose(1, 2)
+        attention = (scores / self.temperature).softmax(dim=2)  # (B, 1, N1 + N2)
+        master = self.proj_with_attM(attention @ nodes) + self.proj_without_attM(master)
+
+        pairs = _pairs(nodes, self.att_proj)
+        upper = torch.cat([pairs[:, :n, :n] @ self.att_weight11, pairs[:, :n, n:] @ self.att_weight12], dim=2)
+        lower = torch.cat([pairs[:, n:, :n] @ self.att_weight12, pairs[:, n:, n:] @ self.att_weight22], dim=2)
+        scores = torch.cat([upper, lower], dim=1).squeeze(-1)
+        attention = (scores / self.temperature).softmax(dim=2)
+        nodes = _activate(self.proj_with_att(attention @ nodes) + self.proj_without_att(nodes), self.bn)
+        return nodes[:, :n], nodes[:, n:], master
+
+
+class GraphPool(nn.Module):
+    """Keep the nodes with the highest scores, each multiplied by its score.
+
+    Parameters
+    ----------
+    width : int
+        Values per node.
+    keep : float
+        Share of the nodes to keep, rounded down, but at least one node.
+    dropout : float
+        Dropout on what the score is computed from.
+    """
+
+    def __init__(self, width: int, *, keep: float, dropout: float):
+        super().__init__()
+        self.keep = keep
+        self.proj = nn.Linear(width, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, nodes: torch.Tensor) -> torch.Tensor:
+        """Return nodes of shape (B, max(1, floor(keep N)), width), best first, for nodes of shape (B, N, width)."""
+        scores = self.proj(self.dropout(nodes)).sigmoid()
+        best = scores.topk(max(1, int(nodes.shape[1] * self.keep)), dim=1).indices
+        return (nodes * scores).gather(1, best.expand(-1, -1, nodes.shape[2]))
+
+
+def _attention_vector(width: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.xavier_normal_(torch.empty(width, 1)))
+
+
+def _scores(products: torch.Tensor, projection: nn.Linear) -> torch.Tensor:
+    return torch.tanh(projection(products))
+
+
+def _pairs(nodes: torch.Tensor, projection: nn.Linear) -> torch.Tensor:
+    """Return shape (B, N, N, after): what attention scores are read from, for each pair of nodes (B, N, before)."""
+    return _scores(nodes.unsqueeze(2) * nodes.unsqueeze(1), projection)
+
+
+def _activate(nodes: torch.Tensor, norm: nn.BatchNorm1d) -> torch.Tensor:
+    """Batch norm over all nodes of all clips, then SELU."""
+    return F.selu(norm(nodes.flatten(0, 1))).view_as(nodes)

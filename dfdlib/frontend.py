@@ -1,0 +1,237 @@
+"""The front end: wav2vec 2.0, built by fairseq from a named configuration and never downloaded.
+
+A waveform at 16 kHz goes through a stack of strided convolutions (one frame every 20 ms, layer norm in each
+layer) and a transformer encoder. `XLSR_300M` has the sizes of XLS-R with 300 million parameters [1]_, the front
+end of the published detectors [2]_; `MINI` takes the same path with layers small enough to train in minutes on
+two processor cores.
+
+Here the network only ever extracts features: nothing is masked and every dropout is zero, so training and
+evaluation modes compute the same thing. The parts that serve pre-training (mask embedding, quantiser and the
+projections beside it) exist because checkpoints hold them; they get no gradient.
+
+Importing this module costs nothing. fairseq is imported by the first `Frontend`.
+
+References
+----------
+.. [1] A. Babu et al., "XLS-R: Self-supervised cross-lingual speech representation learning at scale", 2021.
+.. [2] H. Tak et al., "Automatic speaker verification spoofing and deepfake detection using wav2vec 2.0 and data
+   augmentation", Odyssey 2022.
+"""
+
+import contextlib
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from unittest import mock
+
+import torch
+from torch import nn
+
+from dfdlib.errors import ParameterError, RunError
+
+PRETRAINING_ONLY = ("mask_emb", "quantizer.", "project_q.", "final_proj.")
+"""How the names of the parameters begin that no feature depends on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontendConfiguration:
+    """The sizes of a wav2vec 2.0 network.
+
+    Parameters
+    ----------
+    convolutions : tuple of (channels, kernel, stride)
+        The feature extractor, first layer first.
+    width, layers, heads, feed_forward : int
+        The transformer encoder: values per frame, layers, attention heads, width inside a layer.
+    position_kernel, position_groups : int
+        The convolution that tells the encoder where a frame is.
+    quantize_targets : bool
+        Whether the network carries the quantiser of pre-training; it is never used here.
+    final_width : int
+        Width of the projections of pre-training; never used here.
+
+    Raises
+    ------
+    ParameterError
+        A size is not a positive whole number, or the sizes do not go together.
+    """
+
+    convolutions: tuple[tuple[int, int, int], ...]
+    width: int
+    layers: int
+    heads: int
+    feed_forward: int
+    position_kernel: int
+    position_groups: int
+    quantize_targets: bool
+    final_width: int
+
+    def __post_init__(self):
+        # Configurations also come out of files, and fairseq evaluates the description of the convolutions as
+        # Python source. What passes here is whole numbers and nothing else.
+        if not isinstance(self.convolutions, tuple) or not self.convolutions:
+            raise ParameterError(f"convolutions={self.convolutions!r}: expected at least one layer")
+        for layer in self.convolutions:
+            if not isinstance(layer, tuple) or len(layer) != 3 or not all(map(_is_size, layer)):
+                raise ParameterError(f"convolutions: {layer!r} is not (channels, kernel, stride), all positive")
+        for name in ("width", "layers", "heads", "feed_forward", "position_kernel", "position_groups", "final_width"):
+            if not _is_size(getattr(self, name)):
+                raise ParameterError(f"{name}={getattr(self, name)!r}: must be a positive whole number")
+        if not isinstance(self.quantize_targets, bool):
+            raise ParameterError(f"quantize_targets={self.quantize_targets!r}: must be true or false")
+        for name in ("heads", "position_groups"):
+            if self.width % getattr(self, name):
+                raise ParameterError(f"{name}={getattr(self, name)}: must divide width={self.width}")
+
+    @property
+    def stride(self) -> int:
+        """Samples from one frame to the next."""
+        return math.prod(stride for _, _, stride in self.convolutions)
+
+    def frames(self, samples: int) -> int:
+        """Return how many frames the network makes of `samples` samples; 0 when they are too few for one."""
+        for _, kernel, stride in self.convolutions:
+            samples = (samples - kernel) // stride + 1 if samples >= kernel else 0
+        return samples
+
+    def samples(self, frames: int) -> int:
+        """Return the smallest number of samples that makes `frames` frames."""
+        for _, kernel, stride in reversed(self.convolutions):
+            frames = (frames - 1) * stride + kernel
+        return frames
+
+
+XLSR_300M = FrontendConfiguration(
+    convolutions=((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2),
+    width=1024,
+    layers=24,
+    heads=16,
+    feed_forward=4096,
+    position_kernel=128,
+    position_groups=16,
+    quantize_targets=True,
+    final_width=768,
+)
+
+MINI = FrontendConfiguration(
+    convolutions=((32, 10, 5), (48, 8, 4), (64, 4, 4), (64, 4, 2), (64, 2, 2)),
+    width=96,
+    layers=3,
+    heads=4,
+    feed_forward=192,
+    position_kernel=32,
+    position_groups=8,
+    quantize_targets=False,
+    final_width=1,  # the narrowest that fairseq makes of a layer that is never used
+)
+
+CONFIGURATIONS = {"xlsr-300m": XLSR_300M, "mini": MINI}
+
+
+class Frontend(nn.Module):
+    """Waveforms to features. Its parameters are all under `model`, with fairseq's names.
+
+    Parameters
+    ----------
+    configuration : FrontendConfiguration
+        Usually one of `CONFIGURATIONS`.
+
+    Raises
+    ------
+    RunError
+        fairseq is not installed.
+    """
+
+    def __init__(self, configuration: FrontendConfiguration):
+        super().__init__()
+        self.configuration = configuration
+        wav2vec2 = _wav2vec2()
+        settings = wav2vec2.Wav2Vec2Config(
+            extractor_mode="layer_norm",
+            conv_bias=True,
+            conv_feature_layers=repr([tuple(layer) for layer in configuration.convolutions]),
+            encoder_layers=configuration.layers,
+            encoder_embed_dim=configuration.width,
+            encoder_ffn_embed_dim=configuration.feed_forward,
+            encoder_attention_heads=configuration.heads,
+            layer_norm_first=True,
+            conv_pos=configuration.position_kernel,
+            conv_pos_groups=configuration.position_groups,
+            quantize_targets=configuration.quantize_targets,
+            final_dim=configuration.final_width,
+            dropout=0.0,
+            attention_dropout=0.0,
+            activation_dropout=0.0,
+            encoder_layerdrop=0.0,
+            dropout_input=0.0,
+            dropout_features=0.0,
+            mask_prob=0.0,
+            mask_channel_prob=0.0,
+        )
+        with _without_drawing(wav2vec2), warnings.catch_warnings():
+            # Checkpoints hold `weight_g` and `weight_v`, the names of the older weight norm that torch deprecates.
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model = wav2vec2.Wav2Vec2Model(settings)
+        position = self.model.encoder.pos_conv[0]
+        position.register_forward_hook(_forget_weight)
+        _forget_weight(position)
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(PRETRAINING_ONLY):
+                parameter.requires_grad_(False)
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return features of shape (B, T, width) for waveforms of shape (B, n) at 16 kHz."""
+        return self.model(waveforms, mask=False, features_only=True)["x"]
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _forget_weight(position: nn.Module, *_: object) -> None:
+    """Drop the weight that weight norm has computed.
+
+    It is computed anew before every call. Kept, it would be out of date once `weight_g` or `weight_v` change, and
+    `copy.deepcopy` refuses it because it is the result of a computation that has a gradient.
+    """
+    vars(position).pop("weight", None)
+
+
+@contextlib.contextmanager
+def _without_drawing(wav2vec2: ModuleType) -> Iterator[None]:
+    """On the meta device, where tensors have shapes but no values, keep fairseq from drawing initial weights.
+
+    Its initialiser copies each weight to the processor and back, which a tensor without values cannot do.
+    """
+    if torch.get_default_device().type == "meta":
+        with mock.patch.object(wav2vec2, "init_bert_params", lambda module: None):
+            yield
+    else:
+        yield
+
+
+def _wav2vec2() -> ModuleType:
+    """Import fairseq's wav2vec 2.0 and leave logging and warnings as they were.
+
+    The import takes seconds. On its way fairseq sets the root logger to DEBUG, gives it a handler, logs what
+    optional packages are missing, and lets warnings through from the packages it imports.
+    """
+    root, level, handlers = logging.root, logging.root.level, logging.root.handlers[:]
+    disabled = root.manager.disable
+    try:
+        logging.disable(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from fairseq.models.wav2vec import wav2vec2
+    except ImportError as error:
+        raise RunError(
+            f"fairseq cannot be imported ({error}); install this project's locked requirements (./run_all.sh does)"
+        ) from error
+    finally:
+        logging.disable(disabled)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    return wav2vec2

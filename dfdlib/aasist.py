@@ -1,12 +1,12 @@
 """The back end: AASIST, which reads speech features as two graphs and decides between spoof and bona fide.
 
 The features of all frames become an image (feature by time), residual convolutions turn the image into a map of
-`channels[-1]` values per place, and attention over that map gives two sets of nodes: spectral (what happens in one band,
-over all time) and temporal (what happens at one time, over all bands). Graph attention, graph pooling, and two
-parallel branches of layers that see both kinds of nodes at once follow [1]_, in the variant that was
-published on top of wav2vec 2.0 [2]_.
+`channels[-1]` values per place, and attention over that map gives two sets of nodes: spectral ones (what happens in
+one band, over all time) and temporal ones (what happens at one time, over all bands). Graph attention, graph pooling,
+and two parallel branches of layers that see both kinds of nodes at once follow [1]_, in the variant that was published
+on top of wav2vec 2.0 [2]_.
 
-Attribute names are those of the published checkpoints, so that `state_dict` needs no translation. Parts of them that may surprise:
+Attribute names are those of the published checkpoints, so that a state dict needs no translation. What may surprise:
 
 - In each residual block after the first, the published network computes a batch norm (`bn1`) whose result it
   then does not use. The parameters exist here, are not computed with, and get no gradient.
@@ -30,6 +30,10 @@ from dfdlib.errors import ParameterError
 
 POOL = 3
 """The image shrinks by this factor in both directions before the first convolution."""
+
+
+def _names(kind: type) -> list[str]:
+    return [field.name for field in fields(AasistConfiguration) if field.type is kind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +107,6 @@ class AasistConfiguration:
     def least_frames(self) -> int:
         """Fewest frames that leave one temporal node."""
         return POOL
-
-
-def _names(kind: type) -> list[str]:
-    return [field.name for field in fields(AasistConfiguration) if field.type is kind]
 
 
 FULL = AasistConfiguration(
@@ -185,7 +185,15 @@ class Aasist(nn.Module):
         self.out_layer = nn.Linear(5 * narrow, 2)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return logits of shape (B, 2) for features of shape (B, T, inputs), T at least 3."""
+        """Return logits of shape (B, 2) for features of shape (B, T, inputs).
+
+        Raises
+        ------
+        ParameterError
+            T is below three frames, the fewest that leave one temporal node.
+        """
+        if features.shape[1] < POOL:
+            raise ParameterError(f"features of {features.shape[1]} frames: the back end needs at least {POOL}")
         image = self.LL(features).transpose(1, 2).unsqueeze(1)  # (B, 1, features, T)
         image = F.selu(self.first_bn(F.max_pool2d(image, POOL)))
         places = F.selu(self.first_bn1(self.encoder(image)))  # (B, channels, bands, times)

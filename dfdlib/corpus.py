@@ -12,6 +12,7 @@ Label 1 is bona fide, 0 is spoof, everywhere. A clip that cannot be used is list
 it never ends a run.
 """
 
+import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -212,6 +213,12 @@ def read_asvspoof_protocol(path: str | Path, *, clips: str | Path, name: str | N
         )
     table, left_out = _inspect(pd.DataFrame(rows))
     return _corpus(name or path.stem, [table], [left_out]).require_both_classes()
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """Return a SHA-256 over the clips of a table and their labels, whatever their order and place."""
+    rows = sorted(f"{clip} {label}" for clip, label in zip(table["sha256"], table["label"], strict=True))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 def _corpus(name: str, tables: list[pd.DataFrame], left_out: list[pd.DataFrame]) -> Corpus:

@@ -11,7 +11,6 @@ from typing import IO
 
 from dfdlib.errors import RunError
 
-
 # What the system says when a place cannot be written, whoever is at fault.
 _REFUSALS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,

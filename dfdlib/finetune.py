@@ -232,7 +232,10 @@ class _Learner(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
-            self.model.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
+            # Some parts of a published checkpoint take no part in the forward pass.
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            lr=self.recipe.learning_rate,
+            weight_decay=self.recipe.weight_decay,
         )
 
     def training_step(self, batch: tuple, batch_index: int) -> torch.Tensor:

@@ -168,7 +168,7 @@ def read_scores(path: str | Path) -> Scores:
         if column.isna().any():
             row = int(column.isna().to_numpy().argmax())
             raise DataError(
-                f"{path}, row {row + 1} ({table['path'].iloc[row]}): {name} {table[name].iloc[row]!r} is "
+                f"{path}, row {row + 1} ({table['path'].iloc[row]}): {name} {str(table[name].iloc[row])!r} is "
                 f"{'neither bonafide nor spoof' if name == 'label' else 'not a finite number'}; correct or remove it"
             )
     table = table.assign(label=labels.astype("Int8"), score=scores.astype(float))
@@ -351,3 +351,25 @@ def _gather(
     table["checkpoint"] = files.short(checkpoint)
     table["protocol"] = files.short(protocol.fingerprint)
     return Scores(table=table, left_out=left_out)
+
+
+def pair(first: Scores, second: Scores) -> pd.DataFrame:
+    """Match two tables of scores clip by clip.
+
+    Returns
+    -------
+    DataFrame
+        The rows of the first whose clips are in both, in its order, with ``score_second`` added.
+
+    Raises
+    ------
+    DataError
+        No clip is in both, or a clip has another label in each.
+    """
+    both = first.table.merge(second.table[["path", "label", "score"]], on="path", suffixes=("", "_second"))
+    if both.empty:
+        raise DataError("the two tables have no path in common; score the same clips twice")
+    differing = both["label"] != both["label_second"]
+    if differing.any():
+        raise DataError(f"{both.loc[differing, 'path'].iloc[0]}: has another label in each table; correct one of them")
+    return both

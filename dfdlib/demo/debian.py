@@ -1,0 +1,145 @@
+"""Fetch Debian packages without root and without installing them, and keep them.
+
+`apt-get` works from lists and a cache of its own below one folder, so it needs no privilege and leaves the system
+alone; apt checks each download against Debian's signed lists. `dpkg-deb` unpacks. A record of names, versions and
+SHA-256 lies beside the packages: what is there and unchanged is not fetched again.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfdlib import files
+from dfdlib.errors import RunError
+
+RECORD = "packages.json"
+OWN_DATA = "or use data of your own (data/README.md says how to lay it out)"
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Unpacked packages.
+
+    Attributes
+    ----------
+    root : Path
+        Holds their files as the system's root would: ``root/usr/share/…``.
+    versions : dict of str to str
+        The version of each package asked for.
+    """
+
+    root: Path
+    versions: dict[str, str] = field(compare=False)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which programs from these packages find their libraries and data."""
+        libraries = [*self.root.glob("usr/lib/*-linux-*"), *self.root.glob("lib/*-linux-*")]
+        folders = [str(each) for library in libraries for each in (library, library / "pulseaudio") if each.is_dir()]
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": os.pathsep.join(folders)}
+        for library in libraries:
+            if (library / "espeak-ng-data").is_dir():
+                environment["ESPEAK_DATA_PATH"] = str(library / "espeak-ng-data")
+        return environment
+
+    def program(self, name: str) -> str:
+        """Return the path of the program `name`."""
+        return str(self.root / "usr" / "bin" / name)
+
+
+def fetch(folder: str | Path, *, data: Sequence[str], programs: Sequence[str]) -> Packages:
+    """Download and unpack packages below `folder`; at once when they are there already.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Keeps apt's lists, the packages, the record and the unpacked files.
+    data : sequence of str
+        Packages taken alone.
+    programs : sequence of str
+        Packages taken with the libraries they need and this system lacks.
+
+    Raises
+    ------
+    RunError
+        There is no apt-get or dpkg-deb, no network, or a package that this release does not have.
+    """
+    folder = Path(folder).resolve()
+    wanted = [*data, *programs]
+    record = _read_record(folder)
+    if not set(wanted) <= set(record) or not _intact(folder, record):
+        record = _download(folder, data=data, programs=programs)
+    root = folder / "unpacked"
+    done = folder / "unpacked.json"
+    fingerprint = json.dumps(record, sort_keys=True)
+    if not done.is_file() or done.read_text(encoding="utf-8") != fingerprint:
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
+        for package in record.values():
+            _run(["dpkg-deb", "-x", str(folder / package["file"]), str(root)], folder)
+        with files.atomic(done) as file:
+            file.write(fingerprint)
+    return Packages(root=root, versions={name: record[name]["version"] for name in wanted})
+
+
+def _read_record(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _intact(folder: Path, record: dict[str, dict[str, str]]) -> bool:
+    return all(
+        (folder / package["file"]).is_file() and files.sha256(folder / package["file"]) == package["sha256"]
+        for package in record.values()
+    )
+
+
+def _download(folder: Path, *, data: Sequence[str], programs: Sequence[str]) -> dict[str, dict[str, str]]:
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise RunError(
+                f"{tool}: not found, and the demo data comes from Debian packages; build it on Debian or Ubuntu, {OWN_DATA}"
+            )
+    for needed in ("apt/lists/partial", "apt/cache/archives/partial", "debs"):
+        (folder / needed).mkdir(parents=True, exist_ok=True)
+    options = {
+        "Dir::State::Lists": folder / "apt" / "lists",
+        "Dir::Cache": folder / "apt" / "cache",
+        # Hooks of the system may want root; the lists here are none of their business.
+        "APT::Update::Post-Invoke": "",
+        "APT::Update::Post-Invoke-Success": "",
+        # As root, apt would otherwise hand downloads to a user who may not reach this folder.
+        "APT::Sandbox::User": "root",
+        "Debug::NoLocking": "1",
+        "Acquire::Retries": "3",
+    }
+    apt = ["apt-get", "-qq", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+    # A repository of the system's that does not answer need not matter: the download tells.
+    _run([*apt, "update"], folder, check=False)
+    plan = _run([*apt, "--simulate", "--no-install-recommends", "install", *programs], folder)
+    libraries = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+    names = sorted({*data, *programs, *libraries})
+    _run([*apt, "download", *names], folder / "debs")
+    record = {}
+    for file in sorted((folder / "debs").glob("*.deb")):
+        name, version = _run(["dpkg-deb", "-W", "--showformat=${Package} ${Version}", str(file)], folder).split()
+        if name in names:
+            record[name] = {"file": f"debs/{file.name}", "version": version, "sha256": files.sha256(file)}
+    with files.atomic(folder / RECORD) as file:
+        json.dump(record, file, indent=2, sort_keys=True)
+    return record
+
+
+def _run(command: list[str], folder: Path, *, check: bool = True) -> str:
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()[0]
+        what = next((word for word in command[1:] if word in {"download", "install", "-x", "-W"}), "")
+        raise RunError(f"{command[0]} {what}: {said}; check the network and the disk, {OWN_DATA}")
+    return done.stdout

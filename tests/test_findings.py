@@ -1,0 +1,79 @@
+import pandas as pd
+import pytest
+
+from dfdlib import findings
+from dfdlib.uncertainty import Difference, Interval
+
+
+def difference(before, after, low, high):
+    return Difference(before, after, after - before, low, high)
+
+
+BETTER = difference(0.30, 0.12, -0.22, -0.14)
+WORSE = difference(0.31, 0.47, 0.09, 0.24)
+UNCLEAR = difference(0.30, 0.28, -0.06, 0.02)
+
+
+def test_an_evaluation_names_its_numbers():
+    sentence = findings.evaluation(
+        "custom", "before", eer=Interval(0.307, 0.25, 0.36), auc=Interval(0.76, 0.7, 0.81), n_bonafide=120, n_spoof=180
+    )
+    for part in ("custom", "120 bona fide", "180 spoof", "baseline", "30.7 %", "25.0 to 36.0 %", "0.760"):
+        assert part in sentence
+    assert "guessing" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("auc", "verdict"),
+    [(Interval(0.52, 0.45, 0.6), "no better than guessing"), (Interval(0.2, 0.1, 0.3), "worse than guessing")],
+)
+def test_an_evaluation_says_when_it_is_guessing(auc, verdict):
+    eer = Interval(0.5, 0.4, 0.6)
+    assert verdict in findings.evaluation("custom", "after", eer=eer, auc=auc, n_bonafide=9, n_spoof=9)
+
+
+def test_a_change_says_no_more_than_its_interval():
+    assert "lowered" in findings.change("for-2seconds", BETTER, trained_on=True)
+    assert "became better" in findings.change("for-2seconds", BETTER, trained_on=True)
+    assert "raised" in findings.change("custom", WORSE)
+    assert "became worse" in findings.change("custom", WORSE)
+    unclear = findings.change("custom", UNCLEAR)
+    assert "includes zero" in unclear
+    assert "became" not in unclear
+
+
+def test_the_verdict_turns_with_the_numbers():
+    good = findings.verdict({"for-2seconds": BETTER, "custom": BETTER}, trained_on="for-2seconds")
+    traded = findings.verdict({"for-2seconds": BETTER, "custom": WORSE}, trained_on="for-2seconds")
+    narrow = findings.verdict({"for-2seconds": BETTER, "custom": UNCLEAR}, trained_on="for-2seconds")
+    bad = findings.verdict({"for-2seconds": WORSE, "custom": WORSE}, trained_on="for-2seconds")
+    assert "every domain" in good
+    assert "paid for in another" in traded
+    assert "not shown beyond" in narrow
+    assert "did not show the gain" in bad
+    assert "better" not in bad
+
+
+def test_training_says_whether_it_stopped_early():
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "train_loss": [1.0, 0.5], "validation_loss": [0.9, 0.6], "validation_eer": [0.3, 0.2]}
+    )
+    assert "still improving" in findings.training(history, best_epoch=2, select="validation_loss")
+    assert "no better" in findings.training(history, best_epoch=1, select="validation_eer")
+
+
+def test_hardest_attack_is_the_one_with_the_highest_eer():
+    table = pd.DataFrame({"attack": ["a", "b"], "eer": [0.1, 0.4]})
+    assert "b is the hardest" in findings.hardest_attack(table, corpus="custom", when="before")
+    assert "one kind of attack, a" in findings.hardest_attack(table[:1], corpus="custom", when="before")
+
+
+def test_a_shortcut_is_called_one_below_the_floor():
+    assert "gives part of the label away" in findings.shortcut(0.2, corpus="custom", floor=0.35)
+    assert "gives little away" in findings.shortcut(0.45, corpus="custom", floor=0.35)
+
+
+def test_protocol_effect():
+    assert "look worse" in findings.protocol("custom", WORSE)
+    assert "look better" in findings.protocol("custom", BETTER)
+    assert "no clear effect" in findings.protocol("custom", UNCLEAR)

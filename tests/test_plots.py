@@ -1,0 +1,293 @@
+import base64
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
+from scipy.special import ndtri
+
+from dfdlib import metrics, plots
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.uncertainty import Difference
+
+TRAINING = [0.7, 0.5, 0.3, 0.2]
+VALIDATION = [0.72, 0.55, 0.40, 0.41]
+CHANGES = {
+    "source": Difference(0.10, 0.1027, 0.0027, -0.0055, 0.0119),
+    "for-2seconds": Difference(0.3327, 0.1176, -0.2151, -0.24, -0.19),
+}
+
+
+@pytest.fixture
+def trials():
+    rng = np.random.default_rng(4)
+    labels = np.repeat([1, 0], [300, 200])
+    return labels, rng.normal(size=500) + 1.5 * labels
+
+
+@pytest.fixture
+def attacks(trials):
+    labels, _ = trials
+    return np.where(labels == 1, "bonafide", np.resize(["piper", "world"], labels.size))
+
+
+@pytest.fixture
+def wave():
+    time = np.arange(16_000) / 16_000
+    return (0.5 * np.sin(2 * np.pi * 1000 * time)).astype(np.float32)
+
+
+@pytest.fixture(params=["det", "roc", "score", "score by attack", "curve", "forest", "spectrogram"])
+def display(request, trials, attacks, wave):
+    return {
+        "det": lambda: plots.DetDisplay.from_scores(*trials, name="after"),
+        "roc": lambda: plots.RocDisplay.from_scores(*trials, name="after"),
+        "score": lambda: plots.ScoreDisplay.from_scores(*trials, threshold=0.7),
+        "score by attack": lambda: plots.ScoreDisplay.from_scores(*trials, attacks=attacks),
+        "curve": lambda: plots.CurveDisplay.from_losses(TRAINING, VALIDATION),
+        "forest": lambda: plots.ForestDisplay.from_differences(CHANGES),
+        "spectrogram": lambda: plots.SpectrogramDisplay.from_wave(wave, rate=16_000, name="tone"),
+    }[request.param]()
+
+
+# --- what all displays share ---
+
+
+def test_a_display_draws_on_the_axes_it_is_given_and_returns_itself(display):
+    fig, axes = plots.figure(columns=2)
+    assert display.plot(axes[0, 1]) is display
+    assert display.ax_ is axes[0, 1]
+    assert display.figure_ is fig
+    assert axes[0, 1].has_data()
+    assert not axes[0, 0].has_data()
+    assert axes[0, 1].get_xlabel()
+
+
+def test_a_display_makes_its_own_figure_and_leaves_settings_alone(display):
+    before = mpl.rcParams.copy()
+    display.plot()
+    assert display.ax_.has_data()
+    assert dict(mpl.rcParams) == dict(before)
+
+
+def test_every_display_has_a_sentence_and_a_short_table(display):
+    sentence = display.alt()
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert any(character.isdigit() for character in sentence)
+    assert 1 <= len(display.table()) <= 30
+
+
+def test_show_writes_small_files_whose_bytes_repeat(display, tmp_path):
+    for folder in ("a", "b"):
+        display.plot()
+        plots.show(display.figure_, alt=display.alt(), name="figure", folder=tmp_path / folder)
+    for ending in ("png", "svg"):
+        first, second = (tmp_path / folder / f"figure.{ending}" for folder in "ab")
+        assert first.read_bytes() == second.read_bytes()
+        assert sorted(path.name for path in first.parent.iterdir()) == ["figure.png", "figure.svg"]
+    image = Image.open(tmp_path / "a" / "figure.png").convert("RGBA")
+    assert (tmp_path / "a" / "figure.png").stat().st_size < 80_000
+    assert image.size == tuple((display.figure_.get_size_inches() * 200).round())
+    assert image.getpixel((0, 0))[3] == 0  # the corner is round
+    assert image.getpixel((image.width // 2, 3)) == (255, 255, 255, 255)  # the sheet is white
+    assert display.alt().split(":")[0] in (tmp_path / "a" / "figure.svg").read_text()
+
+
+# --- each by itself ---
+
+
+def test_det_axes_are_normal_deviates_and_name_the_classes(trials):
+    display = plots.DetDisplay.from_scores(*trials, name="after").plot()
+    far, frr, _ = metrics.det_curve(*trials)
+    line = display.ax_.lines[0]
+    inside = (far > 0) & (far < 1) & (frr > 0) & (frr < 1)
+    drawn = {(round(x, 9), round(y, 9)) for x, y in line.get_xydata()}
+    assert drawn <= {(round(x, 9), round(y, 9)) for x, y in ndtri(np.clip([far, frr], 1e-5, 1 - 1e-5)).T}
+    assert len(drawn) < inside.sum()  # points on a straight step are left out
+    assert "spoof taken for bona fide" in display.ax_.get_xlabel()
+    assert "bona fide taken for spoof" in display.ax_.get_ylabel()
+    equal = metrics.eer(*trials).value
+    assert display.ax_.lines[1].get_xydata()[0] == pytest.approx(ndtri([equal, equal]))
+    low, high = display.ax_.get_xlim()
+    assert low < ndtri(equal) < high
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_curves_on_one_axes_differ_in_colour_line_and_marker(kind, trials):
+    labels, scores = trials
+    _, ax = plots.figure()
+    for name, noise in (("before", 1.0), ("after", 0.0), ("third", 0.5)):
+        kind.from_scores(labels, scores + noise * np.sin(np.arange(500)), name=name).plot(ax)
+    curves = [line for line in ax.lines if line.get_gid()]
+    assert len({line.get_color() for line in curves}) == 3
+    assert len({str(line.get_linestyle()) + str(line._dash_pattern) for line in curves}) == 3
+    markers = [line.get_marker() for line in ax.lines if line.get_marker() not in ("None", None)]
+    assert len(set(markers)) == 3
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(texts) == 3
+    equal = metrics.eer(*trials).value
+    assert texts[1].startswith("after: ")
+    assert texts[1].endswith(f"EER {100 * equal:.2f} %")
+
+
+def test_det_range_holds_every_curve(trials):
+    labels, scores = trials
+    _, ax = plots.figure()
+    plots.DetDisplay.from_scores(labels, -scores).plot(ax)
+    high = ax.get_xlim()[1]
+    plots.DetDisplay.from_scores(labels, scores).plot(ax)
+    assert ax.get_xlim()[1] == high
+    assert ax.get_xlim() == ax.get_ylim()
+
+
+@pytest.mark.parametrize("scores", [[2.0, 1.0], [1.0, 2.0], [1.0, 1.0]], ids=["perfect", "upside down", "tied"])
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay, plots.ScoreDisplay])
+def test_extremes_can_be_drawn(kind, scores, tmp_path):
+    display = kind.from_scores([1, 0], scores).plot()
+    plots.show(display.figure_, alt=display.alt(), name="extreme", folder=tmp_path)
+    assert np.isfinite([display.ax_.get_xlim(), display.ax_.get_ylim()]).all()
+
+
+def test_line_options_win(trials):
+    display = plots.RocDisplay.from_scores(*trials).plot(color="black", linewidth=5, label="mine")
+    assert display.ax_.lines[0].get_color() == "black"
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "mine"
+
+
+def test_sentences_carry_the_numbers(trials):
+    equal, area = metrics.eer(*trials).value, metrics.auc(*trials)
+    det, roc = (kind.from_scores(*trials, name="after") for kind in (plots.DetDisplay, plots.RocDisplay))
+    for sentence in (det.alt(), roc.alt()):
+        assert f"equal error rate {100 * equal:.2f} %" in sentence
+        assert "of after on 300 bona fide and 200 spoof trials" in sentence
+    assert f"area under the curve {area:.4f}" in roc.alt()
+    labels, scores = trials
+    median = np.median(scores[labels == 1])
+    assert f"bona fide median {median:.2f} (" in plots.ScoreDisplay.from_scores(*trials).alt()
+
+
+def test_tables_of_curves_are_operating_points(trials):
+    for row in plots.DetDisplay.from_scores(*trials).table().itertuples(index=False):
+        limit, far, frr, threshold = row
+        assert far <= limit
+        assert metrics.error_rates(*trials, threshold=threshold) == pytest.approx((far / 100, frr / 100))
+    for row in plots.RocDisplay.from_scores(*trials).table().itertuples(index=False):
+        limit, fpr, tpr, threshold = row
+        assert fpr <= limit
+        assert metrics.error_rates(*trials, threshold=threshold) == pytest.approx((fpr / 100, 1 - tpr / 100))
+
+
+def test_scores_by_attack_have_a_row_each(trials, attacks):
+    display = plots.ScoreDisplay.from_scores(*trials, attacks=attacks, threshold=0.5).plot()
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["bona fide", "piper", "world"]
+    assert display.table()["group"].tolist() == ["bona fide", "piper", "world"]
+    assert display.table()["n"].tolist() == [300, 100, 100]
+    assert "threshold at 0.50" in display.alt()
+    with pytest.raises(DataError, match="2 attacks but 500 trials"):
+        plots.ScoreDisplay.from_scores(*trials, attacks=["a", "b"])
+
+
+def test_losses_beside_a_published_run():
+    published = {"training": [0.9, 0.5, 0.1, 0.1, 0.05], "validation": [0.6, 0.7, 0.2, 0.3, 0.4]}
+    display = plots.CurveDisplay.from_losses(TRAINING, VALIDATION, published=published, name="fine-tuning").plot()
+    labels = display.ax_.get_legend_handles_labels()[1]
+    assert {"training", "validation", "training, as published", "validation, as published"} <= set(labels)
+    assert display.best == 2
+    assert "lowest validation loss 0.4000 in epoch 3; the published run reached 0.2000 in epoch 3" in display.alt()
+    table = display.table()
+    assert table["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert table["training"].isna().tolist() == [False] * 4 + [True]
+
+
+def test_losses_must_match():
+    with pytest.raises(DataError, match="4 training losses, 3 validation losses"):
+        plots.CurveDisplay.from_losses(TRAINING, VALIDATION[:3])
+    with pytest.raises(DataError, match="0 training losses"):
+        plots.CurveDisplay.from_losses([], [])
+    with pytest.raises(DataError, match="published run needs"):
+        plots.CurveDisplay.from_losses(TRAINING, VALIDATION, published={"training": [1]})
+
+
+def test_forest_shows_points_and_which_changes_are_clear():
+    display = plots.ForestDisplay.from_differences(CHANGES).plot()
+    faces = [container.lines[0].get_markerfacecolor() for container in display.ax_.containers]
+    assert faces == ["white", plots.COLOURS[0]]
+    places = [container.lines[0].get_xdata()[0] for container in display.ax_.containers]
+    assert places == pytest.approx([0.27, -21.51])
+    assert "for-2seconds -21.51 points (-24.00 to -19.00)" in display.alt()
+    assert "percentage points" in display.ax_.get_xlabel()
+    assert display.table()["delta"].tolist() == [0.0027, -0.2151]
+    assert "AUC" in plots.ForestDisplay.from_differences(CHANGES, metric="auc").alt()
+
+
+def test_forest_refusals():
+    with pytest.raises(DataError, match="at least one"):
+        plots.ForestDisplay.from_differences({})
+    with pytest.raises(ParameterError, match="metric='accuracy'"):
+        plots.ForestDisplay.from_differences(CHANGES, metric="accuracy")
+
+
+def test_spectrogram_of_a_tone(wave):
+    display = plots.SpectrogramDisplay.from_wave(wave, rate=16_000)
+    assert display.levels.shape == (display.frequencies.size, display.times.size)
+    middle = display.levels[:, display.times.size // 2]
+    assert display.frequencies[middle.argmax()] == pytest.approx(1000, abs=20)
+    assert middle.max() == pytest.approx(0, abs=0.5)
+    assert display.levels.min() >= -80
+    assert "1.00 s at 16,000 Hz: 95 % of the energy lies below 1.0 kHz" in display.alt()
+    assert len(display.table()) == 8
+
+
+@pytest.mark.parametrize(("size", "rate"), [(1, 16_000), (100, 16_000), (500, 22_050), (3000, 8000)])
+def test_spectrogram_of_short_and_silent_clips(size, rate):
+    display = plots.SpectrogramDisplay.from_wave(np.zeros(size), rate=rate).plot()
+    assert (display.levels == -80).all()
+    assert display.duration == size / rate
+    assert np.isfinite(display.table().to_numpy()).all()
+
+
+@pytest.mark.parametrize("wave", [[], np.zeros((2, 8)), [0, np.nan]])
+def test_spectrogram_refuses_what_is_no_clip(wave):
+    with pytest.raises(DataError, match="wave"):
+        plots.SpectrogramDisplay.from_wave(wave, rate=16_000)
+
+
+# --- show ---
+
+
+def test_in_a_notebook_the_image_carries_its_alternative_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr(InteractiveShell, "initialized", classmethod(lambda cls: True))
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    fig, _ = plots.figure(width=4, height=2)
+    plots.show(fig, alt="An empty frame.")
+    ((data, options),) = shown
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert data["text/plain"] == "An empty frame."
+    assert options == {"raw": True, "metadata": {"image/png": {"alt": "An empty frame.", "width": 400}}}
+
+
+def test_show_needs_a_sentence_and_a_name(tmp_path):
+    fig, _ = plots.figure()
+    with pytest.raises(ParameterError, match="alt is empty"):
+        plots.show(fig, alt=" ")
+    with pytest.raises(ParameterError, match="without a name"):
+        plots.show(fig, alt="A figure.", folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_closes_a_figure_of_pyplot(tmp_path):
+    from matplotlib import pyplot
+
+    fig = pyplot.figure()
+    plots.show(fig, alt="A figure.", name="figure", folder=tmp_path)
+    assert not pyplot.fignum_exists(fig.number)
+
+
+def test_style_ends_with_its_block():
+    before = mpl.rcParams["axes.spines.top"]
+    with plots.style():
+        assert mpl.rcParams["axes.spines.top"] is False
+    assert mpl.rcParams["axes.spines.top"] == before

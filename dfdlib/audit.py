@@ -25,6 +25,9 @@ NUISANCES = {
     "bandwidth": "Hz",
 }
 
+#: Below this EER of `shortcut_eer` the format of a corpus gives its labels away.
+FLOOR = 0.35
+
 SILENCE = 40.0  # dB below its loudest 10 ms a clip is silent
 ENERGY_SHARE = 0.99  # of a clip's energy lies below its bandwidth
 

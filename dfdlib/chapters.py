@@ -9,7 +9,10 @@ from dfdlib import findings, metrics, plots, study
 from dfdlib.experiment import STAGES, TARGET, Run
 from dfdlib.uncertainty import Difference, Interval
 
-_CLASSES = {1: "bona fide", 0: "spoof"}
+#: What a table of `evaluations_table` says above itself.
+EVALUATIONS = (
+    "Evaluations with bootstrap intervals. The study's figures, as printed, are of another detector on other clips."
+)
 
 
 def say(*sentences: str) -> None:
@@ -17,6 +20,22 @@ def say(*sentences: str) -> None:
     from IPython.display import Markdown, display
 
     display(Markdown("\n\n".join(sentences)))
+
+
+def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | None = None) -> None:
+    """Show a table with a caption and without its index.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    caption : str
+        One sentence: what the rows are.
+    formats : mapping, optional
+        Column to format string, as "{:.1%}"; missing numbers show as a dash.
+    """
+    from IPython.display import display
+
+    display(frame.style.format(formats or {}, na_rep="–").hide(axis="index").set_caption(caption))
 
 
 def draw(run: Run, name: str, *displays, folded: bool = True) -> None:
@@ -58,6 +77,7 @@ def draw_panels(
         ax.set_title(title)
     plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
     _fold(tables)
+    return " ".join(alts)
 
 
 def overview(run: Run) -> pd.DataFrame:

@@ -166,6 +166,15 @@ def published_claims(examined: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def published_in_brief(figures: pd.DataFrame, claims: pd.DataFrame) -> str:
+    """Say how much of what the study published can be, from `study.examine_figures` and `study.examine_claims`."""
+    impossible, wrong = int((~figures["possible"]).sum()), int((~claims["holds"]).sum())
+    return (
+        f"Of the {len(figures)} pairs of EER and AUC that the study printed, {impossible} cannot belong to one set of "
+        f"scores; of the {len(claims)} claims that it makes about its figures, {wrong} contradict them."
+    )
+
+
 def protocol(corpus: str, difference: Difference, *, level: float = 0.95) -> str:
     """Say what audio at 22,050 Hz taken for 16,000 Hz does to the EER; "before" in `difference` is the right rate."""
     interval = f"{100 * level:g} % interval of the change {points_range(difference.low, difference.high)}"

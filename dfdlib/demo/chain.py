@@ -4,6 +4,7 @@ Waveforms are float64 or float32, shape (n_samples,), at 16 kHz.
 """
 
 import io
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,6 +16,7 @@ FRAME = RATE // 100  # 10 ms
 SPEECH_RANGE = 35.0  # dB below the loud parts of a recording down to which it counts as speech
 LONGEST_PAUSE = 0.25  # s; longer pauses are cut down to this
 WORD_GAP = 0.10  # s between recordings that are joined
+LEADS = (0.03, 0.15)  # s into speech that a clip begins: how gently a voice sets in tells much about its maker
 MARGIN = 0.4  # s around a clip that vocoders and codecs may use
 FADE = 0.005  # s at both ends of a clip
 LEVELS = (-32.0, -24.0)  # dB of full scale, RMS: each clip's level is drawn from here
@@ -41,7 +43,7 @@ def trim(wave: np.ndarray) -> np.ndarray:
     places = np.flatnonzero(active)
     keep[places] = True
     longest = round(LONGEST_PAUSE * RATE / FRAME)
-    for before, after in zip(places[:-1], places[1:], strict=True):
+    for before, after in pairwise(places):
         gap = after - before - 1
         if gap <= longest:
             keep[before:after] = True
@@ -60,17 +62,17 @@ def join(waves: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(pieces[:-1])
 
 
-def cut(wave: np.ndarray, *, start: float, length: float) -> np.ndarray:
-    """Return `length` seconds of `wave` from the first speech at or after `start` seconds.
+def cut(wave: np.ndarray, *, start: float, length: float, lead: float) -> np.ndarray:
+    """Return `length` seconds of `wave` from `lead` seconds after the first speech at or after `start` seconds.
 
     A wave that is too short is repeated end to end, as the detector would.
     """
     samples = round(length * RATE)
     first = round(start * RATE)
-    active = _active_frames(wave)
-    later = np.flatnonzero(active[first // FRAME :])
+    later = np.flatnonzero(_active_frames(wave)[first // FRAME :])
     if len(later) and later[0]:
         first = (first // FRAME + later[0]) * FRAME
+    first += round(lead * RATE)
     return audio.fit(wave[max(0, min(first, len(wave) - samples)) :], length=samples)
 
 
@@ -125,10 +127,10 @@ CODECS = {"g722": through_g722, "vorbis": through_vorbis}
 
 
 def finish(wave: np.ndarray, *, codec: str, start: float, length: float, rng: np.random.Generator) -> np.ndarray:
-    """The end of the chain: hiss, codec, the cut, fades and a level drawn from `LEVELS`."""
+    """Add hiss, code and decode, cut, fade, and set a level drawn from `LEVELS`: the end of the chain."""
     wave = wave / (rms(wave) + 1e-12) * 10 ** (-26 / 20)
     wave = wave + rng.standard_normal(len(wave)) * rms(wave) * 10 ** (rng.uniform(*HISS) / 20)
-    wave = _fade(cut(CODECS[codec](wave), start=start, length=length))
+    wave = _fade(cut(CODECS[codec](wave), start=start, length=length, lead=rng.uniform(*LEADS)))
     wave = wave / (rms(wave) + 1e-12) * 10 ** (rng.uniform(*LEVELS) / 20)
     return wave / max(1.0, float(np.abs(wave).max()) / 0.99)
 

@@ -10,7 +10,9 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,12 +21,11 @@ from dfdlib import audio, files
 from dfdlib.audio import RATE
 from dfdlib.demo import chain, debian, recordings, synthesis
 from dfdlib.demo.plan import plan
-from dfdlib.errors import DataError, ParameterError
+from dfdlib.errors import DataError, ParameterError, RunError
 
 #: What can be built. `source/training` trained the baseline detector; a report does not need it.
 PARTS = ("source/training", "source/validation", "source/testing", "for-2seconds", "custom")
 DEFAULT_PARTS = PARTS[1:]
-CORPORA = ("source", "for-2seconds", "custom")
 
 #: Raised whenever the recipe gives other clips than before: what was built with another one is built again.
 RECIPE = 1
@@ -34,6 +35,8 @@ MANIFEST_COLUMNS = (
     *("path", "label", "split", "speaker", "sentence", "attack", "language"),
     *("source_package", "source_version", "source_recording", "duration", "sha256"),
 )
+CHUNK = 8  # clips that a worker takes at a time
+MOST_LEFT_OUT = 0.05  # of a part's clips; beyond that something is wrong with a tool, not with a recording
 SHORTEST = 0.15  # s of speech that a recording must hold
 LOWEST_RATE = 22_050  # Hz; recordings below have not the bandwidth of the rest
 AROUND = 0.3
@@ -82,80 +85,105 @@ def build(
     if all(_is_built(root, part) for part in parts):
         return root
     workers = workers or len(os.sched_getaffinity(0))
-    progress = progress or _show
+    progress = progress or _Show()
 
     progress("fetching packages", 0, 1)
     packages = debian.fetch(root / "packages", data=recordings.PACKAGES, programs=("espeak-ng", "flite"))
     progress("fetching packages", 1, 1)
-    versions = {**packages.versions, **_python_packages()}
     # Spawned, not forked: a process that has used torch or a thread pool may not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
         known, left_out = _survey(root, packages, pool, progress)
+        versions = {**packages.versions, **_python_packages()}
+        work = _Work(root, packages, versions, known.set_index("recording"), left_out, pool, progress)
         table = plan(known)
         for part in parts:
             if not _is_built(root, part):
-                rows = table[table["part"] == part].reset_index(drop=True)
-                _build_part(root, part, rows, known, packages, versions, left_out, pool, progress)
-    for corpus in CORPORA:
-        _write_manifest(root, corpus)
+                _build_part(work, part, table[table["part"] == part])
+                _write_manifest(root, part.split("/")[0])
     return root
 
 
-def _build_part(root, part, rows, known, packages, versions, left_out, pool, progress) -> None:
-    folder = root / part if part != "custom" else root / "custom"
-    unfinished = _stamp(root, part).with_suffix(".unfinished")
-    mark = json.dumps({"recipe": RECIPE, "packages": versions}, sort_keys=True)
-    if not unfinished.is_file() or unfinished.read_text(encoding="utf-8") != mark:
-        # Clips of another recipe would pass for clips of this one.
-        shutil.rmtree(folder, ignore_errors=True)
-        with files.atomic(unfinished) as file:
-            file.write(mark)
-    recorded = known.set_index("recording")
+@dataclass(frozen=True)
+class _Work:
+    """What every part is built from and with."""
+
+    root: Path
+    packages: debian.Packages
+    versions: dict[str, str]
+    recordings: pd.DataFrame
+    left_out: pd.DataFrame
+    pool: ProcessPoolExecutor
+    progress: Progress
+
+
+def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
+    """Make the clips of one part and write down what was made and what was left out."""
+    unfinished = _stamp(work.root, part).with_suffix(".unfinished")
+    made_with = {"recipe": RECIPE, "packages": work.versions}
+    _make_room(work.root, part, unfinished, json.dumps(made_with, sort_keys=True))
     jobs = [
-        (root / row.corpus / f"{row.clip}.wav", row._asdict(), [recorded.at[name, "file"] for name in row.recordings])
+        Job(
+            work.root / row.corpus / f"{row.clip}.wav",
+            row._asdict(),
+            list(work.recordings.loc[list(row.recordings), "file"]),
+        )
         for row in rows.itertuples(index=False)
     ]
-    # Clips cut from one recording follow each other, so that a worker reads or speaks it once.
-    jobs.sort(key=lambda job: (job[1]["recordings"], job[1]["attack"], job[1]["start"]))
-    done = []
-    chunks = [jobs[start : start + 8] for start in range(0, len(jobs), 8)]
-    progress(part, 0, len(jobs))
-    for results in pool.map(functools.partial(_make_chunk, packages=packages), chunks):
-        done += results
-        progress(part, len(done), len(jobs))
-    rows, gone = [], []
-    for (path, row, _), (digest, seconds, reason) in zip(jobs, done, strict=True):
-        relative = path.relative_to(root / row["corpus"]).as_posix()
-        if reason:
-            gone.append({"path": relative, "reason": reason})
-            continue
-        read = row["attack"] in synthesis.READERS
-        sources = (
-            synthesis.READERS[row["attack"]]
-            if read
-            else sorted({recorded.at[name, "package"] for name in row["recordings"]})
-        )
-        rows.append(
-            {
-                **row,
-                "path": relative,
-                "source_package": " + ".join(sources),
-                "source_version": " + ".join(versions[name] for name in sources),
-                "source_recording": "" if read else " + ".join(row["recordings"]),
-                "duration": seconds,
-                "sha256": digest,
-            }
-        )
-    made = pd.DataFrame(rows, columns=list(MANIFEST_COLUMNS)).sort_values("path", ignore_index=True)
-    with files.atomic(_stamp(root, part).with_suffix(".parquet"), "wb") as file:
+    # Clips cut from one recording follow each other, so that a worker reads it once.
+    jobs.sort(key=lambda job: (job.row["recordings"], job.row["attack"], job.row["start"]))
+    chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
+    results: list[Result] = []
+    work.progress(part, 0, len(jobs))
+    for chunk in work.pool.map(functools.partial(make_chunk, packages=work.packages), chunks):
+        results += chunk
+        work.progress(part, len(results), len(jobs))
+
+    made, gone = [], []
+    for job, result in zip(jobs, results, strict=True):
+        path = job.path.relative_to(work.root / job.row["corpus"]).as_posix()
+        if result.reason:
+            gone.append({"path": path, "reason": result.reason})
+        else:
+            made.append({"path": path, "duration": result.duration, "sha256": result.sha256, **_origin(work, job)})
+    if len(gone) > MOST_LEFT_OUT * len(jobs):
+        raise RunError(f"{part}: {len(gone)} of {len(jobs)} clips cannot be made; the first: {gone[0]['reason']}")
+    made = pd.DataFrame(made, columns=list(MANIFEST_COLUMNS)).sort_values("path", ignore_index=True)
+    gone = pd.concat([work.left_out, pd.DataFrame(gone, columns=["path", "reason"])], ignore_index=True)
+    with files.atomic(_stamp(work.root, part).with_suffix(".parquet"), "wb") as file:
         made.to_parquet(file, index=False)
-    gone = pd.concat([left_out, pd.DataFrame(gone, columns=["path", "reason"])], ignore_index=True)
-    with files.atomic(_stamp(root, part).with_suffix(".left_out.csv")) as file:
+    with files.atomic(_stamp(work.root, part).with_suffix(".left_out.csv")) as file:
         gone.to_csv(file, index=False)
-    with files.atomic(_stamp(root, part)) as file:
-        json.dump({"recipe": RECIPE, "packages": versions, "clips": len(made)}, file, indent=2, sort_keys=True)
+    with files.atomic(_stamp(work.root, part)) as file:
+        json.dump({**made_with, "clips": len(made)}, file, indent=2, sort_keys=True)
     unfinished.unlink(missing_ok=True)
+
+
+def _origin(work: _Work, job: "Job") -> dict[str, object]:
+    """Return what the manifest says of where a clip comes from."""
+    row = job.row
+    read = row["attack"] in synthesis.READERS
+    recorded = work.recordings.loc[list(row["recordings"]), "package"]
+    sources = synthesis.READERS[row["attack"]] if read else sorted(set(recorded))
+    return {
+        **{column: row[column] for column in ("label", "split", "speaker", "sentence", "attack", "language")},
+        "source_package": " + ".join(sources),
+        "source_version": " + ".join(work.versions[name] for name in sources),
+        "source_recording": "" if read else " + ".join(row["recordings"]),
+    }
+
+
+def _make_room(root: Path, part: str, unfinished: Path, mark: str) -> None:
+    """Keep what a stopped build of the same recipe has made, and remove what another one has."""
+    if unfinished.is_file() and unfinished.read_text(encoding="utf-8") == mark:
+        return
+    folder = root / part
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (unfinished.is_file() or _stamp(root, part).is_file()):
+            raise RunError(f"{folder}: holds files that no build made; move them away or build in another folder")
+        shutil.rmtree(folder)
+    with files.atomic(unfinished) as file:
+        file.write(mark)
 
 
 def make(row: dict, files_: Sequence[Path], *, packages: debian.Packages | None = None) -> np.ndarray:
@@ -206,7 +234,8 @@ def _read(row: dict, packages: debian.Packages | None) -> tuple[np.ndarray, floa
         return chain.join([chain.CODECS[row["codec"]](chain.trim(wave)) for wave in spoken])
 
     wave = speak(1.0)
-    needed = row["length"] * SAFETY
+    # Words are cut where their twin is cut, between them or in them, so they are to last as long as it does.
+    needed = row["length"] * SAFETY if len(texts) == 1 else row["whole"]
     if len(wave) < needed * RATE:
         wave = speak(round(max(SLOWEST, len(wave) / RATE / needed), 2))
     return wave, before * len(wave) / RATE
@@ -243,16 +272,33 @@ def _seed(clip: str) -> int:
     return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "big")
 
 
-def _make_chunk(jobs: Iterable[tuple[Path, dict, list[str]]], *, packages: debian.Packages) -> list[tuple]:
-    """Make clips that are not there yet; return (sha256, seconds, reason) of each."""
+class Job(NamedTuple):
+    """A clip to make: where it goes, its row of the plan, and the recordings it needs."""
+
+    path: Path
+    row: dict
+    recordings: list[str]
+
+
+class Result(NamedTuple):
+    """What became of it; the reason is "" for a clip that was made."""
+
+    sha256: str
+    duration: float
+    reason: str
+
+
+def make_chunk(jobs: Iterable[Job], *, packages: debian.Packages) -> list[Result]:
+    """Make the clips that are not there yet. One that cannot be made does not keep the others from it."""
     results = []
-    for path, row, names in jobs:
+    for job in jobs:
         try:
-            if not path.is_file():
-                audio.write_wav(path, make(row, [packages.root / name for name in names], packages=packages), rate=RATE)
-            results.append((files.sha256(path), round(audio.duration(path), 6), ""))
+            if not job.path.is_file():
+                wave = make(job.row, [packages.root / name for name in job.recordings], packages=packages)
+                audio.write_wav(job.path, wave, rate=RATE)
+            results.append(Result(files.sha256(job.path), round(audio.duration(job.path), 6), ""))
         except DataError as error:
-            results.append(("", 0.0, str(error)))
+            results.append(Result("", 0.0, str(error)))
     return results
 
 
@@ -260,26 +306,24 @@ def _survey(root: Path, packages: debian.Packages, pool, progress: Progress) -> 
     """Measure the recordings, or read what was measured before."""
     catalogue = recordings.catalogue(packages.root)
     kept = root / "packages" / f"survey-{RECIPE}-{_fingerprint(packages.versions)}.parquet"
-    if kept.is_file():
-        seen = pd.read_parquet(kept)
-    else:
+    if not kept.is_file():
 
-        def look(pool_map: Iterable) -> Iterator:
-            for number, each in enumerate(pool_map, 1):
-                if number % 100 == 0 or number == len(catalogue):
-                    progress("measuring recordings", number, len(catalogue))
-                yield each
+        def in_pool(function: Callable, names: Sequence[str]) -> Iterator:
+            paths = [str(packages.root / name) for name in names]
+            for number, seen in enumerate(pool.map(function, paths, chunksize=32), 1):
+                if number % 64 == 0 or number == len(paths):
+                    progress("measuring recordings", number, len(paths))
+                yield seen
 
-        measured = list(look(pool.map(_look, [str(packages.root / file) for file in catalogue["file"]], chunksize=32)))
-        seen = catalogue.assign(seconds=[each[0] for each in measured], reason=[each[1] for each in measured])
         with files.atomic(kept, "wb") as file:
-            seen.to_parquet(file, index=False)
+            recordings.measure(catalogue, look=look, map_=in_pool).to_parquet(file, index=False)
+    seen = pd.read_parquet(kept)
     good = seen["reason"] == ""
     left_out = seen.loc[~good, ["file", "reason"]].rename(columns={"file": "path"})
     return seen[good].drop(columns="reason").reset_index(drop=True), left_out
 
 
-def _look(path: str) -> tuple[float, str]:
+def look(path: str) -> tuple[float, str]:
     """Return the seconds of speech in a recording, and why it cannot be used ("" when it can)."""
     try:
         wave, rate = audio.load_at_native_rate(path)
@@ -292,17 +336,16 @@ def _look(path: str) -> tuple[float, str]:
 
 
 def _is_built(root: Path, part: str) -> bool:
+    return _is_current(root, part) and (root / part.split("/")[0] / MANIFEST).is_file()
+
+
+def _is_current(root: Path, part: str) -> bool:
+    """Say whether the clips of a part were made with this recipe and the Python packages installed now."""
     try:
         stamp = json.loads(_stamp(root, part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    installed = _python_packages()
-    corpus = part.split("/")[0]
-    return (
-        stamp.get("recipe") == RECIPE
-        and {name: stamp["packages"].get(name) for name in installed} == installed
-        and (root / corpus / MANIFEST).is_file()
-    )
+    return stamp.get("recipe") == RECIPE and _python_packages().items() <= stamp.get("packages", {}).items()
 
 
 def _stamp(root: Path, part: str) -> Path:
@@ -310,10 +353,10 @@ def _stamp(root: Path, part: str) -> Path:
 
 
 def _write_manifest(root: Path, corpus: str) -> None:
-    parts = [part for part in PARTS if part.split("/")[0] == corpus]
-    tables = [file for part in parts if (file := _stamp(root, part).with_suffix(".parquet")).is_file()]
-    if tables:
-        table = pd.concat([pd.read_parquet(file) for file in tables], ignore_index=True)
+    parts = [part for part in PARTS if part.split("/")[0] == corpus and _is_current(root, part)]
+    if parts:
+        tables = [pd.read_parquet(_stamp(root, part).with_suffix(".parquet")) for part in parts]
+        table = pd.concat(tables, ignore_index=True)
         with files.atomic(root / corpus / MANIFEST, "wb") as file:
             table.to_parquet(file, index=False)
 
@@ -329,16 +372,31 @@ def _fingerprint(versions: dict[str, str]) -> str:
 
 def _one_thread() -> None:
     """Keep a worker to its core: several processes with several threads each are slower, and sums may differ."""
+    import scipy.linalg  # noqa: F401 — brings its own linear algebra, which is to be limited too
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
 
 
-def _show(step: str, done: int, total: int) -> None:
-    """Show progress on stderr: a bar on a terminal, a line at each quarter elsewhere."""
-    if sys.stderr.isatty():
-        filled = round(30 * done / max(total, 1))
-        end = "\n" if done == total else ""
-        print(f"\r{step:22} {'█' * filled}{'·' * (30 - filled)} {done}/{total}", end=end, file=sys.stderr, flush=True)
-    elif done == total or done * 4 // total != max(0, done - 8) * 4 // total:
-        print(f"{step}: {done}/{total}", file=sys.stderr, flush=True)
+class _Show:
+    """Progress on stderr: a bar on a terminal, a line at each quarter elsewhere."""
+
+    def __init__(self) -> None:
+        self._step, self._bar, self._quarter = "", None, 0
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        new = step != self._step
+        self._step = step
+        if not sys.stderr.isatty():
+            quarter = 4 * done // max(total, 1)
+            if new or quarter > self._quarter:
+                print(f"{step}: {done}/{total}", file=sys.stderr, flush=True)
+            self._quarter = quarter
+            return
+        from tqdm import tqdm
+
+        if new:
+            self._bar = tqdm(total=total, desc=step, file=sys.stderr)
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.close()

@@ -103,7 +103,8 @@ def _download(folder: Path, *, data: Sequence[str], programs: Sequence[str]) -> 
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise RunError(
-                f"{tool}: not found, and the demo data comes from Debian packages; build it on Debian or Ubuntu, {OWN_DATA}"
+                f"{tool}: not found, and the demo data comes from Debian packages; "
+                f"build it on Debian or Ubuntu, {OWN_DATA}"
             )
     for needed in ("apt/lists/partial", "apt/cache/archives/partial", "debs"):
         (folder / needed).mkdir(parents=True, exist_ok=True)

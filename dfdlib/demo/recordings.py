@@ -57,10 +57,8 @@ def parse_transcripts(text: str) -> dict[str, str]:
     return transcripts
 
 
-def measure(
-    table: pd.DataFrame, *, look: Callable[[str], tuple[float, str]], map_: Callable = map
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Add ``seconds`` of speech to each recording; those that cannot be used go to a second table with the reason.
+def measure(table: pd.DataFrame, *, look: Callable[[str], tuple[float, str]], map_: Callable = map) -> pd.DataFrame:
+    """Add to each recording the ``seconds`` of speech in it, and the ``reason`` why it cannot be used, if any.
 
     Parameters
     ----------
@@ -72,9 +70,7 @@ def measure(
         The `map` of a pool, to use several processes.
     """
     seen = pd.DataFrame(list(map_(look, table["file"])), columns=["seconds", "reason"], index=table.index)
-    good = seen["reason"] == ""
-    left_out = pd.DataFrame({"path": table.loc[~good, "file"], "reason": seen.loc[~good, "reason"]})
-    return table[good].assign(seconds=seen["seconds"]).reset_index(drop=True), left_out.reset_index(drop=True)
+    return table.assign(seconds=seen["seconds"], reason=seen["reason"])
 
 
 def _prompts(root: Path) -> Iterable[tuple]:

@@ -207,7 +207,7 @@ def _world(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _griffin_lim(wave: np.ndarray, rng: np.random.Generator, *, rounds: int = 32) -> np.ndarray:
-    """A mel spectrogram inverted with the fast Griffin–Lim algorithm (Perraudin et al., 2013), as early Tacotrons did."""
+    """A mel spectrogram inverted as early Tacotrons did: the fast Griffin–Lim algorithm (Perraudin et al., 2013)."""
     mel, inverse = _mel()
     wanted = np.maximum(np.abs(_spectrogram(wave)) @ mel.T @ inverse.T, 1e-6)
     phase = np.exp(2j * np.pi * rng.random(wanted.shape))

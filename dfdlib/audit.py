@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 
-from dfdlib import audio
+from dfdlib import audio, metrics
 from dfdlib.audio import RATE
 from dfdlib.corpus import Corpus
 from dfdlib.errors import DataError
@@ -94,11 +94,23 @@ def shortcut_eer(corpus: Corpus, *, seed: int = 0, folds: int = 5) -> float:
     float
         Between 0 and 1; 0.5 is chance. A value well above 0.5 is chance too: nothing that holds in some folds holds
         in the next.
+
+    Raises
+    ------
+    DataError
+        Fewer groups of a class than folds.
     """
     corpus.require_both_classes()
     labels = corpus.table["label"].to_numpy(dtype=int)
-    scores = _cross_validated_scores(nuisance_table(corpus), labels, _groups(corpus.table), seed=seed, folds=folds)
-    return _equal_error_rate(labels, scores)
+    groups = _groups(corpus.table)
+    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    if fewest < folds:
+        raise DataError(
+            f"{corpus.name}: {fewest} independent clips in its smaller class; a cross-validation in {folds} parts "
+            f"needs {folds} at least"
+        )
+    scores = _cross_validated_scores(nuisance_table(corpus), labels, groups, seed=seed, folds=folds)
+    return metrics.eer(labels, scores).value
 
 
 def _groups(table: pd.DataFrame) -> np.ndarray:
@@ -124,15 +136,6 @@ def _cross_validated_scores(
         model = make_pipeline(StandardScaler(), LogisticRegression())
         scores[test] = model.fit(features.iloc[train], labels[train]).decision_function(features.iloc[test])
     return scores
-
-
-def _equal_error_rate(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return where the share of spoof accepted and of bona fide rejected meet (a thresholds' mean of the two)."""
-    thresholds = np.unique(scores)
-    false_accepts = 1 - np.searchsorted(np.sort(scores[labels == 0]), thresholds) / np.sum(labels == 0)
-    false_rejects = np.searchsorted(np.sort(scores[labels == 1]), thresholds) / np.sum(labels == 1)
-    nearest = np.argmin(np.abs(false_accepts - false_rejects))
-    return float((false_accepts[nearest] + false_rejects[nearest]) / 2)
 
 
 def _silences(wave: np.ndarray, rate: int) -> tuple[float, float]:

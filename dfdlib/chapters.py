@@ -1,11 +1,14 @@
 """What the notebooks show of a run: tables, figures with their numbers, and sentences."""
 
+import html
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dfdlib import findings, metrics, plots, study
+from dfdlib import audio, audit, findings, metrics, plots, study
+from dfdlib.errors import DataError
 from dfdlib.experiment import STAGES, TARGET, Run
 from dfdlib.uncertainty import Difference, Interval
 
@@ -36,6 +39,31 @@ def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | Non
     from IPython.display import display
 
     display(frame.style.format(formats or {}, na_rep="–").hide(axis="index").set_caption(caption))
+
+
+def listen(clips: pd.DataFrame) -> None:
+    """Show a player for each clip of a table, with its class, attack and file name."""
+    from IPython.display import HTML, Audio, display
+
+    for clip in clips.itertuples():
+        sound = Audio(audio.load(clip.path, rate=audio.RATE), rate=audio.RATE, normalize=False)
+        caption = html.escape(f"{describe(clip)} – {Path(clip.path).name}")
+        display(HTML(f'<figure class="clip"><figcaption>{caption}</figcaption>{sound._repr_html_()}</figure>'))
+
+
+def draw_clips(run: Run, name: str, clips: pd.DataFrame) -> None:
+    """Draw the spectrogram of each clip of a table, side by side."""
+    figure, axes = plots.figure(columns=len(clips), width=3.2 * len(clips), height=2.8)
+    alts = []
+    for ax, clip in zip(np.atleast_1d(axes).flat, clips.itertuples(), strict=True):
+        wave = audio.load(clip.path, rate=audio.RATE)
+        alts.append(plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE, name=describe(clip)).plot(ax).alt())
+    plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
+
+
+def describe(clip: object) -> str:
+    """Return the class of a row of a corpus and, of a spoof, its attack."""
+    return "bona fide" if clip.label == 1 else f"spoof: {clip.attack}"
 
 
 def draw(run: Run, name: str, *displays, folded: bool = True) -> None:
@@ -93,6 +121,8 @@ def overview(run: Run) -> pd.DataFrame:
         f"{row.shortest_s:.1f} to {row.longest_s:.1f}, median {row.median_s:.1f}" for row in table.itertuples()
     ]
     table["total, min"] = table["total_min"].map("{:.0f}".format)
+    for column in ("speakers", "attacks"):
+        table[column] = table[column].astype(str).replace("0", "–")
     return table[["corpus", "split", "label", "clips", "speakers", "attacks", "durations, s", "total, min"]]
 
 
@@ -203,6 +233,19 @@ def difference_rows(run: Run, differences: Mapping[str, Difference]) -> list[dic
             }
         )
     return rows
+
+
+def shortcuts(run: Run) -> tuple[dict[str, float], list[str]]:
+    """Measure what the format of each corpus gives away: the EER by corpus, and a sentence for each."""
+    eers, sentences = {}, []
+    for name in run.corpora:
+        try:
+            eers[name] = audit.shortcut_eer(run.corpus(name), seed=run.profile.seed)
+        except DataError as error:
+            sentences.append(f"What the format gives away could not be measured: {error}.")
+        else:
+            sentences.append(findings.shortcut(eers[name], corpus=name, floor=audit.FLOOR))
+    return eers, sentences
 
 
 def protocol_rows(run: Run) -> list[dict]:

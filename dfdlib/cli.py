@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from dfdlib.errors import DfdError
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="The data sets that the report is about.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+_INTERRUPTED = 130
+
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile; may be given many times."),
@@ -36,18 +39,21 @@ Profile = Annotated[str, typer.Option("--profile", metavar="NAME", help="A profi
 def main() -> NoReturn:
     """Run the command line; what goes wrong with the input is one line on standard error and exit status 1."""
     try:
-        app(standalone_mode=True)
+        # Not standalone: typer would print errors of usage and nothing on an interrupt, which it turns into status 130.
+        status = app(standalone_mode=False) or 0
+    except TyperException as error:
+        error.show()
+        status = error.exit_code
     except DfdError as error:
         print(f"dfd: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("dfd: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+        status = 1
     except BrokenPipeError:
         # the reader of a pipe has gone, as `head` does
         sys.stderr.close()
-        sys.exit(0)
-    sys.exit(0)
+        status = 0
+    if status == _INTERRUPTED:
+        print("dfd: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+    sys.exit(status)
 
 
 @app.command()
@@ -295,7 +301,7 @@ def data_build(
 
     if name != "demo":
         raise typer.BadParameter(f"{name!r} is not a data set that can be built; choose demo")
-    demo.build(profiles.root() / "data" / "demo", parts=demo.ALL_PARTS if training else None)
+    demo.build(profiles.root() / "data" / "demo", parts=demo.PARTS if training else None)
 
 
 @data_app.command("fetch")

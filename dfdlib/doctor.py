@@ -1,5 +1,6 @@
 """What an installation has, and what it lacks: ``dfd doctor``."""
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import os
@@ -64,7 +65,8 @@ def examine(*, checkpoint: str | Path | None = None) -> dict[str, dict | list[st
         from dfdlib import detector
 
         try:
-            facts |= {f"checkpoint {key}": str(value) for key, value in detector.describe(checkpoint).items()}
+            described = dataclasses.asdict(detector.describe(checkpoint))
+            facts |= {f"checkpoint {key}": str(value) for key, value in described.items()}
         except DfdError as error:
             problems.append(str(error))
     return {"facts": facts, "problems": problems}

@@ -10,13 +10,10 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dfdlib import files, findings, profile
-
-if TYPE_CHECKING:
-    from dfdlib.report import Chapter
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,7 +24,46 @@ PACKAGES = (
 ).split()
 
 _MIME_TYPES = ("text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain")
+_NUMBER = re.compile(r"[-+−]?\d[\d,.]*(e[-+]?\d+)?\s?%?|–|nan")
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "setup"}
+
+
+@dataclass
+class Chapter:
+    """A notebook and what has become of it.
+
+    Attributes
+    ----------
+    source : Path
+        The notebook.
+    executed : Path
+        Its copy with outputs, in the run folder.
+    key : str
+        A fingerprint of everything that it depends on.
+    status : {"done", "kept", "outdated", "failed", "not run"}
+        "kept" was done by an earlier run from the same beginnings, "outdated" by an earlier run from others.
+    seconds : float
+        How long it took when it was run.
+    error : str
+        The last line of what went wrong.
+    """
+
+    source: Path
+    executed: Path
+    key: str
+    status: str = "not run"
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The notebook's name without its ending."""
+        return self.source.stem
+
+    @property
+    def marker(self) -> Path:
+        """The file that says that the executed copy is whole, and what it was made from."""
+        return self.executed.with_suffix(".done.json")
 
 
 def inputs(settings: profile.Profile) -> dict[str, str]:
@@ -56,7 +92,7 @@ def provenance(settings: profile.Profile, *, inputs: dict[str, str], overrides: 
     }
 
 
-def render(summary: dict, *, chapters: Iterable["Chapter"], folder: Path) -> str:
+def render(summary: dict, *, chapters: Iterable[Chapter], folder: Path) -> str:
     """Return the page.
 
     Parameters
@@ -73,7 +109,7 @@ def render(summary: dict, *, chapters: Iterable["Chapter"], folder: Path) -> str
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"percent": findings.percent, "points": _signed_points, "short": files.short}
+    environment.filters |= {"percent": findings.percent, "points": _signed_points, "unbroken": _unbroken}
     return environment.get_template("page.html.j2").render(
         summary=summary,
         chapters=[_chapter(chapter) for chapter in chapters],
@@ -152,11 +188,11 @@ def _data_uri(kind: str, content: bytes) -> str:
 # The chapters
 
 
-def _chapter(chapter: "Chapter") -> dict:
+def _chapter(chapter: Chapter) -> dict:
     """Return what the template shows of a notebook: title, sections for the sidebar, and its cells as HTML."""
     title = chapter.name.split("_", 1)[-1].replace("_", " ")
     shown = {"name": chapter.name, "status": chapter.status, "error": chapter.error, "title": title, "sections": []}
-    shown["blocks"] = []
+    shown |= {"blocks": [], "hidden": ""}
     if chapter.status == "not run" or not chapter.executed.is_file():
         return shown
     hidden: list[str] = []
@@ -220,7 +256,7 @@ def _output(output: dict) -> str:
     if kind == "text/html":
         return _tidy(content)
     if kind == "text/markdown":
-        return f'<div class="said">{_markdown(content, prefix="said")[0]}</div>'
+        return f'<div class="said">{_unbroken(_markdown(content, prefix="said")[0])}</div>'
     if kind == "text/plain":
         return f'<pre class="stream">{html.escape(content.strip(chr(39)))}</pre>'
     details = output["metadata"].get(kind, {})
@@ -239,12 +275,28 @@ def _plain(text: str) -> str:
 
 
 def _tidy(markup: str) -> str:
-    """Return HTML of pandas without its own styles, numbers marked, tables in a box that scrolls."""
-    markup = re.sub(r"<style[^>]*>.*?</style>", "", markup, flags=re.DOTALL)
-    markup = re.sub(r' (?:style|border|id|class)="[^"]*"(?=[^<>]*>)', "", markup)
-    number = r"[-+−]?\d[\d,.]*(?:e[-+]\d+)?(?:\s?%)?|–|nan"
-    markup = re.sub(rf"<td>\s*({number})\s*</td>", r'<td class="number">\1</td>', markup)
-    return re.sub(r"<table.*?</table>", r'<div class="table" tabindex="0">\g<0></div>', markup, flags=re.DOTALL)
+    """Return HTML of pandas without its own styles, columns of numbers marked, tables in a box that scrolls."""
+    import bs4
+
+    soup = bs4.BeautifulSoup(markup, "html.parser")
+    for style in soup("style"):
+        style.decompose()
+    for table in soup("table"):
+        for element in [table, *table(True)]:
+            element.attrs = {name: value for name, value in element.attrs.items() if name in ("colspan", "rowspan")}
+        rows = [row("td") for row in table("tr") if row("td")]
+        headers = table.thead("th") if table.thead else []
+        for cells in zip(headers, *rows, strict=False):
+            if all(_NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells[1:]):
+                for cell in cells:
+                    cell["class"] = "number"
+        table.wrap(soup.new_tag("div", attrs={"class": "table", "tabindex": "0"}))
+    return str(soup)
+
+
+def _unbroken(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
 
 
 def _highlighted(code: str) -> str:

@@ -53,7 +53,7 @@ class Finetune(_Settings):
 class Uncertainty(_Settings):
     """Bootstrap intervals."""
 
-    resamples: Positive = 1000
+    resamples: Annotated[int, pydantic.Field(ge=100)] = 1000
     level: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.95
 
 

@@ -24,49 +24,11 @@ _JOINED = ("evaluations", "differences", "sentences")
 
 
 @dataclass
-class Chapter:
-    """A notebook and what has become of it.
-
-    Attributes
-    ----------
-    source : Path
-        The notebook.
-    executed : Path
-        Its copy with outputs, in the run folder.
-    key : str
-        A fingerprint of everything that it depends on.
-    status : {"done", "kept", "outdated", "failed", "not run"}
-        "kept" was done by an earlier run from the same beginnings, "outdated" by an earlier run from others.
-    seconds : float
-        How long it took when it was run.
-    error : str
-        The last line of what went wrong.
-    """
-
-    source: Path
-    executed: Path
-    key: str
-    status: str = "not run"
-    seconds: float = 0.0
-    error: str = ""
-
-    @property
-    def name(self) -> str:
-        """The notebook's name without its ending."""
-        return self.source.stem
-
-    @property
-    def marker(self) -> Path:
-        """The file that says that the executed copy is whole, and what it was made from."""
-        return self.executed.with_suffix(".done.json")
-
-
-@dataclass
 class Result:
     """The outcome of `build`."""
 
     page: Path
-    chapters: list[Chapter] = field(default_factory=list)
+    chapters: list[page.Chapter] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -188,7 +150,9 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _chapters(sources: list[Path], *, folder: Path, settings: profile.Profile, inputs: dict[str, str]) -> list[Chapter]:
+def _chapters(
+    sources: list[Path], *, folder: Path, settings: profile.Profile, inputs: dict[str, str]
+) -> list[page.Chapter]:
     package = Path(__file__).parent
     code = {str(path.relative_to(package)): files.sha256(path) for path in sorted(package.rglob("*.py"))}
     lock = profile.root() / "requirements.txt"
@@ -200,7 +164,7 @@ def _chapters(sources: list[Path], *, folder: Path, settings: profile.Profile, i
         # Outputs and counters that an editor leaves in a notebook change nothing.
         cells = [[cell["cell_type"], cell["source"]] for cell in _read(source)["cells"]]
         upstream = hashlib.sha256((upstream + json.dumps(cells)).encode()).hexdigest()
-        chapters.append(Chapter(source=source, executed=folder / "notebooks" / source.name, key=upstream))
+        chapters.append(page.Chapter(source=source, executed=folder / "notebooks" / source.name, key=upstream))
     return chapters
 
 
@@ -211,7 +175,7 @@ def _read(notebook: Path) -> dict:
         raise RunError(f"{notebook}: is not a notebook ({error}); restore it") from error
 
 
-def _recall(chapter: Chapter) -> None:
+def _recall(chapter: page.Chapter) -> None:
     """Take over what an earlier run has left of a chapter."""
     try:
         marker = json.loads(chapter.marker.read_text("utf-8"))
@@ -222,7 +186,7 @@ def _recall(chapter: Chapter) -> None:
         chapter.seconds = marker["seconds"]
 
 
-def _execute(chapter: Chapter, *, parameters: dict) -> None:
+def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
     """Run a notebook in a kernel of this environment; what goes wrong in it is noted, not raised."""
     # Without this a kernel of the same name in the user's home would come first.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
@@ -260,7 +224,7 @@ def _execute(chapter: Chapter, *, parameters: dict) -> None:
 
 
 def _summary(
-    chapters: list[Chapter],
+    chapters: list[page.Chapter],
     *,
     folder: Path,
     settings: profile.Profile,

@@ -26,3 +26,43 @@ def clips(tmp_path, rng):
         noise = 0.1 * rng.standard_normal(audio.RATE // 2)
         audio.write_wav(tmp_path / f"Fake/fake{number}.wav", noise, rate=audio.RATE)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """A profile of its own with three small corpora and random weights: the path of its YAML file."""
+    import yaml
+
+    from dfdlib import detector
+
+    root = tmp_path_factory.mktemp("toy")
+    rng = np.random.default_rng(3)
+
+    def fill(folder, count, *, real):
+        for number in range(count):
+            wave = tone(1.0, frequency=rng.uniform(150, 300)) + (0.02 if real else 0.06) * rng.standard_normal(16_000)
+            audio.write_wav(root / folder / f"{number}.wav", wave, rate=audio.RATE)
+
+    for corpus in ("for-2seconds", "source"):
+        for split, count in (("training", 8), ("validation", 4), ("testing", 6)):
+            fill(f"{corpus}/{split}/real", count, real=True)
+            fill(f"{corpus}/{split}/fake", count, real=False)
+    fill("custom/Real", 6, real=True)
+    fill("custom/Fake", 6, real=False)
+    (root / "custom/Real/broken.wav").write_text("no sound")
+    detector.save(root / "weights.safetensors", detector.build("mini", seed=1), metadata={})
+    places = {name.replace("-", "_"): str(root / name) for name in ("for-2seconds", "custom", "source")}
+    settings = {
+        "name": "toy",
+        "title": "A toy",
+        "seed": 1,
+        "device": "cpu",
+        "detector": "mini",
+        "checkpoint": str(root / "weights.safetensors"),
+        "window": "native",
+        "data": places,
+        "finetune": {"epochs": 1, "learning_rate": 1e-3, "batch_size": 8},
+        "uncertainty": {"resamples": 100},
+    }
+    (root / "toy.yaml").write_text(yaml.safe_dump(settings))
+    return root / "toy.yaml"

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 # Each module imports only from those before it.
 ORDER = (
-    "errors files audio corpus audit demo metrics uncertainty plots study findings "
-    "frontend aasist detector scoring finetune profile baseline doctor experiment chapters report cli"
+    "errors files audio corpus metrics audit demo uncertainty plots study findings "
+    "frontend aasist detector scoring finetune profile baseline doctor experiment chapters page report cli"
 ).split()
 
 

@@ -1,0 +1,23 @@
+import dataclasses
+
+import pytest
+
+from dfdlib import baseline, detector, files, profile
+from dfdlib.errors import ParameterError
+
+
+def test_the_baseline_comes_with_its_card(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(baseline, "RECIPE", dataclasses.replace(baseline.RECIPE, epochs=1, window=16_000))
+    path = tmp_path / "weights.safetensors"
+    card = baseline.train(profile.load(toy), checkpoint=path)
+    assert path.with_suffix(".md").read_text() == card
+    assert files.sha256(path) in card
+    for part in ("training: 16 clips", "testing: 12 clips", "EER", "seed=1", "| 1 |"):
+        assert part in card
+    assert detector.load(path).configuration.name == "mini"
+
+
+def test_a_profile_without_source_has_nothing_to_train_on(toy, tmp_path):
+    settings = profile.load(toy, overrides=["data.source=null"])
+    with pytest.raises(ParameterError, match="has no source corpus"):
+        baseline.train(settings, checkpoint=tmp_path / "weights.safetensors")

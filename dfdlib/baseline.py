@@ -16,6 +16,7 @@ RECIPE = finetune.Recipe(
     batch_size=16,
     learning_rate=1e-3,
     weight_decay=1e-4,
+    schedule="one-cycle",
     window=32_000,
     select="validation_eer",
     seed=1,

@@ -257,16 +257,7 @@ class Run:
             seconds = self.corpus(TARGET, split="training").table["duration"].median()
             window = round(seconds * self.protocol().rate)
         return finetune.Recipe(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            shuffle=settings.shuffle,
-            select=settings.select,
-            workers=settings.workers,
-            window=window,
-            rate=self.protocol().rate,
-            seed=self.profile.seed,
+            **settings.model_dump(), window=window, rate=self.protocol().rate, seed=self.profile.seed
         )
 
     # What is kept of it

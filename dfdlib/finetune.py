@@ -31,6 +31,9 @@ class Recipe:
     epochs, batch_size : int
     learning_rate, weight_decay : float
         Of Adam, whose weight decay is an L2 term in the gradient.
+    schedule : {"constant", "one-cycle"}
+        One cycle: the rate rises to `learning_rate` in the first 30 % of the steps and falls to nothing along a cosine
+        (Smith and Topin, arXiv 1708.07120).
     shuffle : bool
         A new order each epoch. The study went through its clips sorted by class.
     window : int
@@ -49,6 +52,7 @@ class Recipe:
     batch_size: int = 16
     learning_rate: float = 1e-6
     weight_decay: float = 1e-4
+    schedule: str = "constant"
     shuffle: bool = True
     window: int = 64_600
     select: str = "validation_loss"
@@ -59,6 +63,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.select not in ("validation_loss", "validation_eer"):
             raise ParameterError(f"select={self.select!r}: choose validation_loss or validation_eer")
+        if self.schedule not in ("constant", "one-cycle"):
+            raise ParameterError(f"schedule={self.schedule!r}: choose constant or one-cycle")
         for name in ("epochs", "batch_size", "learning_rate", "window", "rate"):
             if getattr(self, name) <= 0:
                 raise ParameterError(f"{name}={getattr(self, name)}: must be above zero")
@@ -230,13 +236,19 @@ class _Learner(lightning.LightningModule):
         self.epoch_losses: list[tuple[float, int]] = []
         self.validation: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
+    def configure_optimizers(self) -> dict:
+        optimizer = torch.optim.Adam(
             # Some parts of a published checkpoint take no part in the forward pass.
             [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             lr=self.recipe.learning_rate,
             weight_decay=self.recipe.weight_decay,
         )
+        if self.recipe.schedule == "constant":
+            return {"optimizer": optimizer}
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=self.recipe.learning_rate, total_steps=self.trainer.estimated_stepping_batches
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def training_step(self, batch: tuple, batch_index: int) -> torch.Tensor:
         waves, labels, clips = batch

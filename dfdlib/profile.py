@@ -45,6 +45,7 @@ class Finetune(_Settings):
     batch_size: Positive = 16
     learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-6
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 1e-4
+    schedule: Literal["constant", "one-cycle"] = "constant"
     shuffle: bool = True
     select: Literal["validation_loss", "validation_eer"] = "validation_loss"
     workers: Annotated[int, pydantic.Field(ge=0)] = 0

@@ -43,6 +43,27 @@ def test_two_runs_give_the_same_weights_and_another_seed_does_not(fit):
     assert detector.fingerprint(first) != detector.fingerprint(other)
 
 
+def test_one_cycle_ends_with_a_rate_of_almost_nothing(clips):
+    clips_ = corpus.read(clips)
+    model = detector.build("mini", seed=5)
+    recipe = finetune.Recipe(**{**QUICK.__dict__, "schedule": "one-cycle"})
+    rates = []
+
+    class Watch(finetune.lightning.Callback):
+        def on_train_batch_end(self, trainer, *rest):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    trainer = finetune.lightning.Trainer(
+        max_epochs=2, accelerator="cpu", callbacks=[Watch()], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    data = finetune._Clips(clips_, recipe=recipe, random_cut=True)
+    trainer.fit(finetune._Learner(model, recipe=recipe), train_dataloaders=finetune._Batches(data, recipe=recipe))
+    assert len(rates) == 4
+    assert max(rates) <= QUICK.learning_rate
+    assert rates[-1] < QUICK.learning_rate / 1000
+
+
 def orders(recipe, labels=(1, 0, 1, 0, 1, 0, 1, 0)):
     """Return the order of clips in each of two epochs."""
 
@@ -107,7 +128,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(fit):
         fit(wild)
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"learning_rate": -1.0}, {"select": "test_eer"}, {"window": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"learning_rate": -1.0}, {"select": "test_eer"}, {"window": 0}, {"schedule": "?"}]
+)
 def test_recipes_that_make_no_sense(wrong):
     with pytest.raises(ParameterError, match=next(iter(wrong))):
         finetune.Recipe(**wrong)

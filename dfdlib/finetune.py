@@ -132,19 +132,7 @@ def fit(
     with _quiet_lightning():
         # dropout draws from the global generator
         lightning.seed_everything(recipe.seed, verbose=False)
-        trainer = lightning.Trainer(
-            max_epochs=recipe.epochs,
-            accelerator="auto",
-            devices=1,
-            callbacks=[keeper],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            # Lightning would ask torch for deterministic kernels only; on the CPU they are.
-            deterministic="warn",
-        )
+        trainer = _trainer(recipe, callbacks=[keeper])
         trainer.fit(
             _Learner(model, recipe=recipe),
             train_dataloaders=_Batches(train_clips, recipe=recipe),
@@ -159,6 +147,22 @@ def fit(
     left_out = pd.concat([train_clips.left_out, validation_clips.left_out], ignore_index=True)
     return Training(
         history=pd.DataFrame(keeper.rows), best_epoch=keeper.best_epoch, checkpoint=checkpoint, left_out=left_out
+    )
+
+
+def _trainer(recipe: Recipe, *, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    return lightning.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator="auto",
+        devices=1,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        # Where a kernel has no deterministic form (there are none on the CPU), say so and go on.
+        deterministic="warn",
     )
 
 

@@ -84,7 +84,7 @@ def test_figures_come_with_numbers_and_text(run, shown):
     assert (run.figures / "test-det.png").is_file()
     kinds = ["image/png", "text/html", "text/html", "text/markdown"]
     assert [next(kind for kind in output.data if kind != "text/plain") for output in shown()] == kinds
-    assert "EER" in shown()[0].metadata["image/png"]["alt"]
+    assert "equal error rate" in shown()[0].metadata["image/png"]["alt"]
     assert "The numbers behind this figure" in shown()[1].data["text/html"]
     assert "25.0%" in shown()[2].data["text/html"]
 

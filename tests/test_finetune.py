@@ -44,21 +44,18 @@ def test_two_runs_give_the_same_weights_and_another_seed_does_not(fit):
 
 
 def test_one_cycle_ends_with_a_rate_of_almost_nothing(clips):
-    clips_ = corpus.read(clips)
     model = detector.build("mini", seed=5)
     recipe = finetune.Recipe(**{**QUICK.__dict__, "schedule": "one-cycle"})
     rates = []
 
     class Watch(finetune.lightning.Callback):
-        def on_train_batch_end(self, trainer, *rest):
+        def on_train_batch_start(self, trainer, *rest):
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    trainer = finetune.lightning.Trainer(
-        max_epochs=2, accelerator="cpu", callbacks=[Watch()], logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    data = finetune._Clips(clips_, recipe=recipe, random_cut=True)
-    trainer.fit(finetune._Learner(model, recipe=recipe), train_dataloaders=finetune._Batches(data, recipe=recipe))
+    data = finetune._Clips(corpus.read(clips), recipe=recipe, random_cut=True)
+    with finetune._quiet_lightning():
+        trainer = finetune._trainer(recipe, callbacks=[Watch()])
+        trainer.fit(finetune._Learner(model, recipe=recipe), train_dataloaders=finetune._Batches(data, recipe=recipe))
     assert len(rates) == 4
     assert max(rates) <= QUICK.learning_rate
     assert rates[-1] < QUICK.learning_rate / 1000

@@ -52,6 +52,7 @@ def train(settings: profile.Profile, *, checkpoint: str | Path, progress: Callab
         recipe=RECIPE,
         checkpoint=checkpoint,
         metadata={"trained_on": "source", "seed": str(RECIPE.seed), "licence": "MIT"},
+        device=settings.device,
         progress=progress,
     )
     how = scoring.protocol(settings.protocol, window=settings.window)

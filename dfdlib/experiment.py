@@ -234,6 +234,7 @@ class Run:
             recipe=recipe,
             checkpoint=checkpoint,
             metadata={"trained_on": training.name, "baseline": files.short(beginnings["baseline"])},
+            device=self.profile.device,
             progress=progress or (lambda line: print(line, flush=True)),
         )
         facts = {

@@ -6,6 +6,7 @@ test clips are never opened here.
 
 import contextlib
 import logging
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def fit(
     recipe: Recipe,
     checkpoint: str | Path,
     metadata: dict[str, str] | None = None,
+    device: str = "auto",
     progress: Callable[[str], None] | None = None,
 ) -> Training:
     """Train every parameter of `model` and write the weights of its best epoch.
@@ -115,6 +117,7 @@ def fit(
         Where the best weights go (safetensors).
     metadata : dict, optional
         Text to keep with the weights.
+    device : {"auto", "cpu", "cuda"}
     progress : callable, optional
         Called with one line of text after each epoch.
 
@@ -132,14 +135,18 @@ def fit(
     with _quiet_lightning():
         # dropout draws from the global generator
         lightning.seed_everything(recipe.seed, verbose=False)
-        trainer = _trainer(recipe, callbacks=[keeper])
-        trainer.fit(
-            _Learner(model, recipe=recipe),
-            train_dataloaders=_Batches(train_clips, recipe=recipe),
-            val_dataloaders=DataLoader(validation_clips, batch_size=recipe.batch_size, num_workers=recipe.workers),
-        )
-    if keeper.interrupted:
-        raise KeyboardInterrupt
+        trainer = _trainer(recipe, callbacks=[keeper], device=device)
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(
+                _Learner(model, recipe=recipe),
+                train_dataloaders=_Batches(train_clips, recipe=recipe),
+                val_dataloaders=DataLoader(validation_clips, batch_size=recipe.batch_size, num_workers=recipe.workers),
+            )
+        except SystemExit:
+            # Lightning ends the process on an interrupt and ignores later ones; a notebook's kernel is to live on.
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from None
     if keeper.best_state is None:
         raise RunError("training ended before its first epoch was complete; nothing was kept")
     model.load_state_dict(keeper.best_state)
@@ -150,10 +157,10 @@ def fit(
     )
 
 
-def _trainer(recipe: Recipe, *, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+def _trainer(recipe: Recipe, *, callbacks: list[lightning.Callback], device: str) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=recipe.epochs,
-        accelerator="auto",
+        accelerator=device,
         devices=1,
         callbacks=callbacks,
         logger=False,
@@ -283,7 +290,7 @@ class _Keeper(lightning.Callback):
     ) -> None:
         self.checkpoint, self.recipe, self.metadata, self.progress = checkpoint, recipe, metadata, progress
         self.rows: list[dict] = []
-        self.best_epoch, self.best_state, self.interrupted = 0, None, False
+        self.best_epoch, self.best_state = 0, None
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, learner: _Learner) -> None:
         learner.epoch_losses.clear()
@@ -318,9 +325,6 @@ class _Keeper(lightning.Callback):
                 f"epoch {row['epoch']}/{self.recipe.epochs}: train loss {row['train_loss']:.4f}, validation loss "
                 f"{row['validation_loss']:.4f}, validation EER {row['validation_eer']:.2%}"
             )
-
-    def on_exception(self, trainer: lightning.Trainer, learner: _Learner, exception: BaseException) -> None:
-        self.interrupted = isinstance(exception, KeyboardInterrupt)
 
 
 @contextlib.contextmanager

@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 import soundfile
@@ -54,7 +56,7 @@ def test_one_cycle_ends_with_a_rate_of_almost_nothing(clips):
 
     data = finetune._Clips(corpus.read(clips), recipe=recipe, random_cut=True)
     with finetune._quiet_lightning():
-        trainer = finetune._trainer(recipe, callbacks=[Watch()])
+        trainer = finetune._trainer(recipe, callbacks=[Watch()], device="cpu")
         trainer.fit(finetune._Learner(model, recipe=recipe), train_dataloaders=finetune._Batches(data, recipe=recipe))
     assert len(rates) == 4
     assert max(rates) <= QUICK.learning_rate
@@ -123,6 +125,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(fit):
     wild = finetune.Recipe(**{**QUICK.__dict__, "learning_rate": 1e30})
     with pytest.raises(RunError, match="lower the learning rate"):
         fit(wild)
+
+
+def test_an_interrupt_stays_an_interrupt(fit):
+    def interrupt(line):
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 @pytest.mark.parametrize(

@@ -64,18 +64,35 @@ def nuisance_features(wave: np.ndarray, rate: int) -> dict[str, float]:
     }
 
 
-def nuisance_table(corpus: Corpus) -> pd.DataFrame:
-    """Return `nuisance_features` of every clip of `corpus`, in its order."""
+def nuisance_table(corpus: Corpus) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure every clip of a corpus.
 
-    def look(path: str) -> dict[str, float]:
-        return nuisance_features(audio.load(path, rate=RATE), RATE)
+    Returns
+    -------
+    features : DataFrame
+        `nuisance_features` of the clips that can be decoded, under the index that they have in the corpus.
+    left_out : DataFrame
+        ``path`` and ``reason`` of the others, and of those that the corpus left out itself.
+    """
+
+    def look(path: str) -> dict[str, float] | DataError:
+        try:
+            return nuisance_features(audio.load(path, rate=RATE), RATE)
+        except DataError as error:
+            return error
 
     # Decoding and Fourier transforms leave Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return pd.DataFrame(list(pool.map(look, corpus.table["path"])), columns=list(NUISANCES))
+        results = pd.Series(list(pool.map(look, corpus.table["path"])), index=corpus.table.index, dtype=object)
+    bad = results.map(lambda result: isinstance(result, DataError))
+    features = pd.DataFrame(list(results[~bad]), index=results.index[~bad], columns=list(NUISANCES))
+    paths = corpus.table.loc[bad, "path"]
+    reasons = [str(error).removeprefix(f"{path}: ") for path, error in zip(paths, results[bad], strict=True)]
+    left_out = pd.concat([corpus.left_out, pd.DataFrame({"path": paths, "reason": reasons})], ignore_index=True)
+    return features, left_out
 
 
-def shortcut_eer(corpus: Corpus, *, seed: int = 0, folds: int = 5) -> float:
+def shortcut_eer(corpus: Corpus, *, features: pd.DataFrame | None = None, seed: int = 0, folds: int = 5) -> float:
     """Return the equal error rate of a logistic regression that sees only `NUISANCES`.
 
     Clips are scored by a regression that was fitted on other folds; clips of one sentence (where the corpus knows
@@ -85,6 +102,8 @@ def shortcut_eer(corpus: Corpus, *, seed: int = 0, folds: int = 5) -> float:
     ----------
     corpus : Corpus
         Of both classes.
+    features : DataFrame, optional
+        What `nuisance_table` has measured of it, if that was done before.
     seed : int
         Of the order in which groups are dealt out to folds.
     folds : int
@@ -101,15 +120,18 @@ def shortcut_eer(corpus: Corpus, *, seed: int = 0, folds: int = 5) -> float:
         Fewer groups of a class than folds.
     """
     corpus.require_both_classes()
-    labels = corpus.table["label"].to_numpy(dtype=int)
-    groups = _groups(corpus.table)
+    if features is None:
+        features, _ = nuisance_table(corpus)
+    table = corpus.table.loc[features.index]
+    labels = table["label"].to_numpy(dtype=int)
+    groups = _groups(table)
     fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
     if fewest < folds:
         raise DataError(
             f"{corpus.name}: {fewest} independent clips in its smaller class; a cross-validation in {folds} parts "
             f"needs {folds} at least"
         )
-    scores = _cross_validated_scores(nuisance_table(corpus), labels, groups, seed=seed, folds=folds)
+    scores = _cross_validated_scores(features, labels, groups, seed=seed, folds=folds)
     return metrics.eer(labels, scores).value
 
 

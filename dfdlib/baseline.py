@@ -43,6 +43,8 @@ def train(settings: profile.Profile, *, checkpoint: str | Path, progress: Callab
     if settings.data.source is None:
         raise ParameterError(f"profile {settings.name}: has no source corpus; name one with --set data.source=FOLDER")
     checkpoint = Path(checkpoint)
+    # Sums of floats depend on how many threads share them: with one, every number of cores gives these weights.
+    torch.set_num_threads(1)
     source = corpus.read(settings.data.source, name="source")
     model = detector.build(settings.detector, seed=RECIPE.seed)
     training = finetune.fit(

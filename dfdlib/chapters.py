@@ -38,7 +38,9 @@ def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | Non
     """
     from IPython.display import display
 
-    display(frame.style.format(formats or {}, na_rep="–").hide(axis="index").set_caption(caption))
+    titles = [str(column).replace("_", " ") for column in frame.columns]
+    styled = frame.style.format(formats or {}, na_rep="–").hide(axis="index").relabel_index(titles, axis="columns")
+    display(styled.set_caption(caption))
 
 
 def listen(clips: pd.DataFrame) -> None:

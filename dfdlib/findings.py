@@ -91,6 +91,25 @@ def verdict(differences: Mapping[str, Difference], *, trained_on: str) -> str:
     return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
 
 
+def guessing(rows: Iterable[Mapping]) -> list[str]:
+    """Say of each corpus on which a detector is not measurably better than guessing that it is not.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        With ``corpus``, ``when`` and ``auc_ci``; an interval that reaches down to one half counts as guessing.
+    """
+    stages: dict[str, list[str]] = {}
+    for row in rows:
+        if row["auc_ci"][0] <= 0.5:
+            stages.setdefault(row["corpus"], []).append(_WHEN[row["when"]])
+    return [
+        f"On {corpus} {f'neither {who[0]} nor {who[1]} is' if len(who) == 2 else f'{who[0]} is not'} measurably better "
+        "than guessing."
+        for corpus, who in stages.items()
+    ]
+
+
 def hardest_attack(table: pd.DataFrame, *, corpus: str, when: str) -> str:
     """Name the attacks with the highest and the lowest EER in a table of `metrics.by_attack`."""
     rows = table.sort_values("eer")

@@ -25,6 +25,7 @@ PACKAGES = (
 
 _MIME_TYPES = ("text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain")
 _NUMBER = re.compile(r"[-+−]?\d[\d,.]*(e[-+]?\d+)?\s?%?|–|nan")
+_WIDE = 900  # pixels; a wider figure scrolls on a narrow screen rather than become illegible
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "setup"}
 
 
@@ -160,10 +161,10 @@ def _processor() -> str:
 def _before_and_after(summary: dict) -> list[dict]:
     """Return a row for each corpus: its evaluations before and after, and the change, whichever there are."""
     rows: dict[str, dict] = {}
+    for difference in summary["differences"]:
+        rows[difference["corpus"]] = {"corpus": difference["corpus"], "change": difference}
     for evaluation in summary["evaluations"]:
         rows.setdefault(evaluation["corpus"], {"corpus": evaluation["corpus"]})[evaluation["when"]] = evaluation
-    for difference in summary["differences"]:
-        rows.setdefault(difference["corpus"], {"corpus": difference["corpus"]})["change"] = difference
     return list(rows.values())
 
 
@@ -265,7 +266,8 @@ def _output(output: dict) -> str:
     if kind == "image/svg+xml":
         return f'<figure><div role="img" aria-label="{alt}">{content}</div></figure>'
     source = f"data:{kind};base64,{''.join(content.split())}"
-    return f'<figure><img src="{source}" alt="{alt}"{size}></figure>'
+    wide = ' class="wide"' if int(details.get("width", 0)) > _WIDE else ""
+    return f'<figure><img src="{source}" alt="{alt}"{size}{wide}></figure>'
 
 
 def _plain(text: str) -> str:

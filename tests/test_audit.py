@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
-from dfdlib import audio, audit
+from dfdlib import audio, audit, corpus
 from dfdlib.corpus import Corpus
 from dfdlib.errors import DataError
 
@@ -67,3 +68,12 @@ def test_one_class_is_refused(tmp_path):
     real = Corpus(name="real", table=corpus.table[corpus.table["label"] == 1], left_out=corpus.left_out)
     with pytest.raises(DataError, match="spoof"):
         audit.shortcut_eer(real)
+
+
+def test_a_clip_that_cannot_be_decoded_is_left_out(clips):
+    soundfile.write(clips / "Real/nan.wav", np.full(8000, np.nan), 16_000, subtype="FLOAT")
+    found = corpus.read(clips)
+    features, left_out = audit.nuisance_table(found)
+    assert len(features) == len(found) - 1
+    assert left_out["path"].str.endswith("nan.wav").tolist() == [True]
+    assert 0 <= audit.shortcut_eer(found, features=features, folds=2) <= 1

@@ -54,6 +54,20 @@ def test_the_verdict_turns_with_the_numbers():
     assert "better" not in bad
 
 
+def test_guessing_is_called_guessing():
+    def row(corpus, when, low):
+        return {"corpus": corpus, "when": when, "auc_ci": [low, 0.9]}
+
+    rows = [row("custom", "before", 0.45), row("custom", "after", 0.5), row("source", "before", 0.8)]
+    assert findings.guessing(rows) == [
+        "On custom neither the baseline nor the fine-tuned detector is measurably better than guessing."
+    ]
+    assert findings.guessing([row("source", "after", 0.1)]) == [
+        "On source the fine-tuned detector is not measurably better than guessing."
+    ]
+    assert findings.guessing([row("source", "after", 0.51)]) == []
+
+
 def test_training_says_whether_it_stopped_early():
     history = pd.DataFrame(
         {"epoch": [1, 2], "train_loss": [1.0, 0.5], "validation_loss": [0.9, 0.6], "validation_eer": [0.3, 0.2]}

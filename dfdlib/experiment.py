@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from dfdlib import corpus as corpora
@@ -130,14 +129,7 @@ class Run:
         if stage not in STAGES:
             raise ParameterError(f"stage={stage!r}: choose one of {', '.join(STAGES)}")
         path = self.profile.checkpoint if stage == "before" else self.finetune().checkpoint
-        return detector.load(path, configuration=self.profile.detector).to(self.device)
-
-    @property
-    def device(self) -> torch.device:
-        """The device that scores are computed on."""
-        if self.profile.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.profile.device)
+        return detector.load(path, configuration=self.profile.detector).to(profile.device(self.profile))
 
     # What is computed from it
 
@@ -234,7 +226,7 @@ class Run:
             recipe=recipe,
             checkpoint=checkpoint,
             metadata={"trained_on": training.name, "baseline": files.short(beginnings["baseline"])},
-            device=self.profile.device,
+            device=profile.device(self.profile),
             progress=progress or (lambda line: print(line, flush=True)),
         )
         facts = {

@@ -84,7 +84,7 @@ def provenance(settings: profile.Profile, *, inputs: dict[str, str], overrides: 
     return {
         "command": shlex.join(command),
         "seed": settings.seed,
-        "device": settings.device,
+        "device": profile.device(settings),
         "commit": _commit(),
         "inputs": inputs,
         "python": platform.python_version(),

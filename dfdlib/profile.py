@@ -91,6 +91,15 @@ class Profile(_Settings):
     uncertainty: Uncertainty = Uncertainty()
 
 
+def device(settings: Profile) -> str:
+    """Return the device that a profile's tensors live on, "cpu" or "cuda", with "auto" decided."""
+    if settings.device != "auto":
+        return settings.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def root() -> Path:
     """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one."""
     if "DFD_ROOT" in os.environ:

@@ -31,6 +31,15 @@ def test_settings_are_changed_by_name():
     assert settings.data.source is None
 
 
+def test_the_device_is_decided(monkeypatch):
+    import torch
+
+    for there, device in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert profile.device(profile.load("original-study")) == device
+        assert profile.device(profile.load("demo")) == "cpu"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -1,6 +1,7 @@
 """What the notebooks show of a run: tables, figures with their numbers, and sentences."""
 
 import html
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ EVALUATIONS = (
     "Evaluations with bootstrap intervals. The study's figures, as printed, are of another detector on other clips."
 )
 
+_TITLE = re.compile(r"\b(eer|auc)\b")
+
 
 def say(*sentences: str) -> None:
     """Show sentences as text of the report, a paragraph each."""
@@ -26,7 +29,7 @@ def say(*sentences: str) -> None:
 
 
 def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | None = None) -> None:
-    """Show a table with a caption and without its index.
+    """Show a table with a caption and without its index; columns are titled by their names in words.
 
     Parameters
     ----------
@@ -38,7 +41,9 @@ def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | Non
     """
     from IPython.display import display
 
-    titles = [str(column).replace("_", " ") for column in frame.columns]
+    truths = frame.select_dtypes(bool).columns
+    frame = frame.assign(**{name: frame[name].map({True: "yes", False: "no"}) for name in truths})
+    titles = [_TITLE.sub(lambda word: word[0].upper(), str(name).replace("_", " ")) for name in frame.columns]
     styled = frame.style.format(formats or {}, na_rep="–").hide(axis="index").relabel_index(titles, axis="columns")
     display(styled.set_caption(caption))
 
@@ -195,6 +200,16 @@ def attacks_table(run: Run) -> pd.DataFrame:
     table = pd.concat(tables, ignore_index=True)
     table["change, points"] = 100 * (table["after"] - table["before"])
     return table
+
+
+def attack_sentences(run: Run, stage: str) -> list[str]:
+    """Return `findings.hardest_attack` of every corpus."""
+    return [
+        findings.hardest_attack(
+            metrics.by_attack(scores.labels, scores.values, scores.table["attack"]), corpus=name, when=stage
+        )
+        for name, scores in ((name, run.scores(stage, name)) for name in run.corpora)
+    ]
 
 
 def evaluation_sentence(run: Run, row: dict) -> str:

@@ -116,10 +116,13 @@ def hardest_attack(table: pd.DataFrame, *, corpus: str, when: str) -> str:
     easy, hard = rows.iloc[0], rows.iloc[-1]
     if len(rows) == 1:
         return f"On {corpus} there is one kind of attack, {hard['attack']}, with an EER of {percent(hard['eer'])}."
-    return (
+    sentence = (
         f"On {corpus}, {hard['attack']} is the hardest attack for {_WHEN[when]} (EER {percent(hard['eer'])}) and "
-        f"{easy['attack']} the easiest ({percent(easy['eer'])})."
+        f"{easy['attack']} the easiest ({percent(easy['eer'])})"
     )
+    if hard["eer"] > 0.5:
+        return f"{sentence}: most clips of {hard['attack']} score higher than most bona fide ones."
+    return f"{sentence}."
 
 
 def shortcut(eer: float, *, corpus: str, floor: float) -> str:

@@ -24,7 +24,8 @@ PACKAGES = (
 ).split()
 
 _MIME_TYPES = ("text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain")
-_NUMBER = re.compile(r"[-+−]?\d[\d,.]*(e[-+]?\d+)?\s?%?|–|nan")
+_ONE_NUMBER = r"[-+−]?\d[\d,.]*(?:e[-+]?\d+)?\s?%?"
+_NUMBER = re.compile(rf"{_ONE_NUMBER}(?: to {_ONE_NUMBER})?|–|nan")
 _WIDE = 900  # pixels; a wider figure scrolls on a narrow screen rather than become illegible
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "setup"}
 

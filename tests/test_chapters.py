@@ -62,6 +62,7 @@ def test_sentences_name_every_corpus(run):
     assert all(name in sentence for name, sentence in zip(run.corpora, sentences, strict=True))
     assert "custom" in chapters.evaluation_sentence(run, run.evaluate("before", "custom"))
     assert len(chapters.protocol_sentences(run)) == 3
+    assert all("one kind of attack" in sentence for sentence in chapters.attack_sentences(run, "after"))
 
 
 def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run):
@@ -79,14 +80,14 @@ def test_figures_come_with_numbers_and_text(run, shown):
     scores = run.scores("before", "custom")
     displays = [plots.DetDisplay.from_scores(scores.labels, scores.values, name=name) for name in ("one", "other")]
     chapters.draw(run, "test-det", *displays)
-    chapters.table(pd.DataFrame({"eer": [0.25]}), caption="A table.", formats={"eer": "{:.1%}"})
+    chapters.table(pd.DataFrame({"eer": [0.25], "auc_low": [True]}), caption="A table.", formats={"eer": "{:.1%}"})
     chapters.say("A sentence.")
     assert (run.figures / "test-det.png").is_file()
     kinds = ["image/png", "text/html", "text/html", "text/markdown"]
     assert [next(kind for kind in output.data if kind != "text/plain") for output in shown()] == kinds
     assert "equal error rate" in shown()[0].metadata["image/png"]["alt"]
     assert "The numbers behind this figure" in shown()[1].data["text/html"]
-    assert "25.0%" in shown()[2].data["text/html"]
+    assert all(part in shown()[2].data["text/html"] for part in (">25.0%<", ">EER<", ">AUC low<", ">yes<"))
 
 
 def test_panels_name_their_corpus_in_the_alternative_text(run, shown):

@@ -79,6 +79,8 @@ def test_training_says_whether_it_stopped_early():
 def test_hardest_attack_is_the_one_with_the_highest_eer():
     table = pd.DataFrame({"attack": ["a", "b"], "eer": [0.1, 0.4]})
     assert "b is the hardest" in findings.hardest_attack(table, corpus="custom", when="before")
+    fooled = findings.hardest_attack(table.assign(eer=[0.1, 0.7]), corpus="custom", when="after")
+    assert "most clips of b score higher than most bona fide ones" in fooled
     assert "one kind of attack, a" in findings.hardest_attack(table[:1], corpus="custom", when="before")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from dfdlib.errors import DfdError
+from dfdlib.errors import DfdError, RunError
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
 
@@ -91,7 +91,9 @@ def report(
 
 @app.command()
 def score(
-    paths: Annotated[list[Path], typer.Argument(help="Sound files, folders or manifests.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Sound files, folders, manifests, or - for a list on standard input.")
+    ],
     checkpoint: Annotated[
         Path | None, typer.Option(help="The detector's weights; by default the demo's baseline.")
     ] = None,
@@ -102,6 +104,10 @@ def score(
     window: Annotated[str, typer.Option(help="parity (64,600 samples) or native (the whole clip).")] = "native",
     batch_size: Annotated[int, typer.Option(help="Windows per forward pass.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option("--windows", help="Also write the score of every 4-second window to this .csv file.")
+    ] = None,
+    cached: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep and reuse scores of equal clips.")] = True,
 ) -> None:
     """Score clips: one, many, or folders of them. A higher score means bona fide (real).
 
@@ -111,21 +117,23 @@ def score(
     from dfdlib import profile as profiles
 
     how = scoring.protocol(protocol, window=window)
-    clips = corpus.find(paths)
+    clips = corpus.find(_listed(paths))
     model = detector.load(checkpoint or profiles.load("demo").checkpoint, configuration=configuration)
-    scores = scoring.score(clips, model, protocol=how, batch_size=batch_size, progress=_progress("scoring"))
+    cache = _score_cache() if cached else None
+    progress = _progress("scoring")
+    scores = scoring.score(clips, model, protocol=how, cache=cache, batch_size=batch_size, progress=progress)
     if out is not None:
         scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
+    if timeline is not None:
+        scoring.write_timelines(timeline, scores, model, protocol=how, batch_size=batch_size)
     table = scores.table.sort_values("score")
     print("   score  clip      (higher means bona fide, lower means spoof)")
     for path, value in zip(table["path"], table["score"], strict=True):
         print(f"{value:8.3f}  {_shown(path)}")
     for path, reason in scores.left_out.to_numpy():
         print(f"left out  {_shown(path)}: {reason}", file=sys.stderr)
-    print(
-        f"{len(table)} scored, {len(scores.left_out)} left out" + (f"; written to {out}" if out else ""),
-        file=sys.stderr,
-    )
+    written = "".join(f"; written to {path}" for path in (out, timeline) if path is not None)
+    print(f"{len(table)} scored, {len(scores.left_out)} left out{written}", file=sys.stderr)
     raise typer.Exit(1 if len(scores.left_out) else 0)
 
 
@@ -348,6 +356,26 @@ def _prepare_data(settings, *, parts: tuple[str, ...] | None = None) -> None:
     from dfdlib import profile as profiles
 
     demo.build(profiles.root() / "data" / settings.data.build, parts=parts)
+
+
+def _listed(paths: list[Path]) -> list[Path]:
+    """Put the lines of standard input in the place of a dash."""
+    if Path("-") not in paths:
+        return paths
+    lines = [Path(line) for line in sys.stdin.read().splitlines() if line.strip()]
+    return [path for given in paths for path in (lines if given == Path("-") else [given])]
+
+
+def _score_cache():
+    """Open the cache that all scoring commands share, beside the data; go without it where it cannot be written."""
+    from dfdlib import profile as profiles
+    from dfdlib import scoring
+
+    try:
+        return scoring.Cache(profiles.root() / "data" / "cache" / "scores.sqlite")
+    except RunError as error:
+        _echo(f"scoring without a cache: {error}")
+        return None
 
 
 def _echo(line: str) -> None:

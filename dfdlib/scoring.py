@@ -261,20 +261,67 @@ def score(
     known = {}
     if cache is not None:
         known = cache.get(corpus.table["sha256"], checkpoint=checkpoint, treatment=protocol.treatment)
-    todo = corpus.table[~corpus.table["sha256"].isin(known)].drop_duplicates("sha256")
-    done, total = len(corpus) - len(todo), len(corpus)
     reasons: dict[str, str] = {}
-    # Clips of like length follow each other, so that batches fill up.
-    for part in _parts(todo.sort_values(["duration", "path"], kind="stable"), size=8 * batch_size):
-        waves = _decode(part, protocol=protocol, reasons=reasons)
-        fresh = _logits(model, waves, batch_size=batch_size)
-        known |= fresh
-        if cache is not None:
-            cache.put(fresh, checkpoint=checkpoint, treatment=protocol.treatment)
+    # Clips of like length follow each other, so that batches fill up. Parts are cut before known clips are dropped:
+    # a run that goes on after a kill forms the same batches as one that was never stopped, and gives the same bytes.
+    ordered = corpus.table.drop_duplicates("sha256").sort_values(["duration", "path"], kind="stable")
+    done = len(corpus) - len(ordered)
+    for part in _parts(ordered, size=8 * batch_size):
+        unknown = part[~part["sha256"].isin(known)]
+        if len(unknown):
+            waves = _decode(unknown, protocol=protocol, reasons=reasons)
+            fresh = _logits(model, waves, batch_size=batch_size)
+            known |= fresh
+            if cache is not None:
+                cache.put(fresh, checkpoint=checkpoint, treatment=protocol.treatment)
         done += len(part)
         if progress is not None:
-            progress(done, total)
+            progress(done, len(corpus))
     return _gather(corpus, known, reasons, checkpoint=checkpoint, protocol=protocol)
+
+
+def timeline(path: str | Path, model: detector.Detector, *, protocol: Protocol, batch_size: int = 16) -> pd.DataFrame:
+    """Score a recording window by window, so that a spoofed passage in genuine speech shows.
+
+    Windows have the study's length and overlap by half; the last one ends with the recording. A recording shorter than
+    one window is repeated to fill it.
+
+    Returns
+    -------
+    DataFrame
+        ``start`` and ``end`` in seconds of the recording, and ``score``.
+
+    Raises
+    ------
+    DataError
+        The recording cannot be decoded.
+    """
+    wave = audio.load(path, rate=protocol.rate)
+    starts = [*range(0, max(len(wave) - PARITY_WINDOW, 0), PARITY_WINDOW // 2), max(len(wave) - PARITY_WINDOW, 0)]
+    windows = {str(start): audio.fit(wave[start:], length=PARITY_WINDOW)[np.newaxis] for start in starts}
+    model.eval()
+    logits = _logits(model, windows, batch_size=batch_size)
+    ends = np.minimum(np.array(starts) + PARITY_WINDOW, len(wave))
+    return pd.DataFrame(
+        {
+            "start": np.array(starts) / protocol.rate,
+            "end": ends / protocol.rate,
+            "score": protocol.of_logits(np.array([logits[str(start)] for start in starts])),
+        }
+    )
+
+
+def write_timelines(
+    path: str | Path, scores: Scores, model: detector.Detector, *, protocol: Protocol, batch_size: int = 16
+) -> None:
+    """Write the `timeline` of every clip of `scores` to one CSV file, with the clip's path in its first column."""
+    tables = []
+    for clip in scores.table["path"]:
+        table = timeline(clip, model, protocol=protocol, batch_size=batch_size)
+        table.insert(0, "path", clip)
+        tables.append(table)
+    with files.atomic(path) as file:
+        pd.concat(tables, ignore_index=True).to_csv(file, index=False)
 
 
 def _parts(table: pd.DataFrame, *, size: int) -> Iterator[pd.DataFrame]:

@@ -1,6 +1,9 @@
+import io
 import json
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -8,7 +11,14 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from dfdlib import cli, detector
+from dfdlib import audio, cli, detector
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    """A project folder of the test's own: commands keep scores in it."""
+    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
+    return tmp_path / "root"
 
 
 @pytest.fixture
@@ -90,6 +100,52 @@ def test_a_bad_clip_is_named_and_the_others_are_scored(dfd, clips, weights):
     assert "8 scored, 2 left out" in err
     assert "text.wav: cannot be decoded" in err
     assert "nan.wav: holds samples that are NaN" in err
+
+
+def test_score_takes_a_list_and_writes_a_timeline(dfd, clips, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{clips / 'Real/real0.wav'}\n{clips / 'Fake/fake1.wav'}\n"))
+    status, _, err = dfd("score", "-", "--checkpoint", weights, "--windows", tmp_path / "windows.csv")
+    assert status == 0
+    assert "2 scored" in err
+    written = pd.read_csv(tmp_path / "windows.csv")
+    assert written.columns.tolist() == ["path", "start", "end", "score"]
+    assert len(written) == 2
+
+
+def test_scores_are_kept_between_commands(dfd, clips, weights, root):
+    decode = audio.load
+    _, first, _ = dfd("score", clips, "--checkpoint", weights, "--no-cache")
+    assert not root.exists()
+    assert dfd("score", clips, "--checkpoint", weights)[1] == first
+    assert (root / "data/cache/scores.sqlite").is_file()
+    audio.load = None  # nothing is decoded twice
+    try:
+        assert dfd("score", clips, "--checkpoint", weights)[1] == first
+    finally:
+        audio.load = decode
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_to_the_same_file(clips, weights, tmp_path, rng):
+    for number in range(300):
+        audio.write_wav(clips / f"Fake/more{number}.wav", 0.1 * rng.standard_normal(32_000), rate=16_000)
+
+    def score(root, out):
+        (tmp_path / root).mkdir(exist_ok=True)
+        command = ["dfd", "score", clips, "--checkpoint", weights, "--batch-size", "4", "--out", tmp_path / out]
+        return subprocess.Popen(
+            [str(word) for word in command], env=os.environ | {"DFD_ROOT": str(tmp_path / root)},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    assert score("whole", "whole.csv").wait() == 0
+    for seconds in (3.0, 4.0, 4.5, 5.0, 5.5, 6.0):
+        killed = score("killed", "killed.csv")
+        time.sleep(seconds)
+        killed.kill()
+        killed.wait()
+    assert score("killed", "killed.csv").wait() == 0
+    assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 @pytest.mark.parametrize(

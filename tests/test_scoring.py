@@ -142,3 +142,50 @@ def test_pairs_are_matched_by_path_not_by_order(clips, model):
     elsewhere = scoring.Scores(table=scores.table.assign(path="elsewhere.wav"), left_out=scores.left_out)
     with pytest.raises(DataError, match="no path in common"):
         scoring.pair(scores, elsewhere)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, model, rng, stop):
+    for number in range(40):
+        wave = tone(0.5 + 0.01 * (number % 7)) + 0.05 * rng.standard_normal(round((0.5 + 0.01 * (number % 7)) * 16_000))
+        audio.write_wav(tmp_path / ("Real" if number % 2 else "Fake") / f"{number:02}.wav", wave, rate=16_000)
+    soundfile.write(tmp_path / "Real/nan.wav", np.full(8000, np.nan), 16_000, subtype="FLOAT")
+    clips = corpus.read(tmp_path)
+    whole = scoring.score(clips, model, protocol=NATIVE, batch_size=2)
+    calls = 0
+
+    def stop_here(done, total):
+        nonlocal calls
+        calls += 1
+        if calls == stop:
+            raise KeyboardInterrupt
+
+    cache = scoring.Cache(tmp_path / "cache.sqlite")
+    with pytest.raises(KeyboardInterrupt):
+        scoring.score(clips, model, protocol=NATIVE, batch_size=2, cache=cache, progress=stop_here)
+    resumed = scoring.score(clips, model, protocol=NATIVE, batch_size=2, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    whole.to_csv(tmp_path / "whole.csv")
+    resumed.to_csv(tmp_path / "resumed.csv")
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "resumed.csv").read_bytes()
+    assert len(resumed.table) == 40
+    assert len(resumed.left_out) == 1
+
+
+def test_a_timeline_covers_the_recording(tmp_path, model):
+    seconds = 11.3
+    audio.write_wav(tmp_path / "talk.wav", tone(seconds), rate=16_000)
+    table = scoring.timeline(tmp_path / "talk.wav", model, protocol=NATIVE)
+    assert table["start"].iloc[0] == 0
+    assert table["end"].iloc[-1] == seconds
+    assert (table["start"].diff().dropna() <= scoring.PARITY_WINDOW / 2 / 16_000 + 1e-9).all()
+    assert (table["end"] - table["start"]).to_numpy() == pytest.approx(scoring.PARITY_WINDOW / 16_000)
+    # a window is scored as a clip of its samples would be
+    audio.write_wav(tmp_path / "first.wav", tone(seconds)[: scoring.PARITY_WINDOW], rate=16_000)
+    first = scoring.score(corpus.find([tmp_path / "first.wav"]), model, protocol=PARITY)
+    assert table["score"].iloc[0] == pytest.approx(first.values[0], abs=1e-5)
+
+
+def test_a_timeline_of_a_short_clip_is_one_window(tmp_path, model):
+    audio.write_wav(tmp_path / "short.wav", tone(1.0), rate=16_000)
+    table = scoring.timeline(tmp_path / "short.wav", model, protocol=PARITY)
+    assert table[["start", "end"]].to_numpy().tolist() == [[0.0, 1.0]]

@@ -15,8 +15,14 @@ from dfdlib.errors import DataError, ParameterError
 #: The rate, in Hz, that wav2vec 2.0 was trained on, and with it every detector here.
 RATE = 16_000
 
+#: Files that claim another rate than these, in Hz, are damaged; resampled as they say, they would fill the memory.
+SLOWEST_RATE, FASTEST_RATE = 4_000, 768_000
+
 #: What a folder is searched for. Anything else in it is no clip and is passed over.
 SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .m4a .aac .mp4 .mkv .webm .wma .aif .aiff .au .g722".split())
+
+# Samples, over all channels, that are decoded at a time: 16 MiB as float32.
+_BLOCK = 2**22
 
 # A g722 file is a bare stream: nothing in it tells FFmpeg what it is.
 _FORMATS_WITHOUT_HEADER = {".g722": "g722"}
@@ -61,14 +67,16 @@ def load_at_native_rate(path: str | Path) -> tuple[np.ndarray, int]:
     DataError
         As `load`.
     """
-    samples, rate = _decode(Path(path))
-    if samples.shape[0] == 0:
+    wave, rate = _decode(Path(path))
+    if len(wave) == 0:
         raise DataError(f"{path}: holds no samples; leave it out or record it again")
-    if not np.isfinite(samples).all():
+    if not SLOWEST_RATE <= rate <= FASTEST_RATE:
+        raise DataError(
+            f"{path}: its header says {rate} Hz, no rate of recorded speech; write it again from its source"
+        )
+    if not np.isfinite(wave).all():
         raise DataError(f"{path}: holds samples that are NaN or infinite; write it again from its source")
-    if samples.shape[1] == 1:
-        return np.ascontiguousarray(samples[:, 0]), rate
-    return samples.mean(axis=1, dtype=np.float32), rate
+    return wave, rate
 
 
 def duration(path: str | Path) -> float:
@@ -150,13 +158,19 @@ def _require_file(path: Path) -> None:
 
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
-    """Return samples of shape (n_samples, n_channels) as float32 and their rate in Hz."""
+    """Return the mean of all channels, shape (n_samples,), as float32, and its rate in Hz."""
     import soundfile
 
     _require_file(path)
     if path.suffix.lower() not in _FORMATS_WITHOUT_HEADER:
         try:
-            return soundfile.read(str(path), dtype="float32", always_2d=True)
+            with soundfile.SoundFile(path) as file:
+                # In blocks: a damaged header may promise more samples than any memory holds.
+                frames = max(1, _BLOCK // file.channels)
+                blocks = [_mono(file.read(frames, dtype="float32", always_2d=True))]
+                while len(blocks[-1]) == frames:
+                    blocks.append(_mono(file.read(frames, dtype="float32", always_2d=True)))
+                return np.concatenate(blocks), file.samplerate
         except (soundfile.LibsndfileError, RuntimeError):
             pass  # not a format that libsndfile knows: FFmpeg may
     return _decode_with_ffmpeg(path)
@@ -165,20 +179,27 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
 def _decode_with_ffmpeg(path: Path) -> tuple[np.ndarray, int]:
     av = _quiet_av()
 
+    blocks = [np.zeros(0, np.float32)]
     try:
         with av.open(str(path), format=_FORMATS_WITHOUT_HEADER.get(path.suffix.lower())) as container:
             if not container.streams.audio:
                 raise DataError(f"{path}: holds no audio track; give a file with sound")
             stream = container.streams.audio[0]
-            resampler = av.AudioResampler(format="fltp")
-            blocks = [block.to_ndarray() for frame in container.decode(stream) for block in resampler.resample(frame)]
+            # Packed samples lie in one plane. PyAV counts the planes of a damaged stream wrongly and reads beyond them.
+            resampler = av.AudioResampler(format="flt")
+            for frame in container.decode(stream):
+                for block in resampler.resample(frame):
+                    blocks.append(_mono(block.to_ndarray().reshape(-1, block.layout.nb_channels)))
             rate = stream.codec_context.sample_rate
     except (av.FFmpegError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be decoded as audio ({reason}); convert it to wav or leave it out") from error
-    if not blocks:
-        return np.zeros((0, 1), np.float32), rate or RATE
-    return np.concatenate(blocks, axis=1).T, rate
+    return np.concatenate(blocks), rate or RATE
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    """Return the mean over the channels of samples, shape (n_samples, n_channels)."""
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
 
 
 @functools.cache

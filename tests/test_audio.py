@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import tone
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdlib import audio
@@ -37,10 +37,10 @@ def test_formats_that_libsndfile_reads(tmp_path, suffix, options):
     assert np.abs(wave).max() == pytest.approx(0.2, abs=0.03)
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [("m4a", "aac"), ("g722", "g722"), ("mkv", "libopus")])
-def test_formats_that_ffmpeg_reads(tmp_path, suffix, codec):
-    path = tmp_path / f"clip.{suffix}"
+def encode(path, codec):
+    """Write a second of a tone with FFmpeg."""
     rate = 48_000 if codec == "libopus" else 16_000
+    suffix = path.suffix[1:]
     with av.open(str(path), "w", format={"g722": "g722", "m4a": "mp4", "mkv": "matroska"}[suffix]) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
         samples = (tone(rate=rate) * 32767).astype(np.int16)[np.newaxis]
@@ -48,10 +48,71 @@ def test_formats_that_ffmpeg_reads(tmp_path, suffix, codec):
         frame.sample_rate = rate
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("m4a", "aac"), ("g722", "g722"), ("mkv", "libopus")])
+def test_formats_that_ffmpeg_reads(tmp_path, suffix, codec):
+    path = tmp_path / f"clip.{suffix}"
+    encode(path, codec)
     wave = audio.load(path, rate=16_000)
     assert len(wave) == pytest.approx(16_000, abs=1500)
     assert frequency_of(wave, 16_000) == pytest.approx(220, abs=3)
     assert np.abs(wave).max() == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_rate_that_no_recording_has(tmp_path):
+    soundfile.write(tmp_path / "slow.wav", tone(), 12)
+    with pytest.raises(DataError, match="its header says 12 Hz"):
+        audio.load(tmp_path / "slow.wav", rate=16_000)
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory):
+    """The bytes of a second of sound in many formats."""
+    folder = tmp_path_factory.mktemp("intact")
+    for suffix in ("wav", "flac", "ogg", "mp3", "aiff", "au"):
+        soundfile.write(folder / f"clip.{suffix}", tone(), 16_000)
+    for suffix, codec in (("m4a", "aac"), ("mkv", "libopus"), ("g722", "g722")):
+        encode(folder / f"clip.{suffix}", codec)
+    return {path.suffix: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def damage_and_load(intact, folder, data):
+    """Cut a file short, overwrite some of its bytes, and load it: the outcome is a waveform or one line."""
+    suffix = data.draw(st.sampled_from(sorted(intact)))
+    content = bytearray(intact[suffix])
+    del content[data.draw(st.integers(1, len(content))) :]
+    # most of what can go wrong is in the header
+    places = st.one_of(st.integers(0, min(len(content), 200) - 1), st.integers(0, len(content) - 1))
+    for place, byte in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=20)):
+        content[place] = byte
+    path = folder / f"damaged{suffix}"
+    path.write_bytes(content)
+    wave, said = None, ""
+    try:
+        wave = audio.load(path, rate=16_000)
+    except DataError as error:
+        said = str(error)
+    if wave is None:
+        assert said.startswith(str(path))
+        assert "\n" not in said
+    else:
+        assert wave.ndim == 1
+        assert 0 < len(wave) < 10_000_000
+        assert np.isfinite(wave).all()
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_damaged_files_give_a_waveform_or_one_line(intact, tmp_path_factory, data):
+    damage_and_load(intact, tmp_path_factory.getbasetemp(), data)
+
+
+@pytest.mark.slow
+@given(st.data())
+@settings(max_examples=5_000, deadline=None)
+def test_thousands_of_damaged_files(intact, tmp_path_factory, data):
+    damage_and_load(intact, tmp_path_factory.getbasetemp(), data)
 
 
 def test_eight_channels_at_96_khz_are_averaged_and_resampled(tmp_path):

@@ -189,3 +189,20 @@ def test_a_timeline_of_a_short_clip_is_one_window(tmp_path, model):
     audio.write_wav(tmp_path / "short.wav", tone(1.0), rate=16_000)
     table = scoring.timeline(tmp_path / "short.wav", model, protocol=PARITY)
     assert table[["start", "end"]].to_numpy().tolist() == [[0.0, 1.0]]
+
+
+def test_silence_is_scored_like_any_clip(tmp_path, model):
+    audio.write_wav(tmp_path / "silence.wav", np.zeros(16_000), rate=16_000)
+    assert np.isfinite(scoring.score(corpus.find([tmp_path]), model, protocol=NATIVE).values).all()
+
+
+def test_the_same_bytes_twice_are_scored_once_and_listed_twice(clips, model, monkeypatch):
+    (clips / "Real/copy.wav").write_bytes((clips / "Real/real0.wav").read_bytes())
+    decoded = []
+    load = audio.load
+    monkeypatch.setattr(audio, "load", lambda path, **options: decoded.append(path) or load(path, **options))
+    table = scoring.score(corpus.read(clips), model, protocol=NATIVE).table
+    assert len(decoded) == 8
+    twins = table[table["path"].str.contains("copy|real0")]
+    assert twins["score"].nunique() == 1
+    assert len(twins) == 2

@@ -18,6 +18,7 @@ torch's restricted reader, which makes tensors, plain containers and `argparse.N
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -456,6 +457,7 @@ def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
+@functools.cache
 def _expected(configuration: DetectorConfiguration) -> dict[str, tuple[int, ...]]:
     return _shapes(_skeleton(configuration).state_dict())
 
@@ -499,7 +501,10 @@ def _fit(path: str | Path, tensors: Mapping[str, torch.Tensor], network: torch.n
 
 
 def _refuse_non_finite(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    # A sum is finite only if all its terms are, and costs far less than looking at each; a sum may overflow, so what
+    # it finds is looked at again.
+    doubtful = [name for name, tensor in tensors.items() if not tensor.sum().isfinite()]
+    bad = [name for name in doubtful if not tensors[name].isfinite().all()]
     if bad:
         raise CheckpointError(
             f"{path}: NaN or infinity in {len(bad)} of its tensors (the first is {bad[0]}), as after a training that "

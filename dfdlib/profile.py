@@ -16,11 +16,13 @@ import yaml
 
 from dfdlib.errors import ParameterError
 
-Positive = Annotated[int, pydantic.Field(gt=0)]
+# Strict, or YAML's true would count as 1.
+Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
+Natural = Annotated[int, pydantic.Field(ge=0, strict=True)]
 
 
 class _Settings(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(_Settings):
@@ -48,13 +50,13 @@ class Finetune(_Settings):
     schedule: Literal["constant", "one-cycle"] = "constant"
     shuffle: bool = True
     select: Literal["validation_loss", "validation_eer"] = "validation_loss"
-    workers: Annotated[int, pydantic.Field(ge=0)] = 0
+    workers: Natural = 0
 
 
 class Uncertainty(_Settings):
     """Bootstrap intervals."""
 
-    resamples: Annotated[int, pydantic.Field(ge=100)] = 1000
+    resamples: Annotated[int, pydantic.Field(ge=100, strict=True)] = 1000
     level: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.95
 
 
@@ -78,7 +80,7 @@ class Profile(_Settings):
 
     name: str
     title: str
-    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    seed: Natural = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     detector: Literal["mini", "xlsr-300m"]
     checkpoint: Path
@@ -140,13 +142,16 @@ def load(name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Profile:
     origins: dict[str, str] = {}
     for override in overrides:
         key, equals, value = override.partition("=")
+        key = key.strip()
         if not equals or not key:
             raise ParameterError(f"--set {override}: expected KEY=VALUE, as in --set finetune.epochs=2")
+        if not any(name == key or name.startswith(f"{key}.") for name in _keys(Profile)):
+            raise ParameterError(_unknown(key, where=f"--set {override}"))
         try:
-            _put(values, key.strip(), yaml.safe_load(_number(value)))
+            _put(values, key, yaml.safe_load(_number(value)))
         except yaml.YAMLError as error:
             raise ParameterError(f"--set {override}: the value is not YAML ({' '.join(str(error).split())})") from error
-        origins[key.strip()] = f"--set {override}"
+        origins[key] = f"--set {override}"
     try:
         settings = Profile.model_validate(values)
     except pydantic.ValidationError as error:
@@ -159,16 +164,22 @@ def _text(name: str) -> tuple[str, str]:
         return f"profile {name}", (importlib.resources.files("dfdlib") / "profiles" / f"{name}.yaml").read_text("utf-8")
     path = Path(name)
     if path.suffix in (".yaml", ".yml") and path.is_file():
-        return str(path), path.read_text("utf-8")
+        try:
+            return str(path), path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ParameterError(f"{path}: cannot be read as text ({error}); correct it or choose another") from error
     raise ParameterError(f"profile {name!r}: there is none of that name; choose {' or '.join(names())}, or a YAML file")
 
 
 def _number(text: str) -> str:
     """YAML takes 1e-4 for text because it has no point; people who set a learning rate do not."""
     try:
-        return repr(float(text)) if "e" in text.lower() else text
+        number = float(text) if "e" in text.lower() else None
     except ValueError:
         return text
+    if number is None:
+        return text
+    return repr(int(number) if number.is_integer() else number)
 
 
 def _put(values: dict, key: str, value: Any) -> None:
@@ -191,16 +202,22 @@ def _keys(model: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
 
 def _one_line(error: dict, *, origin: str, origins: dict[str, str]) -> str:
     key = ".".join(str(part) for part in error["loc"])
-    where = origins.get(key, origin)
+    # A whole section may have been set, as in --set 'finetune={epochs: 2}'; the last one set is the one that holds.
+    setters = [name for name in origins if key == name or key.startswith(f"{name}.")]
+    where = origins[setters[-1]] if setters else origin
     if error["type"] == "extra_forbidden":
-        known = _keys(Profile)
-        close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-        close = close or [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
-        return f"{where}: no setting is called {key!r}; {hint}"
+        return _unknown(key, where=where)
     if error["type"] == "missing":
         return f"{where}: the setting {key!r} is missing; add it"
     return f"{where}: {key} = {error['input']!r} is not allowed ({error['msg']})"
+
+
+def _unknown(key: str, *, where: str) -> str:
+    known = _keys(Profile)
+    close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    close = close or [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+    return f"{where}: no setting is called {key!r}; {hint}"
 
 
 def _absolute(settings: Profile) -> Profile:

@@ -86,7 +86,11 @@ def build(
             f"{notebooks_folder or profile.root() / 'notebooks'}: holds no notebooks; run this from a checkout"
         )
     wanted = _wanted(sources, only)
-    parameters = {"profile": str(profile_name or settings.name), "run_dir": str(folder), "overrides": list(overrides)}
+    chosen = str(profile_name or settings.name)
+    if chosen not in profile.names() and Path(chosen).is_file():
+        # The kernels work in the notebooks' folder, where a path relative to this one leads nowhere.
+        chosen = str(Path(chosen).absolute())
+    parameters = {"profile": chosen, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
         inputs = page.inputs(settings)
         chapters = _chapters(sources, folder=folder, settings=settings, inputs=inputs)
@@ -196,10 +200,10 @@ def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
     missing = sorted(set(parameters) - set(known))
     if missing:
         raise ParameterError(f"{chapter.source}: its parameters cell does not set {', '.join(missing)}; add it there")
-    chapter.executed.parent.mkdir(parents=True, exist_ok=True)
-    chapter.marker.unlink(missing_ok=True)
     started = time.monotonic()
     try:
+        chapter.executed.parent.mkdir(parents=True, exist_ok=True)
+        chapter.marker.unlink(missing_ok=True)
         papermill.execute_notebook(
             str(chapter.source),
             str(chapter.executed),
@@ -212,7 +216,12 @@ def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
             extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except papermill.PapermillExecutionError as error:
-        chapter.status, chapter.error = "failed", f"{error.ename}: {error.evalue}"
+        chapter.status = "failed"
+        chapter.error = " ".join(f"{error.ename}: {error.evalue}".removesuffix(": ").split())
+    except RuntimeError as error:
+        # Raised for a kernel that is killed, mostly when memory runs out, or that does not start.
+        chapter.status = "failed"
+        chapter.error = f"{str(error).rstrip('.')}; see whether there is enough memory, then run again"
     except OSError as error:
         raise RunError(f"{chapter.executed}: cannot be written ({error}); free some space and run again") from error
     else:

@@ -25,10 +25,14 @@ def test_paths_are_taken_from_the_projects_folder(monkeypatch, tmp_path):
 
 
 def test_settings_are_changed_by_name():
-    overrides = ["finetune.epochs=2", "finetune.learning_rate=1e-5", "data.source=null", "seed=3"]
+    overrides = ["finetune.epochs=2", "finetune.learning_rate=1e-5", "data.source=null", "seed=3", "limit=1e3"]
     settings = profile.load("demo", overrides=overrides)
     assert (settings.finetune.epochs, settings.finetune.learning_rate, settings.seed) == (2, 1e-5, 3)
     assert settings.data.source is None
+    assert settings.limit == 1000
+    # a section at once, then one of its settings
+    settings = profile.load("demo", overrides=["finetune={epochs: 3, workers: 2}", "finetune.epochs=5"])
+    assert (settings.finetune.epochs, settings.finetune.workers) == (5, 2)
 
 
 def test_the_device_is_decided(monkeypatch):
@@ -48,6 +52,11 @@ def test_the_device_is_decided(monkeypatch):
             "--set finetune.epoch=2: no setting is called 'finetune.epoch'; did you mean finetune.epochs",
         ),
         ("epochs=2", "did you mean finetune.epochs"),
+        ("finetun.epochs=2", "--set finetun.epochs=2: no setting is called 'finetun.epochs'; did you mean"),
+        ("seed.x=1", "--set seed.x=1: no setting is called 'seed.x'"),
+        ("finetune={epochs: two}", "--set finetune={epochs: two}: finetune.epochs = 'two' is not allowed"),
+        ("finetune.epochs=true", "--set finetune.epochs=true: finetune.epochs = True is not allowed"),
+        ("finetune.learning_rate=.inf", "should be a finite number"),
         ("finetune.epochs=two", "finetune.epochs = 'two' is not allowed"),
         ("finetune.epochs=0", "greater than 0"),
         ("window=short", "'parity' or 'native'"),
@@ -76,6 +85,9 @@ def test_files_of_ones_own(tmp_path):
         profile.load(path)
     path.write_text("a: [\n")
     with pytest.raises(ParameterError, match="is not YAML"):
+        profile.load(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ParameterError, match=r"mine\.yaml: cannot be read as text"):
         profile.load(path)
     with pytest.raises(ParameterError, match="choose demo or original-study"):
         profile.load("mine")

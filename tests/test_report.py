@@ -92,6 +92,37 @@ def test_a_failure_is_reported_and_later_notebooks_wait(build, books, tmp_path):
     assert statuses(build(only=["1"])[0]) == ["done", "not run"]
 
 
+def test_a_kernel_that_dies_is_a_failure_like_another(build, books, tmp_path):
+    write(books / "01_first.ipynb", "import os; os._exit(9)")
+    result, lines = build()
+    assert not result.ok
+    assert statuses(result) == ["failed", "not run"]
+    assert any("01_first: failed" in line and "Kernel died" in line for line in lines)
+    assert "Kernel died" in (tmp_path / "run/index.html").read_text()
+    assert not (tmp_path / "run/notebooks/01_first.done.json").exists()
+
+
+def test_what_went_wrong_is_one_line(build, books):
+    write(books / "01_first.ipynb", "raise ValueError('one\\nand two')")
+    result, lines = build(only=["01"])
+    assert result.chapters[0].error == "ValueError: one and two"
+    assert not any("\n" in line for line in lines)
+
+
+def test_a_profile_is_found_from_where_the_command_was_given(toy, books, tmp_path, monkeypatch):
+    write(books / "01_first.ipynb", "from dfdlib import profile as profiles; print(profiles.load(profile).title)")
+    monkeypatch.chdir(toy.parent)
+    result = report.build(
+        profile.load(toy.name),
+        profile_name=toy.name,
+        notebooks_folder=books,
+        run_folder=tmp_path / "run",
+        only=["01"],
+        echo=str,
+    )
+    assert result.ok, result.chapters[0].error
+
+
 def test_a_copy_without_its_marker_is_run_again(build, tmp_path):
     build(only=["02"])
     (tmp_path / "run/notebooks/02_second.done.json").unlink()
@@ -121,6 +152,10 @@ def test_a_run_folder_that_cannot_be_written(toy, books, tmp_path):
     (tmp_path / "occupied").write_text("")
     with pytest.raises(RunError, match=r"occupied/run: cannot be written .*--folder"):
         report.build(profile.load(toy), notebooks_folder=books, run_folder=tmp_path / "occupied/run", echo=str)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/notebooks").write_text("")
+    with pytest.raises(RunError, match=r"run/notebooks/01_first\.ipynb: cannot be written"):
+        report.build(profile.load(toy), notebooks_folder=books, run_folder=tmp_path / "run", echo=str)
 
 
 def test_no_notebooks(toy, tmp_path):

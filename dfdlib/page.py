@@ -79,9 +79,12 @@ def inputs(settings: profile.Profile) -> dict[str, str]:
     return {name: _fingerprint(place) for name, place in places.items() if place is not None}
 
 
-def provenance(settings: profile.Profile, *, inputs: dict[str, str], overrides: Sequence[str]) -> dict:
+def provenance(
+    settings: profile.Profile, *, inputs: dict[str, str], overrides: Sequence[str], profile_name: str | None = None
+) -> dict:
     """Return what is needed to repeat a run: commit, versions, machine, seed, fingerprints, command."""
-    command = ["./run_all.sh", "--profile", settings.name, *(part for text in overrides for part in ("--set", text))]
+    command = ["./run_all.sh", "--profile", profile_name or settings.name]
+    command += [part for text in overrides for part in ("--set", text)]
     return {
         "command": shlex.join(command),
         "seed": settings.seed,
@@ -89,7 +92,7 @@ def provenance(settings: profile.Profile, *, inputs: dict[str, str], overrides: 
         "commit": _commit(),
         "inputs": inputs,
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
     }
 
@@ -147,6 +150,14 @@ def _commit() -> str:
         return "unknown (no git checkout)"
 
 
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        # as with a fairseq built from its own source; hours of work do not end without a page for that
+        return "not installed under this name"
+
+
 def _processor() -> str:
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8")
@@ -198,13 +209,14 @@ def _chapter(chapter: Chapter) -> dict:
     if chapter.status == "not run" or not chapter.executed.is_file():
         return shown
     hidden: list[str] = []
+    given: set[str] = set()
     for cell in json.loads(chapter.executed.read_text("utf-8"))["cells"]:
         source = "".join(cell["source"])
         tags = set(cell["metadata"].get("tags", []))
         if "papermill-error-cell-tag" in tags:
             continue
         if cell["cell_type"] == "markdown":
-            text, headings = _markdown(source, prefix=chapter.name)
+            text, headings = _markdown(source, prefix=chapter.name, given=given)
             shown["blocks"].append({"kind": "text", "html": text})
             for level, identifier, heading in headings:
                 if level == 1:
@@ -225,8 +237,11 @@ def _failed(cell: dict) -> bool:
     return any(output["output_type"] == "error" for output in cell["outputs"])
 
 
-def _markdown(text: str, *, prefix: str) -> tuple[str, list[tuple[int, str, str]]]:
-    """Return HTML and its headings as (level, id, text); a notebook's first level is the page's second."""
+def _markdown(text: str, *, prefix: str, given: set[str]) -> tuple[str, list[tuple[int, str, str]]]:
+    """Return HTML and its headings as (level, id, text); a notebook's first level is the page's second.
+
+    An id that is in `given` gets a number behind it; new ones are added.
+    """
     import mistune
 
     headings = []
@@ -235,6 +250,10 @@ def _markdown(text: str, *, prefix: str) -> tuple[str, list[tuple[int, str, str]
         def heading(self, text: str, level: int, **attributes: object) -> str:
             plain = re.sub(r"<[^>]+>", "", text)
             identifier = f"{prefix}-{re.sub(r'[^a-z0-9]+', '-', plain.lower()).strip('-')}"
+            name, number = identifier, 2
+            while identifier in given:
+                identifier, number = f"{name}-{number}", number + 1
+            given.add(identifier)
             headings.append((level, identifier, html.unescape(plain)))
             # The chapter's own title is set by the template, beside its number.
             return "" if level == 1 else f'<h{level + 1} id="{identifier}">{text}</h{level + 1}>\n'
@@ -258,7 +277,9 @@ def _output(output: dict) -> str:
     if kind == "text/html":
         return _tidy(content)
     if kind == "text/markdown":
-        return f'<div class="said">{_unbroken(_markdown(content, prefix="said")[0])}</div>'
+        # What a cell says has no headings that a link would lead to, and chapters may say the same.
+        said = re.sub(r'(<h\d) id="[^"]*"', r"\1", _markdown(content, prefix="said", given=set())[0])
+        return f'<div class="said">{_unbroken(said)}</div>'
     if kind == "text/plain":
         return f'<pre class="stream">{html.escape(content.strip(chr(39)))}</pre>'
     details = output["metadata"].get(kind, {})

@@ -111,7 +111,9 @@ def build(
                 broken = chapter.status == "failed"
                 took = f"{chapter.seconds:.0f} s"
                 echo(f"{title}: failed after {took}: {chapter.error}" if broken else f"{title}: done in {took}")
-        summary = _summary(chapters, folder=folder, settings=settings, inputs=inputs, overrides=overrides)
+        summary = _summary(
+            chapters, folder=folder, settings=settings, inputs=inputs, overrides=overrides, profile_name=chosen
+        )
         with files.atomic(folder / "summary.json") as file:
             json.dump(summary, file, indent=1)
         index = folder / "index.html"
@@ -239,9 +241,15 @@ def _summary(
     settings: profile.Profile,
     inputs: dict[str, str],
     overrides: Sequence[str],
+    profile_name: str,
 ) -> dict:
     """Join what the notebooks have kept. Whatever differs between two equal runs is under "provenance"."""
-    summary: dict = {"profile": settings.name, "title": settings.title, "limit": settings.limit}
+    summary: dict = {
+        "profile": settings.name,
+        "title": settings.title,
+        "limit": settings.limit,
+        "level": settings.uncertainty.level,
+    }
     summary["status"] = {chapter.name: "done" if chapter.status == "kept" else chapter.status for chapter in chapters}
     summary |= {name: [] for name in _JOINED} | {"notebooks": {}}
     for chapter in chapters:
@@ -254,7 +262,7 @@ def _summary(
         for name in _JOINED:
             summary[name] += results.pop(name, [])
         summary["notebooks"][chapter.name] = results
-    summary["provenance"] = page.provenance(settings, inputs=inputs, overrides=overrides) | {
+    summary["provenance"] = page.provenance(settings, inputs=inputs, overrides=overrides, profile_name=profile_name) | {
         "generated": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seconds": {chapter.name: chapter.seconds for chapter in chapters},
     }

@@ -17,6 +17,7 @@ def summary(toy):
         "profile": "toy",
         "title": "A <toy>",
         "limit": None,
+        "level": 0.9,
         "status": {},
         "evaluations": [EVALUATION | {"when": "before"}, EVALUATION | {"when": "after"}],
         "differences": [{"corpus": "custom", "delta_eer": -0.05, "delta_eer_ci": [-0.1, 0.01]}],
@@ -74,6 +75,26 @@ def test_ids_are_unique_and_the_sidebar_leads_to_them(tmp_path, summary):
     identifiers = [element["id"] for element in soup(id=True)]
     assert len(identifiers) == len(set(identifiers))
     assert all(link["href"].lstrip("#") in identifiers for link in soup.nav("a"))
+
+
+def test_equal_headings_of_one_notebook_and_of_outputs_stay_apart(tmp_path, summary):
+    said = {"output_type": "display_data", "data": {"text/markdown": "## Said"}, "metadata": {}}
+    cells = [("markdown", "## Same", [], []), ("markdown", "## Same", [], []), ("code", "", [said, said], [])]
+    soup = bs4.BeautifulSoup(page.render(summary, chapters=[chapter(tmp_path, *cells)], folder=tmp_path), "html.parser")
+    identifiers = [element["id"] for element in soup(id=True)]
+    assert len(identifiers) == len(set(identifiers))
+    assert [link["href"] for link in soup.nav("a") if link.text == "Same"] == ["#01_first-same", "#01_first-same-2"]
+
+
+def test_the_level_of_the_intervals_is_the_profiles(tmp_path, summary):
+    assert "with 90 % intervals" in page.render(summary, chapters=[], folder=tmp_path)
+
+
+def test_the_command_names_the_file_that_was_given_and_packages_may_lack(toy, monkeypatch):
+    monkeypatch.setattr(page, "PACKAGES", ("no-such-package",))
+    found = page.provenance(profile.load(toy), inputs={}, overrides=[], profile_name="/some/mine.yaml")
+    assert found["command"] == "./run_all.sh --profile /some/mine.yaml"
+    assert found["packages"] == {"no-such-package": "not installed under this name"}
 
 
 def test_code_is_folded_and_set_up_is_out_of_the_way(tmp_path, summary):

@@ -11,6 +11,7 @@ import pandas as pd
 from dfdlib import audio, audit, findings, metrics, plots, study
 from dfdlib.errors import DataError
 from dfdlib.experiment import STAGES, TARGET, Run
+from dfdlib.scoring import Scores
 from dfdlib.uncertainty import Difference, Interval
 
 #: What a table of `evaluations_table` says above itself.
@@ -73,7 +74,7 @@ def describe(clip: object) -> str:
     return "bona fide" if clip.label == 1 else f"spoof: {clip.attack}"
 
 
-def draw(run: Run, name: str, *displays, folded: bool = True) -> None:
+def draw(run: Run, name: str, *displays) -> None:
     """Draw displays of one kind over each other, show the figure with its numbers below, and keep it.
 
     Parameters
@@ -83,19 +84,16 @@ def draw(run: Run, name: str, *displays, folded: bool = True) -> None:
         Of the files in ``figures/``.
     displays : Display
         From `plots`; each takes the next colour, line and marker.
-    folded : bool
-        Put the table of the figure's data below it, folded away.
     """
     ax = None
     for display in displays:
         ax = display.plot(ax).ax_
     plots.show(displays[0].figure_, alt=" ".join(d.alt() for d in displays), name=name, folder=run.figures)
-    if folded:
-        _fold(
-            {display.name or name: display.table() for display in displays}
-            if len(displays) > 1
-            else {"": displays[0].table()}
-        )
+    _fold(
+        {display.name or name: display.table() for display in displays}
+        if len(displays) > 1
+        else {"": displays[0].table()}
+    )
 
 
 def draw_panels(
@@ -180,12 +178,7 @@ def attacks_table(run: Run) -> pd.DataFrame:
     """Return the EER of every attack in every corpus, before and after fine-tuning."""
     tables = []
     for name in run.corpora:
-        by_stage = {
-            stage: metrics.by_attack(
-                run.scores(stage, name).labels, run.scores(stage, name).values, run.scores(stage, name).table["attack"]
-            ).set_index("attack")
-            for stage in STAGES
-        }
+        by_stage = {stage: _by_attack(run.scores(stage, name)).set_index("attack") for stage in STAGES}
         tables.append(
             pd.DataFrame(
                 {
@@ -205,10 +198,7 @@ def attacks_table(run: Run) -> pd.DataFrame:
 def attack_sentences(run: Run, stage: str) -> list[str]:
     """Return `findings.hardest_attack` of every corpus."""
     return [
-        findings.hardest_attack(
-            metrics.by_attack(scores.labels, scores.values, scores.table["attack"]), corpus=name, when=stage
-        )
-        for name, scores in ((name, run.scores(stage, name)) for name in run.corpora)
+        findings.hardest_attack(_by_attack(run.scores(stage, name)), corpus=name, when=stage) for name in run.corpora
     ]
 
 
@@ -296,6 +286,10 @@ def protocol_sentences(run: Run) -> list[str]:
 def _intervals(row: Mapping) -> dict[str, Interval]:
     names = [key.removesuffix("_ci") for key in row if key.endswith("_ci")]
     return {name: Interval(row[name], *row[f"{name}_ci"]) for name in names}
+
+
+def _by_attack(scores: Scores) -> pd.DataFrame:
+    return metrics.by_attack(scores.labels, scores.values, scores.table["attack"])
 
 
 def _fold(tables: Mapping[str, pd.DataFrame]) -> None:

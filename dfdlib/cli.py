@@ -148,13 +148,10 @@ def evaluate(
 
     Example: dfd evaluate scores.csv --json
     """
-    from dfdlib import metrics, scoring, uncertainty
+    from dfdlib import scoring, uncertainty
 
     table = scoring.read_scores(scores)
-    values = dict(metrics.evaluate(table.labels, table.values))
-    for name in ("eer", "auc", "min_dcf"):
-        interval = uncertainty.interval(table.labels, table.values, metric=name, resamples=resamples, seed=seed)
-        values[f"{name}_ci"] = [interval.low, interval.high]
+    values = uncertainty.evaluate(table.labels, table.values, resamples=resamples, seed=seed)
     _print_values(values, as_json=as_json)
 
 

@@ -25,7 +25,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from dfdlib import corpus as corpora
-from dfdlib import detector, files, metrics, profile, scoring, uncertainty
+from dfdlib import detector, files, profile, scoring, uncertainty
 from dfdlib.corpus import Corpus
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.scoring import Scores
@@ -163,18 +163,11 @@ class Run:
     def evaluate(self, stage: str, name: str) -> dict:
         """Return every metric of a corpus, with intervals where they exist, as plain numbers for tables and JSON."""
         scores = self.scores(stage, name)
-        labels, values = scores.labels, scores.values
-        intervals = {
-            metric: uncertainty.interval(
-                labels, values, metric=metric, groups=_groups(scores.table), **self._resampling()
-            )
-            for metric in ("eer", "auc", "min_dcf")
-        }
+        groups = _groups(scores.table)
         return {
             "corpus": name,
             "when": stage,
-            **metrics.evaluate(labels, values),
-            **{f"{metric}_ci": [interval.low, interval.high] for metric, interval in intervals.items()},
+            **uncertainty.evaluate(scores.labels, scores.values, groups=groups, **self._resampling()),
             "left_out": len(scores.left_out),
         }
 

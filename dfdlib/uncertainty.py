@@ -112,6 +112,27 @@ def interval(
     return Interval(float(measure(metrics.tally(labels, scores))), *_percentiles(draws, level))
 
 
+def evaluate(labels: ArrayLike, scores: ArrayLike, **options) -> dict:
+    """Return `metrics.evaluate`, and the interval of each of `METRICS` as ``<metric>_ci``: plain numbers for JSON.
+
+    Parameters
+    ----------
+    labels, scores : array_like, shape (n,)
+    **options
+        Of `interval`: groups, resamples, level, seed.
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `interval`.
+    """
+    values = dict(metrics.evaluate(labels, scores))
+    for metric in METRICS:
+        found = interval(labels, scores, metric=metric, **options)
+        values[f"{metric}_ci"] = [found.low, found.high]
+    return values
+
+
 def paired_difference(
     labels: ArrayLike,
     before: ArrayLike,

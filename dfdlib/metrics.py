@@ -33,7 +33,8 @@ Metrics
 `auc_bounds`         the AUCs that are possible beside an EER; `check_figures` applies it to a printed pair
 ===================  ==========================================================================================
 
-`evaluate` gives all of them by name, `by_attack` one row per attack.
+`evaluate` gives all of them by name, `eer_conventions` the three equal error rates side by side, `by_attack` one row
+per attack, and `by` one row per codec, speaker or whatever a column says.
 
 `eer`, `auc`, the two curves and `min_dcf` depend on the order of the scores alone. `act_dcf` and `cllr` need
 calibrated natural-log likelihood ratios; on raw scores they measure the lack of calibration.
@@ -41,6 +42,7 @@ calibrated natural-log likelihood ratios; on raw scores they measure the lack of
 
 import dataclasses
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -210,7 +212,7 @@ def tally_auc(counts: Tally) -> np.ndarray:
 
 def tally_min_dcf(counts: Tally, *, p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> np.ndarray:
     """Minimum normalised detection cost of a tally, shape (...). See `min_dcf`."""
-    return _cost(counts.far, counts.frr, p_spoof, c_miss, c_fa).min(axis=-1)
+    return detection_cost(counts.far, counts.frr, p_spoof=p_spoof, c_miss=c_miss, c_fa=c_fa).min(axis=-1)
 
 
 # --- curves and rates ---
@@ -351,6 +353,19 @@ def eer_convex_hull(labels: ArrayLike, scores: ArrayLike) -> float:
 # --- area, cost, information ---
 
 
+def detection_cost(far, frr, *, p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA):
+    """Return the normalised detection cost of a FAR and a FRR, numbers or arrays: the DCF of `min_dcf`.
+
+    Raises
+    ------
+    ParameterError
+        A prior or a cost out of its range.
+    """
+    _check_costs(p_spoof, c_miss, c_fa)
+    miss, false_alarm = c_miss * (1 - p_spoof), c_fa * p_spoof
+    return (miss * frr + false_alarm * far) / min(miss, false_alarm)
+
+
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the area under the ROC curve: P(bona fide score > spoof score) + P(equal) / 2.
 
@@ -424,7 +439,7 @@ def act_dcf(
     """
     threshold = bayes_threshold(p_spoof=p_spoof, c_miss=c_miss, c_fa=c_fa)
     far, frr = error_rates(labels, scores, threshold=threshold)
-    return float(_cost(far, frr, p_spoof, c_miss, c_fa))
+    return float(detection_cost(far, frr, p_spoof=p_spoof, c_miss=c_miss, c_fa=c_fa))
 
 
 def cllr(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -530,8 +545,27 @@ def possible(eer: float, auc: float, *, gap: float = 0.0, rounding: float = 0.0)
 class FiguresCheck:
     """What `check_figures` found out about a printed pair.
 
-    ``auc_bounds`` are those of the EER as printed; ``possible`` also allows for rounding, and for the gap
-    between FAR and FRR when counts are given. ``counts_possible`` is None without counts.
+    Attributes
+    ----------
+    eer, auc : float
+        As printed.
+    possible : bool
+        Whether both can be true: allows for rounding, and for the gap between FAR and FRR when counts are given.
+    auc_bounds : tuple of float
+        Of the EER as printed.
+    auc_if_misaligned : float
+        1 - AUC.
+    misaligned_possible : bool
+        Whether that can be true beside the EER.
+    counts_possible : bool or None
+        Whether so many trials can give the EER without ties; None without counts.
+    eers_nearest : tuple of float
+        The EERs nearest to the printed one, from below and from above, that so many trials can give; empty without
+        counts.
+    eer_interval : tuple of float or None
+        The 95 % interval that so many independent trials leave the EER; None without counts.
+    class_sizes : tuple of int
+        The five smallest numbers of trials a class with which a balanced test set can give the EER.
     """
 
     eer: float
@@ -541,6 +575,9 @@ class FiguresCheck:
     auc_if_misaligned: float
     misaligned_possible: bool
     counts_possible: bool | None = None
+    eers_nearest: tuple[float, ...] = ()
+    eer_interval: tuple[float, float] | None = None
+    class_sizes: tuple[int, ...] = ()
 
 
 def check_figures(
@@ -551,7 +588,7 @@ def check_figures(
     n_spoof: int | None = None,
     decimals: int | None = None,
 ) -> FiguresCheck:
-    """Check whether a published EER and AUC can both be true.
+    """Check whether a published EER and AUC can both be true, and what they say of the test set.
 
     Two slips turn an AUC into 1 - AUC: scores of the wrong sign, and labels listed class by class in one order
     while scores are listed in the other, with as many clips in both. So the mirrored figure is checked as well.
@@ -584,20 +621,18 @@ def check_figures(
         decimals = max(2, _decimals(eer), _decimals(auc))
     rounding = 0.5 * 10.0**-decimals
 
-    gap, counts_possible = 0.0, None
+    gap, counts_possible, nearest, interval = 0.0, None, (), None
     if n_bonafide is not None and n_spoof is not None:
         for name, count in (("n_bonafide", n_bonafide), ("n_spoof", n_spoof)):
             if count < 1:
                 raise ParameterError(f"{name}={count}: must be at least 1")
         # FAR - FRR moves by one trial at a time, so at its closest to zero it is within half a step.
         gap = 0.5 / min(n_bonafide, n_spoof)
-        far, frr = (
-            np.arange(max(0, math.floor((eer - gap) * n) - 1), min(n, math.ceil((eer + gap) * n) + 1) + 1) / n
-            for n in (n_spoof, n_bonafide)
-        )
-        near = np.abs(far[:, None] - frr) <= gap + 1e-12
-        rounded = np.abs((far[:, None] + frr) / 2 - eer) <= rounding + 1e-12
-        counts_possible = bool(np.any(near & rounded))
+        reachable = _reachable_eers(eer, n_bonafide, n_spoof)
+        counts_possible = bool(np.any(np.abs(reachable - eer) <= rounding + 1e-12))
+        below, above = reachable[reachable <= eer + 1e-12], reachable[reachable >= eer - 1e-12]
+        nearest = tuple(sorted({float(end) for end in (*below[-1:], *above[:1])}))
+        interval = eer_interval(eer, n_bonafide=n_bonafide, n_spoof=n_spoof)
 
     return FiguresCheck(
         eer=eer,
@@ -608,7 +643,62 @@ def check_figures(
         auc_if_misaligned=round(1 - auc, max(decimals, 6)),
         misaligned_possible=possible(eer, 1 - auc, gap=gap, rounding=rounding),
         counts_possible=counts_possible,
+        eers_nearest=nearest,
+        eer_interval=interval,
+        class_sizes=_balanced_sizes(eer, rounding, count=5),
     )
+
+
+def eer_interval(eer: float, *, n_bonafide: int, n_spoof: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval that a test set of so many trials leaves an EER, when nothing else is known of it.
+
+    At a fixed threshold the mean of FAR and FRR, both about e, has the variance e (1 - e) (1 / n_bonafide +
+    1 / n_spoof) / 4, as one share of 4 / (1 / n_bonafide + 1 / n_spoof) trials has: all of them in a balanced set. A
+    threshold that moves to keep both rates equal changes that little where both change alike around it. The interval
+    is Wilson's (1927) for that share. It takes trials as independent: with scores at hand, use `dfdlib.uncertainty`.
+
+    Raises
+    ------
+    ParameterError
+        ``eer`` outside [0, 1], a count below 1, or a level outside (0, 1).
+    """
+    _check_share(eer, "eer")
+    for name, count in (("n_bonafide", n_bonafide), ("n_spoof", n_spoof)):
+        if count < 1:
+            raise ParameterError(f"{name}={count}: must be at least 1")
+    if not 0 < level < 1:
+        raise ParameterError(f"level={level}: must lie between 0 and 1, both excluded (0.95 for 95 %)")
+    trials = 4 / (1 / n_bonafide + 1 / n_spoof)
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    centre = (eer + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    reach = z / (1 + z**2 / trials) * math.sqrt(eer * (1 - eer) / trials + z**2 / (4 * trials**2))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def _reachable_eers(eer: float, n_bonafide: int, n_spoof: int) -> np.ndarray:
+    """Return the EERs around a printed one that so many trials can give without ties, rising."""
+    gap = 0.5 / min(n_bonafide, n_spoof)
+    # Two steps of the smaller class to each side hold the next value above and below.
+    reach = 5 * gap
+    far, frr = (
+        np.arange(max(0, math.floor((eer - reach) * n)), min(n, math.ceil((eer + reach) * n)) + 1) / n
+        for n in (n_spoof, n_bonafide)
+    )
+    near = np.abs(far[:, None] - frr) <= gap + 1e-12
+    return np.unique(((far[:, None] + frr) / 2)[near])
+
+
+def _balanced_sizes(eer: float, rounding: float, *, count: int) -> tuple[int, ...]:
+    """Return the smallest class sizes n with which a whole number of errors of each class gives the EER.
+
+    With as many trials in both classes and no ties FAR and FRR meet exactly, so that the EER is k / n.
+    """
+    sizes, n = [], 0
+    while len(sizes) < count:
+        n += 1
+        if abs(round(eer * n) / n - eer) <= rounding + 1e-12:
+            sizes.append(n)
+    return tuple(sizes)
 
 
 # --- everything at once ---
@@ -655,6 +745,84 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, *, threshold: float | None = 
     return values
 
 
+def eer_conventions(labels: ArrayLike, scores: ArrayLike) -> "DataFrame":
+    """Return the equal error rate by each convention in use, and how far it is from the declared one.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``convention eer difference``: "ASVspoof" (`eer`, what this project reports), "interpolated"
+        (`eer_interpolated`) and "convex hull" (`eer_convex_hull`).
+
+    Raises
+    ------
+    DataError
+        As `validate`.
+    """
+    import pandas as pd
+
+    counts = tally(labels, scores)
+    corners = _hull(counts)
+    values = {
+        "ASVspoof": _eer(counts).value,
+        "interpolated": _crossing(counts.far, counts.frr),
+        "convex hull": _crossing(counts.far[corners], counts.frr[corners]),
+    }
+    return pd.DataFrame(
+        {
+            "convention": list(values),
+            "eer": list(values.values()),
+            "difference": [value - values["ASVspoof"] for value in values.values()],
+        }
+    )
+
+
+def by(
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, *, name: str = "group", pooled: bool = True
+) -> "DataFrame":
+    """Return one row for each group of trials: a codec, a speaker, a channel.
+
+    A group with trials of both classes is measured in itself. One with spoofs alone, as an attack is, is set against
+    all bona fide trials, and one with bona fide trials alone against all spoofs.
+
+    Parameters
+    ----------
+    labels, scores : array_like, shape (n,)
+    groups : array_like of str, shape (n,)
+        A missing or empty name counts as "unknown".
+    name : str
+        What the first column is called.
+    pooled : bool
+        Whether a last row "pooled" holds all trials.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``<name> n_bonafide n_spoof against eer auc``, sorted by group. ``against`` is "itself", "all bona
+        fide" or "all spoof"; the counts are those that the row was measured on.
+
+    Raises
+    ------
+    DataError
+        As `validate`, or ``groups`` is not as long as the scores.
+    """
+    labels, scores = validate(labels, scores)
+    names = _names(groups, labels.size, name)
+    real = labels == BONAFIDE
+    rows = []
+    for group in sorted(set(names)):
+        own = names == group
+        if not np.any(own & real):
+            rows.append(_row(name, group, labels, scores, own | real, against="all bona fide"))
+        elif not np.any(own & ~real):
+            rows.append(_row(name, group, labels, scores, own | ~real, against="all spoof"))
+        else:
+            rows.append(_row(name, group, labels, scores, own, against="itself"))
+    if pooled:
+        rows.append(_row(name, "pooled", labels, scores, np.ones(labels.size, dtype=bool), against="itself"))
+    return _table(rows)
+
+
 def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "DataFrame":
     """Return one row for each attack: its spoof trials against all bona fide trials.
 
@@ -677,31 +845,42 @@ def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "Data
     DataError
         As `validate`, or ``attacks`` is not as long as the scores.
     """
-    import pandas as pd
-
     labels, scores = validate(labels, scores)
-    attacks = pd.Series(np.asarray(attacks, dtype=object))
-    if len(attacks) != labels.size:
-        raise DataError(f"{len(attacks)} attacks but {labels.size} trials; give one attack for each trial")
-    names = attacks.where(attacks.notna(), "unknown").astype(str).to_numpy()
+    names = _names(attacks, labels.size, "attack")
     real = labels == BONAFIDE
-    rows = []
-    for name in sorted(set(names[~real])):
-        chosen = real | (names == name)
-        counts = _tally(labels[chosen], scores[chosen])
-        rows.append(
-            {
-                "attack": name,
-                "n_bonafide": int(counts.bonafide[-1]),
-                "n_spoof": int(counts.spoof[-1]),
-                "eer": _eer(counts).value,
-                "auc": float(tally_auc(counts)),
-            }
-        )
-    return pd.DataFrame(rows)
+    return _table(
+        [_row("attack", attack, labels, scores, real | (names == attack)) for attack in sorted(set(names[~real]))]
+    )
 
 
 # --- inner workings ---
+
+
+def _names(groups: ArrayLike, size: int, name: str) -> np.ndarray:
+    import pandas as pd
+
+    column = pd.Series(np.asarray(groups, dtype=object))
+    if len(column) != size:
+        raise DataError(f"{len(column)} {name}s but {size} trials; give one {name} for each trial")
+    return column.where(column.notna() & (column.astype(str) != ""), "unknown").astype(str).to_numpy()
+
+
+def _row(name: str, group: str, labels: np.ndarray, scores: np.ndarray, chosen: np.ndarray, **more: str) -> dict:
+    counts = _tally(labels[chosen], scores[chosen])
+    return {
+        name: group,
+        "n_bonafide": int(counts.bonafide[-1]),
+        "n_spoof": int(counts.spoof[-1]),
+        **more,
+        "eer": _eer(counts).value,
+        "auc": float(tally_auc(counts)),
+    }
+
+
+def _table(rows: list[dict]) -> "DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(rows)
 
 
 def _tally(labels: np.ndarray, scores: np.ndarray) -> Tally:
@@ -760,12 +939,6 @@ def _min_cllr(counts: Tally) -> float:
     mixed = (bonafide > 0) & (spoof > 0)
     p, q = p[mixed], q[mixed]
     return float(np.sum(p * np.log2(1 + q / p) + q * np.log2(1 + p / q)) / 2)
-
-
-def _cost(far, frr, p_spoof: float, c_miss: float, c_fa: float):
-    _check_costs(p_spoof, c_miss, c_fa)
-    miss, false_alarm = c_miss * (1 - p_spoof), c_fa * p_spoof
-    return (miss * frr + false_alarm * far) / min(miss, false_alarm)
 
 
 def _check_costs(p_spoof: float, c_miss: float, c_fa: float) -> None:

@@ -301,7 +301,84 @@ def test_figures_must_be_shares():
         metrics.check_figures(eer=0.1, auc=0.9, n_bonafide=3, n_spoof=0)
 
 
+def test_class_sizes_that_fit():
+    # 46 of 150 is 0.30667: printed as 0.3067, not as 0.3069; 31 of 101 is the first to give that
+    assert metrics.check_figures(eer=0.3069, auc=0.8).class_sizes[0] == 101
+    for eer, decimals in ((0.3327, 4), (0.1176, 4), (0.25, 2), (0.0, 2)):
+        sizes = metrics.check_figures(eer=eer, auc=0.9, decimals=decimals).class_sizes
+        fitting = [n for n in range(1, sizes[-1] + 1) if any(round(k / n, decimals) == eer for k in range(n + 1))]
+        assert list(sizes) == fitting
+        assert metrics.check_figures(
+            eer=eer, auc=0.9, n_bonafide=sizes[0], n_spoof=sizes[0], decimals=decimals
+        ).counts_possible
+
+
+def test_the_nearest_error_rates():
+    found = metrics.check_figures(eer=0.3069, auc=0.8, n_bonafide=150, n_spoof=150)
+    assert found.eers_nearest == pytest.approx((46 / 150, 47 / 150))
+    assert metrics.check_figures(eer=0.2, auc=0.9, n_bonafide=10, n_spoof=10).eers_nearest == (0.2,)
+    # 3 and 4 trials: at their closest FAR - FRR is 0 or within 1/6: means of 1/3 with 1/4 or 2/4, and so on
+    found = metrics.check_figures(eer=0.3, auc=0.9, n_bonafide=3, n_spoof=4)
+    assert found.eers_nearest == pytest.approx(((1 / 3 + 1 / 4) / 2, (1 / 3 + 2 / 4) / 2))
+
+
+@given(trials(least=2))
+def test_what_was_measured_is_among_what_can_be(data):
+    labels, scores = data
+    scores = scores + np.linspace(0, 0.5, scores.size)  # no ties
+    value = metrics.eer(labels, scores).value
+    counts = {"n_bonafide": int(labels.sum()), "n_spoof": int((1 - labels).sum())}
+    assert metrics.check_figures(eer=value, auc=0.5, **counts, decimals=6).eers_nearest == pytest.approx((value,))
+
+
+def test_the_interval_that_counts_imply():
+    # Wilson's interval of 10 of 100: (0.1 + z2 / 200 -+ z sqrt(0.09 / 100 + z2 / 40000)) / (1 + z2 / 100)
+    assert metrics.eer_interval(0.1, n_bonafide=50, n_spoof=50) == pytest.approx((0.0552, 0.1744), abs=1e-4)
+    assert metrics.eer_interval(0.0, n_bonafide=50, n_spoof=50)[0] == 0
+    # 20 bona fide trials decide, however many spoofs there are
+    narrow, wide = (metrics.eer_interval(0.1, n_bonafide=n, n_spoof=10**6) for n in (2000, 20))
+    assert wide[1] - wide[0] > 5 * (narrow[1] - narrow[0])
+    for wrong in ({"eer": 2}, {"n_bonafide": 0}, {"level": 95}):
+        with pytest.raises(ParameterError, match=f"{next(iter(wrong))}="):
+            metrics.eer_interval(**({"eer": 0.1, "n_bonafide": 5, "n_spoof": 5} | wrong))
+
+
 # --- tables ---
+
+
+def test_the_three_conventions_side_by_side():
+    table = metrics.eer_conventions(LABELS, SCORES).set_index("convention")
+    assert list(table.index) == ["ASVspoof", "interpolated", "convex hull"]
+    assert table["eer"].tolist() == pytest.approx([0.225, 0.25, 2 / 9])
+    assert table["difference"].tolist() == pytest.approx([0, 0.025, 2 / 9 - 0.225])
+
+
+def test_by_codec_and_by_speaker():
+    codecs = ["a", "a", "a", "a", "b", "b", "b", "c", None]
+    #          9/1  7/0  8/1  4/0  6/1  2/0  3/1  1/0  0/0
+    table = metrics.by(LABELS, SCORES, codecs, name="codec").set_index("codec")
+    assert list(table.index) == ["a", "b", "c", "unknown", "pooled"]
+    assert table["against"].tolist() == ["itself", "itself", "all bona fide", "all bona fide", "itself"]
+    assert table["n_bonafide"].tolist() == [2, 2, 4, 4, 4]
+    assert table["n_spoof"].tolist() == [2, 1, 1, 1, 5]
+    assert table.loc["a", "auc"] == 1
+    assert table.loc["pooled", "eer"] == pytest.approx(0.225)
+    speakers = metrics.by(LABELS, SCORES, np.where(LABELS == 1, "ann", "bob"), pooled=False)
+    assert list(speakers["against"]) == ["all spoof", "all bona fide"]
+    assert list(speakers["n_spoof"]) == [5, 5]
+    with pytest.raises(DataError, match="2 groups but 9 trials"):
+        metrics.by(LABELS, SCORES, ["a", "b"])
+
+
+def test_a_million_trials(rng):
+    labels, scores = gaussian(rng, n=10**6)
+    values = metrics.evaluate(labels, scores)
+    assert values["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores), abs=1e-9)
+    assert values["eer"] == pytest.approx(
+        metrics.error_rates(labels, scores, threshold=values["eer_threshold"])[0], abs=1e-5
+    )
+    assert values["eer"] == pytest.approx(0.5 * math.erfc(0.75 / math.sqrt(2)), abs=0.002)
+    assert values["min_cllr"] <= values["cllr"]
 
 
 def test_evaluate_has_every_metric_and_is_ready_for_json():
@@ -372,7 +449,9 @@ def test_what_is_not_a_list_of_trials_is_refused(labels, scores, message):
         metrics.min_cllr,
         metrics.evaluate,
         lambda labels, scores: metrics.hter(labels, scores, threshold=0),
+        metrics.eer_conventions,
         lambda labels, scores: metrics.by_attack(labels, scores, ["a"] * len(labels)),
+        lambda labels, scores: metrics.by(labels, scores, ["a"] * len(labels)),
     ],
 )
 def test_every_metric_refuses_one_class_and_scores_that_are_no_numbers(metric):

@@ -2,12 +2,13 @@ import base64
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from dfdlib import metrics, plots
+from dfdlib import calibration, metrics, plots, uncertainty
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.uncertainty import Difference
 
@@ -17,6 +18,11 @@ CHANGES = {
     "source": Difference(0.10, 0.1027, 0.0027, -0.0055, 0.0119),
     "for-2seconds": Difference(0.3327, 0.1176, -0.2151, -0.24, -0.19),
 }
+
+
+# Every two seconds a window of four, all at 3 but for five in the second minute.
+STARTS = np.arange(100) * 2.0
+WINDOWS = (STARTS, STARTS + 4, np.where((STARTS >= 80) & (STARTS <= 88), -4.0, 3.0) - (STARTS == 84))
 
 
 @pytest.fixture
@@ -38,16 +44,52 @@ def wave():
     return (0.5 * np.sin(2 * np.pi * 1000 * time)).astype(np.float32)
 
 
-@pytest.fixture(params=["det", "roc", "score", "score by attack", "curve", "forest", "spectrogram"])
+ATTACKS = pd.DataFrame(
+    {
+        "corpus": ["source", "custom", "source"],
+        "attack": ["piper", "piper", "world"],
+        "n_spoof": [40, 30, 1200],
+        "before": [0.105, 0.0, 0.62],
+        "after": [0.02, 0.3, np.nan],
+    }
+)
+HISTORIES = [[0.9, 0.5, 0.6], [0.7, 0.3, 0.8, 0.1]]
+
+
+@pytest.fixture
+def fitted(trials):
+    return calibration.fit(*trials)
+
+
+KINDS = (
+    "det roc carried-det carried-roc score score-by-attack curve spread forest grouped-forest heatmap "
+    "reliability calibration pav spectrogram timeline"
+).split()
+
+
+@pytest.fixture(params=KINDS)
 def display(request, trials, attacks, wave):
+    def carried(kind):
+        band = uncertainty.curve_band(*trials, resamples=100)
+        return kind.from_scores(*trials, name="after", threshold=2.0, band=band)
+
     return {
+        "carried-det": lambda: carried(plots.DetDisplay),
+        "carried-roc": lambda: carried(plots.RocDisplay),
+        "spread": lambda: plots.SpreadDisplay.from_histories(HISTORIES, name="all weights"),
+        "grouped-forest": lambda: plots.ForestDisplay.from_differences({"custom": CHANGES, "source": CHANGES}),
+        "heatmap": lambda: plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]),
+        "reliability": lambda: plots.ReliabilityDisplay.from_llrs(*trials),
+        "calibration": lambda: plots.CalibrationDisplay.from_calibration(calibration.fit(*trials)),
+        "pav": lambda: plots.CalibrationDisplay.from_calibration(calibration.fit(*trials, method="pav")),
         "det": lambda: plots.DetDisplay.from_scores(*trials, name="after"),
         "roc": lambda: plots.RocDisplay.from_scores(*trials, name="after"),
         "score": lambda: plots.ScoreDisplay.from_scores(*trials, threshold=0.7),
-        "score by attack": lambda: plots.ScoreDisplay.from_scores(*trials, attacks=attacks),
+        "score-by-attack": lambda: plots.ScoreDisplay.from_scores(*trials, attacks=attacks),
         "curve": lambda: plots.CurveDisplay.from_losses(TRAINING, VALIDATION),
         "forest": lambda: plots.ForestDisplay.from_differences(CHANGES),
         "spectrogram": lambda: plots.SpectrogramDisplay.from_wave(wave, rate=16_000, name="tone"),
+        "timeline": lambda: plots.TimelineDisplay.from_windows(*WINDOWS, name="talk"),
     }[request.param]()
 
 
@@ -79,6 +121,9 @@ def test_every_display_has_a_sentence_and_a_short_table(display):
     assert 1 <= len(display.table()) <= 30
 
 
+@pytest.mark.parametrize(
+    "display", ["carried-det", "score", "grouped-forest", "heatmap", "calibration", "spectrogram"], indirect=True
+)
 def test_show_writes_small_files_whose_bytes_repeat(display, tmp_path):
     for folder in ("a", "b"):
         display.plot()
@@ -109,7 +154,8 @@ def test_det_axes_are_normal_deviates_and_name_the_classes(trials):
     assert "spoof taken for bona fide" in display.ax_.get_xlabel()
     assert "bona fide taken for spoof" in display.ax_.get_ylabel()
     equal = metrics.eer(*trials).value
-    assert display.ax_.lines[1].get_xydata()[0] == pytest.approx(ndtri([equal, equal]))
+    (marker,) = (line for line in display.ax_.lines if line.get_gid() == "eer")
+    assert marker.get_xydata()[0] == pytest.approx(ndtri([equal, equal]))
     low, high = display.ax_.get_xlim()
     assert low < ndtri(equal) < high
 
@@ -120,7 +166,7 @@ def test_curves_on_one_axes_differ_in_colour_line_and_marker(kind, trials):
     _, ax = plots.figure()
     for name, noise in (("before", 1.0), ("after", 0.0), ("third", 0.5)):
         kind.from_scores(labels, scores + noise * np.sin(np.arange(500)), name=name).plot(ax)
-    curves = [line for line in ax.lines if line.get_gid()]
+    curves = [line for line in ax.lines if line.get_gid() in ("det", "roc")]
     assert len({line.get_color() for line in curves}) == 3
     assert len({str(line.get_linestyle()) + str(line._dash_pattern) for line in curves}) == 3
     markers = [line.get_marker() for line in ax.lines if line.get_marker() not in ("None", None)]
@@ -129,6 +175,7 @@ def test_curves_on_one_axes_differ_in_colour_line_and_marker(kind, trials):
     assert len(texts) == 3
     equal = metrics.eer(*trials).value
     assert texts[1].startswith("after: ")
+    assert len({line.get_marker() for line in ax.get_legend().get_lines()}) == 3
     assert texts[1].endswith(f"EER {100 * equal:.2f} %")
 
 
@@ -154,6 +201,58 @@ def test_line_options_win(trials):
     display = plots.RocDisplay.from_scores(*trials).plot(color="black", linewidth=5, label="mine")
     assert display.ax_.lines[0].get_color() == "black"
     assert display.ax_.get_legend().get_texts()[0].get_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_a_carried_threshold_is_marked_and_named(kind, trials):
+    far, frr = metrics.error_rates(*trials, threshold=2.0)
+    display = kind.from_scores(*trials, threshold=2.0).plot()
+    (marker,) = (line for line in display.ax_.lines if line.get_gid() == "carried")
+    expected = ndtri([far, frr]) if kind is plots.DetDisplay else [100 * far, 100 * (1 - frr)]
+    assert marker.get_xydata()[0] == pytest.approx(expected)
+    assert marker.get_markerfacecolor() == "white"
+    figures = f"FAR {100 * far:.1f} %, FRR {100 * frr:.1f} %"
+    assert figures in display.ax_.get_legend().get_texts()[0].get_text()
+    assert "hollow marker: at the carried threshold" in display.ax_.get_legend().get_title().get_text()
+    assert f"at the carried threshold a false acceptance rate of {100 * far:.1f} %" in display.alt()
+    for ends, value in zip((display.ax_.get_xlim(), display.ax_.get_ylim()), expected, strict=True):
+        assert ends[0] < value < ends[1]
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_a_threshold_without_errors_of_one_kind_is_marked_on_the_frame(kind, trials):
+    for threshold in (-100.0, 100.0):
+        display = kind.from_scores(*trials, threshold=threshold).plot()
+        (marker,) = (line for line in display.ax_.lines if line.get_gid() == "carried")
+        x, y = marker.get_xydata()[0]
+        low, high = display.ax_.get_xlim()
+        assert low <= x <= high
+        assert low <= y <= high
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_a_band_lies_around_its_curve(kind, trials):
+    band = uncertainty.Band(np.array([0.01, 0.1, 0.5]), np.array([0.3, 0.1, 0.0]), np.array([0.6, 0.3, 0.1]))
+    display = kind.from_scores(*trials, band=band).plot()
+    (area,) = display.ax_.collections
+    corners = area.get_paths()[0].vertices
+    if kind is plots.DetDisplay:
+        expected = ndtri([[0.1, 0.1], [0.1, 0.3]])
+        assert "(interval there 10.0 % to 30.0 %)" in display.alt()
+    else:
+        expected = [[10, 90], [10, 70]]
+    for corner in expected:
+        assert np.abs(corners - corner).sum(axis=1).min() < 1e-9
+
+
+def test_det_ticks_keep_their_distance():
+    labels = np.repeat([1, 0], 5000)
+    display = plots.DetDisplay.from_scores(labels, labels + np.random.default_rng(0).normal(size=10_000), threshold=9.0)
+    display.plot()
+    (low, high), ticks = display.ax_.get_xlim(), display.ax_.get_xticks()
+    assert np.diff(ticks).min() > 0.05 * (high - low)
+    texts = [text.get_text() for text in display.ax_.get_xticklabels()]
+    assert [float(text) / 100 for text in texts] == pytest.approx(ndtr(ticks))
 
 
 def test_sentences_carry_the_numbers(trials):
@@ -184,7 +283,11 @@ def test_scores_by_attack_have_a_row_each(trials, attacks):
     assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["bona fide", "piper", "world"]
     assert display.table()["group"].tolist() == ["bona fide", "piper", "world"]
     assert display.table()["n"].tolist() == [300, 100, 100]
-    assert "threshold at 0.50" in display.alt()
+    far, frr = metrics.error_rates(*trials, threshold=0.5)
+    assert (
+        f"threshold at 0.50, which accepts {100 * (1 - frr):.1f} % of bona fide and {100 * far:.1f} % of spoof trials"
+        in display.alt()
+    )
     with pytest.raises(DataError, match="2 attacks but 500 trials"):
         plots.ScoreDisplay.from_scores(*trials, attacks=["a", "b"])
 
@@ -229,6 +332,108 @@ def test_forest_refusals():
         plots.ForestDisplay.from_differences(CHANGES, metric="accuracy")
 
 
+def test_forest_groups_rows_under_headings():
+    display = plots.ForestDisplay.from_differences({"custom": CHANGES, "source": {"head only": CHANGES["source"]}})
+    display.plot()
+    labels = [(text.get_text(), text.get_fontweight()) for text in display.ax_.get_yticklabels()]
+    assert labels == [
+        ("custom", "bold"),
+        ("source", "normal"),
+        ("for-2seconds", "normal"),
+        ("source", "bold"),
+        ("head only", "normal"),
+    ]
+    assert len(display.ax_.containers) == 3
+    assert display.table()["group"].tolist() == ["custom", "custom", "source"]
+    assert "custom, for-2seconds -21.51 points" in display.alt()
+
+
+def test_heat_map_writes_every_rate_where_it_can_be_read():
+    display = plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]).plot()
+    cells = {(text.get_position()[0], text.get_position()[1]): text for text in display.ax_.texts}
+    rows = [text.get_text() for text in display.ax_.get_yticklabels()]
+    assert rows == ["source", "piper  (40)", "world  (1,200)", "custom", "piper  (30)"]
+    assert [cells[0, -place].get_text() for place in (1, 2, 4)] == ["10.5", "62.0", "0.0"]
+    assert [cells[1, -place].get_text() for place in (1, 2, 4)] == ["2.0", "–", "30.0"]
+    assert cells[0, -2].get_color() == "white"
+    assert cells[0, -4].get_color() == "black"
+    assert "hatched: over 50 %" in display.ax_.get_xlabel()
+    assert sum(patch.get_hatch() == "xx" for patch in display.ax_.patches) == 1
+    assert "before from 0.0 % (piper, custom) to 62.0 % (world, source), median 10.5 %" in display.alt()
+    assert display.table()["before (%)"].tolist() == pytest.approx([10.5, 62.0, 0.0])
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 0.6, 13))
+def test_figures_in_a_heat_map_stand_out(share):
+    table = pd.DataFrame({"attack": ["a"], "eer": [share]})
+    display = plots.AttackHeatmapDisplay.from_table(table, columns=["eer"]).plot()
+    shade = mpl.colormaps["Blues"](share / 0.5)
+    light = sorted([plots._luminance(shade), {"white": 1.0, "black": 0.0}[display.ax_.texts[0].get_color()]])
+    assert (light[1] + 0.05) / (light[0] + 0.05) >= 4.5  # WCAG 2, level AA
+
+
+def test_heat_map_refusals():
+    for table, columns in ((ATTACKS, ["during"]), (ATTACKS, []), (ATTACKS[:0], ["before"])):
+        with pytest.raises(DataError, match="a heat map needs"):
+            plots.AttackHeatmapDisplay.from_table(table, columns=columns)
+    with pytest.raises(DataError, match="must be shares"):
+        plots.AttackHeatmapDisplay.from_table(ATTACKS.assign(before=30.0), columns=["before"])
+
+
+def test_spread_over_seeds():
+    display = plots.SpreadDisplay.from_histories(HISTORIES, name="all weights").plot()
+    assert display.mean == pytest.approx([0.8, 0.4, 0.7, 0.1])
+    assert display.best == 1  # only one training reached the fourth epoch
+    assert "2 seeds, over 4 epochs: mean 0.8 after the first, lowest 0.4 in epoch 2 (0.3 to 0.5" in display.alt()
+    assert display.table()["trainings"].tolist() == [2, 2, 2, 1]
+    assert len(display.ax_.collections) == 1
+    alone = plots.SpreadDisplay.from_histories([[0.5, 0.4]]).plot(display.ax_)
+    assert len(display.ax_.collections) == 1  # one training has no spread
+    assert "1 seed, over 2 epochs" in alone.alt()
+    for histories in ([], [[0.5], []]):
+        with pytest.raises(DataError, match="trainings"):
+            plots.SpreadDisplay.from_histories(histories)
+
+
+def test_reliability_draws_bins_with_their_intervals(trials, fitted):
+    labels, scores = trials
+    display = plots.ReliabilityDisplay.from_llrs(labels, fitted.llr(scores), name="logistic").plot()
+    found = calibration.reliability(labels, fitted.llr(scores))
+    (points,) = display.ax_.containers
+    assert points.lines[0].get_xydata() == pytest.approx(100 * np.transpose([found.predicted, found.observed]))
+    bars = np.array([path.vertices[:, 1] for path in points.lines[2][0].get_paths()])
+    assert bars == pytest.approx(100 * np.transpose([found.low, found.high]), abs=1e-9)
+    assert "50 % spoofs" in display.ax_.get_xlabel()
+    assert f"Cllr {metrics.cllr(labels, fitted.llr(scores)):.3f}" in display.alt()
+    assert display.table()["trials"].sum() == 500
+
+
+def test_calibration_shows_probabilities_at_each_prior(fitted):
+    display = plots.CalibrationDisplay.from_calibration(fitted, priors=[0.5, 0.05, 0.01]).plot()
+    curves = display.ax_.lines[:3]
+    for line, prior in zip(curves, (0.5, 0.05, 0.01), strict=True):
+        x, y = line.get_xydata().T
+        assert y == pytest.approx(100 * calibration.probability(fitted.llr(x), p_spoof=prior))
+    assert display.ax_.lines[3].get_xdata()[0] == fitted.threshold
+    table = display.table()
+    assert (np.diff(table["bona fide (%), 5 % spoofs"]) >= 0).all()
+    at = table[table["score"] == fitted.threshold].iloc[0]
+    assert at["outcome"] == "accepted"
+    assert at["log-likelihood ratio"] == pytest.approx(float(fitted.llr(fitted.threshold)))
+    assert f"log-likelihood ratio is {at['log-likelihood ratio']:+.2f}" in display.alt()
+    with pytest.raises(ParameterError, match="p_spoof=1"):
+        plots.CalibrationDisplay.from_calibration(fitted, priors=[1])
+    with pytest.raises(ParameterError, match="priors is empty"):
+        plots.CalibrationDisplay.from_calibration(fitted, priors=[])
+
+
+def test_a_calibration_that_says_nothing_can_be_drawn(trials):
+    labels, scores = trials
+    for useless in (-scores, np.ones(labels.size)):
+        display = plots.CalibrationDisplay.from_calibration(calibration.fit(labels, useless)).plot()
+        assert set(display.table()["log-likelihood ratio"]) == {0.0}
+
+
 def test_spectrogram_of_a_tone(wave):
     display = plots.SpectrogramDisplay.from_wave(wave, rate=16_000)
     assert display.levels.shape == (display.frequencies.size, display.times.size)
@@ -252,6 +457,56 @@ def test_spectrogram_of_short_and_silent_clips(size, rate):
 def test_spectrogram_refuses_what_is_no_clip(wave):
     with pytest.raises(DataError, match="wave"):
         plots.SpectrogramDisplay.from_wave(wave, rate=16_000)
+
+
+def test_a_timeline_marks_the_dip_and_names_both_sides():
+    display = plots.TimelineDisplay.from_windows(*WINDOWS, name="talk").plot()
+    labels = display.ax_.get_legend_handles_labels()[1]
+    assert labels == ["above 0: more like bona fide", "below 0: more like spoof", "lowest: 1:24 to 1:28"]
+    assert display.ax_.get_ylabel() == "Score (higher = bona fide)"
+    assert display.ax_.get_xlabel() == "Time (s)"
+    assert display.ax_.get_xlim() == (0, 202)
+    (marker,) = [line for line in display.ax_.lines if line.get_marker() == "v"]
+    assert marker.get_xydata().tolist() == [[86.0, -5.0]]
+    assert "of talk, 100 windows of 4.00 s in 202.0 s" in display.alt()
+    assert "lowest -5.00 from 1:24 to 1:28; 5 windows lie below 0, from 1:20 to 1:32." in display.alt()
+    assert display.table()["windows"].sum() == 100
+    assert display.table()["lowest score"].min() == -5
+
+
+def test_a_timeline_of_hours_without_a_threshold():
+    starts = np.arange(0, 7200, 2.0)
+    display = plots.TimelineDisplay.from_windows(starts, starts + 4, np.sin(starts), threshold=None).plot()
+    assert display.ax_.get_xlabel() == "Time (min)"
+    assert display.ax_.get_xlim() == pytest.approx((0, 7202 / 60))
+    assert len(display.ax_.get_legend_handles_labels()[1]) == 1
+    assert "below" not in display.alt()
+    assert len(display.table()) == 30
+
+
+def test_a_timeline_of_one_window_is_a_level_line():
+    display = plots.TimelineDisplay.from_windows([0], [1.5], [-2]).plot()
+    assert display.ax_.lines[1].get_xydata().tolist() == [[0, -2], [0.75, -2], [1.5, -2]]
+    assert "1 window lies below 0, from 0.0 s to 1.5 s" in display.alt()
+
+
+def test_timeline_refusals():
+    with pytest.raises(DataError, match="0 starts, 0 ends and 0 scores"):
+        plots.TimelineDisplay.from_windows([], [], [])
+    with pytest.raises(DataError, match="not finite"):
+        plots.TimelineDisplay.from_windows([0], [4], [np.nan])
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_a_figure_is_saved_with_its_sentence(tmp_path, ending):
+    fig, _ = plots.figure(width=4, height=2)
+    for name in ("first", "second"):
+        plots.save(fig, tmp_path / f"{name}.{ending}", alt="An empty frame.")
+    first, second = (tmp_path / f"{name}.{ending}" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert b"An empty frame." in first.read_bytes()
+    with pytest.raises(ParameterError, match=r"figure.gif: a figure's name must end with one of .png, .svg, .pdf"):
+        plots.save(fig, "figure.gif", alt="An empty frame.")
 
 
 # --- show ---

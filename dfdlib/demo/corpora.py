@@ -28,7 +28,7 @@ PARTS = ("source/training", "source/validation", "source/testing", "for-2seconds
 DEFAULT_PARTS = PARTS[1:]
 
 #: Raised whenever the recipe gives other clips than before: what was built with another one is built again.
-RECIPE = 1
+RECIPE = 2
 
 MANIFEST = "manifest.parquet"
 MANIFEST_COLUMNS = (

@@ -250,7 +250,7 @@ def _mel(n_mels: int = 80) -> tuple[np.ndarray, np.ndarray]:
 def _lpc(wave: np.ndarray, rng: np.random.Generator, *, order: int = 18, hop: int = 160) -> np.ndarray:
     """Linear prediction (Atal and Hanauer, 1971): an all-pole filter every 10 ms, driven by pulses or noise."""
     from scipy.linalg import solve_toeplitz
-    from scipy.signal import lfilter
+    from scipy.signal import butter, lfilter, sosfiltfilt
 
     world = _pyworld()
     wave = np.ascontiguousarray(wave, np.float64)
@@ -273,4 +273,6 @@ def _lpc(wave: np.ndarray, rng: np.random.Generator, *, order: int = 18, hop: in
         excitation = driver[part] * window
         gain = np.sqrt(max(correlation[0] - poles @ correlation[1:], 0.0) / (np.sum(excitation**2) + 1e-9))
         built[part] += gain * lfilter([1.0], np.concatenate([[1.0], -poles]), excitation)
+    # Pulses of one sign have a mean, which no recording has: it would give the attack away to whoever looks for it.
+    built = sosfiltfilt(butter(2, 40.0, "highpass", fs=RATE, output="sos"), built)
     return built[2 * hop : 2 * hop + len(wave)]

@@ -9,9 +9,10 @@ import torch
 
 from dfdlib import corpus, detector, files, findings, finetune, metrics, profile, scoring
 from dfdlib.errors import ParameterError
+from dfdlib.recipe import Recipe
 
 #: How the baseline is trained. Two-second cuts, as for-2seconds has; the rate that random weights need.
-RECIPE = finetune.Recipe(
+RECIPE = Recipe(
     epochs=8,
     batch_size=16,
     learning_rate=1e-3,
@@ -98,7 +99,7 @@ def _card(
             f"- weights: `{checkpoint.name}`, sha256 `{files.sha256(checkpoint)}`, licence MIT",
             f"- made on {datetime.date.today().isoformat()} with Python {platform.python_version()}, torch "
             f"{torch.__version__}, on {platform.machine()}",
-            f"- recipe: {RECIPE}",
+            f"- recipe: {RECIPE.identity()}",
             "",
             "## Data",
             "",

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
+from dfdlib import recipe
 from dfdlib.errors import ParameterError
 
 # Strict, or YAML's true would count as 1.
@@ -40,17 +41,16 @@ class Scoring(_Settings):
     batch_size: Positive = 16
 
 
-class Finetune(_Settings):
-    """The recipe for fine-tuning, as in `finetune.Recipe`."""
+class RecipeChange(_Settings):
+    """What a recipe changes of the profile's, in words, settings of `finetune`, and what else it is trained on."""
 
-    epochs: Positive = 10
-    batch_size: Positive = 16
-    learning_rate: Annotated[float, pydantic.Field(gt=0)] = 1e-6
-    weight_decay: Annotated[float, pydantic.Field(ge=0)] = 1e-4
-    schedule: Literal["constant", "one-cycle"] = "constant"
-    shuffle: bool = True
-    select: Literal["validation_loss", "validation_eer"] = "validation_loss"
-    workers: Natural = 0
+    words: str = ""
+    settings: dict[str, Any] = {}
+    also: tuple[Literal["custom", "source"], ...] = ()
+
+    def applied(self, base: recipe.Settings) -> recipe.Settings:
+        """Return `base` with these settings."""
+        return recipe.Settings.model_validate(base.model_dump() | self.settings)
 
 
 class Uncertainty(_Settings):
@@ -74,6 +74,14 @@ class Profile(_Settings):
         The baseline's weights.
     protocol : {"corrected", "original"}
     window : {"parity", "native"}
+    recipes : dict of str to RecipeChange
+        Ways of fine-tuning that are compared; the first is the reference.
+    recipe : str or None
+        The one of them that the report fine-tunes by; by default the settings of `finetune` as they are.
+    seeds : int
+        Trainings of each recipe, with `seed` and the numbers after it.
+    threads : int or None
+        Of the processor, for training; by default torch decides, and the figures may depend on the number of cores.
     limit : int or None
         At most so many clips of each split, for a quick look; the report says so.
     """
@@ -89,8 +97,27 @@ class Profile(_Settings):
     window: Literal["parity", "native"] = "parity"
     limit: Positive | None = None
     scoring: Scoring = Scoring()
-    finetune: Finetune = Finetune()
+    finetune: recipe.Settings = recipe.Settings()
+    recipes: dict[str, RecipeChange] = {}
+    recipe: str | None = None
+    seeds: Positive = 1
+    threads: Positive | None = None
     uncertainty: Uncertainty = Uncertainty()
+
+    @pydantic.model_validator(mode="after")
+    def _recipes_can_be_made(self) -> "Profile":
+        for name, change in self.recipes.items():
+            try:
+                change.applied(self.finetune)
+            except pydantic.ValidationError as error:
+                first = error.errors()[0]
+                setting = ".".join(str(part) for part in first["loc"])
+                raise ValueError(f"recipes.{name}.settings: {setting} = {first['input']!r}: {first['msg']}") from error
+        if self.recipe is not None and self.recipe not in self.recipes:
+            raise ValueError(
+                f"recipe = {self.recipe!r} is none of {', '.join(self.recipes) or 'the recipes: there are none'}"
+            )
+        return self
 
 
 def device(settings: Profile) -> str:
@@ -209,6 +236,8 @@ def _one_line(error: dict, *, origin: str, origins: dict[str, str]) -> str:
         return _unknown(key, where=where)
     if error["type"] == "missing":
         return f"{where}: the setting {key!r} is missing; add it"
+    if error["type"] == "value_error":
+        return f"{where}: {key + ': ' if key else ''}{' '.join(str(error['ctx']['error']).split())}"
     return f"{where}: {key} = {error['input']!r} is not allowed ({error['msg']})"
 
 

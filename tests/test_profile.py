@@ -91,3 +91,21 @@ def test_files_of_ones_own(tmp_path):
         profile.load(path)
     with pytest.raises(ParameterError, match="choose demo or original-study"):
         profile.load("mine")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("recipes={a: {settings: {epochs: 0}}}", r"recipes\.a\.settings: epochs = 0: .*greater than 0"),
+        ("recipes={a: {settings: {epoch: 1}}}", r"recipes\.a\.settings: epoch = 1"),
+        ("recipes={a: {also: [elsewhere]}}", r"recipes\.a\.also\.0 = 'elsewhere' is not allowed"),
+        ("recipe=other", "recipe = 'other' is none of"),
+        ("finetune.augment=[echo]", "finetune.augment: .*echo"),
+        ("finetune.thaw=2", "finetune: thaw = 2 without anything frozen"),
+    ],
+)
+def test_recipes_that_cannot_be_are_one_line(override, said):
+    with pytest.raises(ParameterError, match=said) as caught:
+        profile.load("demo", overrides=[override])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300

@@ -1,0 +1,42 @@
+"""What augmentation costs a clip beside a training step: ``python -m pytest tests/benchmarks/bench_augment.py``.
+
+Training runs on all cores, augmentation in the loader on one.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from dfdlib import augment, detector
+
+BATCH, SAMPLES = 16, 32_000
+
+NAMES = [
+    *(f"rawboost={number}" for number in range(1, 9)),
+    *(f"codec={name}" for name in augment.CODECS),
+    *("noise=white", "noise=pink", "gain", "band-limit", "time-mask"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def bench_a_clip(benchmark, name):
+    augmenter = augment.build([name])
+    wave = 0.1 * np.random.default_rng(1).standard_normal(SAMPLES).astype(np.float32)
+    clips = itertools.count()
+    benchmark(lambda: augmenter(wave, rate=16_000, rng=augment.rng(1, 0, next(clips))))
+
+
+def bench_training_on_a_clip(benchmark):
+    """A step on a batch; divide by sixteen."""
+    model = detector.build("mini", seed=1).train()
+    optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4)
+    waves, labels = torch.randn(BATCH, SAMPLES), torch.arange(BATCH) % 2
+
+    def step():
+        torch.nn.functional.cross_entropy(model(waves), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    benchmark(step)

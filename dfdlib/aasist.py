@@ -241,7 +241,7 @@ class Aasist(nn.Module):
         pools: tuple["GraphPool", "GraphPool"],
     ) -> list[torch.Tensor]:
         """Return temporal nodes, spectral nodes and master node after two heterogeneous layers."""
-        temporal, spectral, master = layers[0](temporal, spectral, master.expand(len(temporal), -1, -1))
+        temporal, spectral, master = layers[0](temporal, spectral, master.expand(temporal.shape[0], -1, -1))
         before = pools[0](temporal), pools[1](spectral), master
         after = layers[1](*before)
         return [self.branch_dropout(one + other) for one, other in zip(before, after, strict=True)]
@@ -394,7 +394,9 @@ class GraphPool(nn.Module):
     def forward(self, nodes: torch.Tensor) -> torch.Tensor:
         """Return nodes of shape (B, max(1, floor(keep N)), width), best first, for nodes of shape (B, N, width)."""
         scores = self.proj(self.dropout(nodes)).sigmoid()
-        best = scores.topk(max(1, int(nodes.shape[1] * self.keep)), dim=1).indices
+        # torch's own rounding and maximum, so that an exported graph computes the number from the length it is given.
+        kept = torch.sym_max(1, torch.sym_int(nodes.shape[1] * self.keep))
+        best = scores.topk(kept, dim=1).indices
         return (nodes * scores).gather(1, best.expand(-1, -1, nodes.shape[2]))
 
 

@@ -2,14 +2,25 @@
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dfdlib import audio, audit, findings, metrics, plots, study
-from dfdlib.errors import DataError
+from dfdlib import (
+    audio,
+    audit,
+    calibration,
+    comparison,
+    controls,
+    findings,
+    metrics,
+    plots,
+    scoring,
+    study,
+    uncertainty,
+)
 from dfdlib.experiment import STAGES, TARGET, Run
 from dfdlib.scoring import Scores
 from dfdlib.uncertainty import Difference, Interval
@@ -97,7 +108,7 @@ def draw(run: Run, name: str, *displays) -> None:
 
 
 def draw_panels(
-    run: Run, name: str, panels: Mapping[str, Iterable], *, width: float = 4.6, height: float = 4.4
+    run: Run, name: str, panels: Mapping[str, Iterable], *, width: float = 4.6, height: float = 6.2
 ) -> None:
     """Draw a panel for each corpus, side by side: a mapping of its title to displays of one kind."""
     figure, axes = plots.figure(columns=len(panels), width=width * len(panels), height=height)
@@ -242,17 +253,256 @@ def difference_rows(run: Run, differences: Mapping[str, Difference]) -> list[dic
     return rows
 
 
-def shortcuts(run: Run) -> tuple[dict[str, float], list[str]]:
-    """Measure what the format of each corpus gives away: the EER by corpus, and a sentence for each."""
+def audit_findings(run: Run) -> pd.DataFrame:
+    """Return what the audits of all corpora, alone and against each other, have found, the gravest first."""
+    found = [(name, finding) for name in run.corpora for finding in run.audit(name).findings]
+    found += [("between", finding) for finding in audit.across(*(run.audit(name) for name in run.corpora))]
+    order = {severity: place for place, severity in enumerate(audit.SEVERITIES)}
+    found.sort(key=lambda row: order[row[1].severity])
+    return pd.DataFrame(
+        {
+            "severity": finding.severity,
+            "corpus": name,
+            "finding": finding.title,
+            "clips": str(finding.clips) if finding.clips else "–",
+            "what to do": finding.remedy,
+        }
+        for name, finding in found
+    )
+
+
+def shortcuts(run: Run) -> tuple[dict[str, float | None], list[str]]:
+    """Return what the format of each corpus gives away: the EER by corpus, and a sentence for each."""
     eers, sentences = {}, []
     for name in run.corpora:
-        try:
-            eers[name] = audit.shortcut_eer(run.corpus(name), seed=run.profile.seed)
-        except DataError as error:
-            sentences.append(f"What the format gives away could not be measured: {error}.")
-        else:
-            sentences.append(findings.shortcut(eers[name], corpus=name, floor=audit.FLOOR))
+        found = run.audit(name)
+        eers[name] = found.shortcut and found.shortcut.eer.value
+        sentences.append(found.shortcut.verdict if found.shortcut else found.shortcut_refused)
     return eers, sentences
+
+
+def shortcut_features(run: Run, name: str) -> pd.DataFrame | None:
+    """Return how telling each nuisance is on its own, ready to be shown, or None where it could not be measured."""
+    found = run.audit(name).shortcut
+    if found is None:
+        return None
+    rows = found.features
+    return pd.DataFrame(
+        {
+            "feature": rows["feature"].str.replace("_", " "),
+            "unit": rows["unit"],
+            "bona fide, median": rows["bonafide"].map("{:.3g}".format),
+            "spoof, median": rows["spoof"].map("{:.3g}".format),
+            "AUC": rows["auc"].map("{:.3f}".format),
+            "interval": [
+                f"{low:.2f} to {high:.2f}" for low, high in zip(rows["auc_low"], rows["auc_high"], strict=True)
+            ],
+            "EER %": (100 * rows["eer"]).map("{:.1f}".format),
+        }
+    )
+
+
+def conventions_table(run: Run, rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return the EER of (stage, corpus) pairs by the three conventions in use."""
+    table = []
+    for stage, name in rows:
+        scores = run.scores(stage, name)
+        found = metrics.eer_conventions(scores.labels, scores.values).set_index("convention")["eer"]
+        table.append(
+            {"corpus": name, "fine-tuning": stage}
+            | {f"{convention}, %": f"{100 * value:.2f}" for convention, value in found.items()}
+        )
+    return pd.DataFrame(table)
+
+
+def operating_table(rows: Iterable[Mapping]) -> pd.DataFrame:
+    """Return what the carried threshold gives on each corpus, from `Run.evaluate`, ready to be shown."""
+    return pd.DataFrame(
+        {
+            "corpus": row["corpus"],
+            "fine-tuning": row["when"],
+            "threshold": f"{row['threshold']:.2f}",
+            "spoofs accepted %": f"{100 * row['far']:.1f}",
+            "bona fide rejected %": f"{100 * row['frr']:.1f}",
+            "HTER %": f"{100 * row['hter']:.1f}",
+            "HTER interval": f"{100 * row['hter_ci'][0]:.1f} to {100 * row['hter_ci'][1]:.1f}",
+            "EER %": f"{100 * row['eer']:.1f}",
+            "minDCF": f"{row['min_dcf']:.3f}",
+        }
+        for row in rows
+    )
+
+
+def operating_sentences(rows: Iterable[Mapping]) -> list[str]:
+    """Return `findings.operating` of rows of `Run.evaluate`."""
+    return [
+        findings.operating(
+            row["corpus"],
+            row["when"],
+            eer=row["eer"],
+            hter=_intervals(row)["hter"],
+            far=row["far"],
+            frr=row["frr"],
+        )
+        for row in rows
+    ]
+
+
+def example_of_meaning(run: Run, stage: str) -> str:
+    """Say what the median score of the bona fide validation clips means: `calibration.meaning`."""
+    fitted = run.calibration_of(stage)
+    return calibration.meaning(fitted, float(np.median(fitted.bonafide)))
+
+
+def calibration_rows(run: Run) -> list[dict]:
+    """Return `Run.judged` of every corpus and stage, with what the scores alone warn of."""
+    return [
+        run.judged(stage, name)
+        | {"warnings": calibration.unlike(run.calibration_of(stage), run.scores(stage, name).values)}
+        for name in run.corpora
+        for stage in STAGES
+    ]
+
+
+def calibration_table(rows: Iterable[Mapping]) -> pd.DataFrame:
+    """Return costs before and after calibration, from `calibration_rows`, ready to be shown."""
+    numbers = ("cllr_raw", "cllr", "min_cllr", "act_dcf_raw", "act_dcf", "min_dcf")
+    titles = ("Cllr, raw", "Cllr, calibrated", "Cllr, best", "actDCF, raw", "actDCF, calibrated", "minDCF")
+    return pd.DataFrame(
+        {"corpus": row["corpus"], "fine-tuning": row["when"]}
+        | {title: f"{row[name]:.3f}" for title, name in zip(titles, numbers, strict=True)}
+        | {"warnings": len(row["warnings"])}
+        for row in rows
+    )
+
+
+def calibration_sentences(rows: Iterable[Mapping]) -> list[str]:
+    """Return `findings.calibrated` of `calibration_rows`."""
+    return [
+        findings.calibrated(
+            row["corpus"],
+            row["when"],
+            raw=row["cllr_raw"],
+            cllr=row["cllr"],
+            least=row["min_cllr"],
+            warnings=row["warnings"],
+        )
+        for row in rows
+    ]
+
+
+def controls_table(found: Mapping[str, Sequence[controls.Control]]) -> pd.DataFrame:
+    """Return `negative_controls` as a table."""
+    return pd.DataFrame(
+        {"corpus": name, "control": one.name, "expected": one.expected, "found": one.found, "as expected": one.holds}
+        for name, controls_ in found.items()
+        for one in controls_
+    )
+
+
+def recipes_table(run: Run, trainings: Sequence[comparison.Training]) -> pd.DataFrame:
+    """Return what validation clips say of every recipe, over its seeds."""
+    rows = []
+    for name in dict.fromkeys(training.recipe for training in trainings):
+        own = [training for training in trainings if training.recipe == name]
+        losses = [training.validation_loss for training in own]
+        rows.append(
+            {
+                "recipe": comparison.words(run, name),
+                "clips": own[0].clips,
+                "trainings": len(own),
+                "validation loss": f"{np.mean(losses):.4f}",
+                "from seed to seed": f"{min(losses):.4f} to {max(losses):.4f}" if len(own) > 1 else "–",
+                "validation EER": f"{100 * np.mean([training.validation_eer for training in own]):.1f} %",
+                "epoch kept": ", ".join(str(training.best_epoch) for training in own),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def recipe_choice(run: Run, trainings: Sequence[comparison.Training]) -> str:
+    """Return `findings.chosen_recipe` of the recipes that were trained."""
+    return findings.chosen_recipe(
+        comparison.words(run, comparison.best(trainings)),
+        comparison.words(run, run.profile.recipe),
+        seeds=run.profile.seeds,
+    )
+
+
+def comparison_table(run: Run, rows: Sequence[comparison.Comparison]) -> pd.DataFrame:
+    """Return the comparisons of recipes on testing clips, ready to be shown."""
+    return pd.DataFrame(
+        {
+            "corpus": row.corpus,
+            "recipe": comparison.words(run, row.recipe),
+            "EER %": f"{100 * row.difference.after:.2f}",
+            "from seed to seed": f"{100 * min(row.eers):.1f} to {100 * max(row.eers):.1f}"
+            if len(row.eers) > 1
+            else "–",
+            "reference's EER %": f"{100 * row.difference.before:.2f}",
+            "change, points": f"{100 * row.difference.delta:+.2f}",
+            "interval": f"{100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f}",
+            "p, adjusted": f"{row.p_adjusted:.3f}",
+        }
+        for row in rows
+    )
+
+
+def comparison_sentences(run: Run, rows: Sequence[comparison.Comparison]) -> list[str]:
+    """Say what each recipe changed on testing clips, and what helped at all."""
+    if not rows:
+        return [findings.recipes({}, {}, reference="")]
+    level = run.profile.uncertainty.level
+    reference = comparison.words(run, rows[0].reference)
+    sentences, helped, hurt = [], {}, {}
+    for name in dict.fromkeys(row.recipe for row in rows):
+        own = [row for row in rows if row.recipe == name]
+        shown = [row for row in own if row.is_shown(level=level)]
+        words = comparison.words(run, name)
+        helped[words] = [row.corpus for row in shown if row.difference.delta < 0]
+        hurt[words] = [row.corpus for row in shown if row.difference.delta > 0]
+        sentences.append(
+            findings.recipe(
+                words,
+                {row.corpus: row.difference for row in own},
+                reference=reference,
+                shown={row.corpus for row in shown},
+            )
+        )
+    return [findings.recipes(helped, hurt, reference=reference), *sentences]
+
+
+def negative_controls(run: Run) -> dict[str, list[controls.Control]]:
+    """Return the negative controls of every corpus, on the scores of the baseline."""
+    found = {}
+    for name in run.corpora:
+        scores = run.scores("before", name)
+        labels, values = scores.labels, scores.values
+        random = run.untrained_scores(name)
+        chance = uncertainty.interval(
+            random.labels,
+            random.values,
+            metric="auc",
+            groups=uncertainty.groups_of(random.table).groups,
+            **run.resampling(),
+        )
+        right, wrong = run.wrong_rate_scores("before", name)
+        both = scoring.pair(right, wrong)
+        found[name] = [
+            controls.shuffled_labels(labels, values, seed=run.profile.seed),
+            controls.negated_scores(labels, values),
+            controls.equal_scores(labels),
+            controls.one_class(labels, values),
+            controls.untrained(
+                random.labels,
+                random.values,
+                auc_low=chance.low,
+                auc_high=chance.high,
+                level=run.profile.uncertainty.level,
+            ),
+            controls.wrong_rate(both["score"], both["score_second"], threshold=metrics.eer(labels, values).threshold),
+        ]
+    return found
 
 
 def protocol_rows(run: Run) -> list[dict]:

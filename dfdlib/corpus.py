@@ -12,16 +12,20 @@ Label 1 is bona fide, 0 is spoof, everywhere. A clip that cannot be used is list
 it never ends a run.
 """
 
+import functools
 import hashlib
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dfdlib import audio, files
 from dfdlib.errors import DataError
+from dfdlib.processes import ALONE, Processes
 
 #: The word for each class in tables on disk, and its number in memory.
 LABELS = {"bonafide": 1, "spoof": 0}
@@ -31,6 +35,9 @@ LABEL_NAMES = {number: word for word, number in LABELS.items()}
 COLUMNS = ("path", "label", "split", "speaker", "sentence", "attack", "duration", "sha256")
 
 MANIFEST = "manifest.parquet"
+
+# Clips that are handed to the threads that inspect them at a time.
+_AT_ONCE = 1_000
 
 _CLASS_FOLDERS = {
     "real": 1, "bonafide": 1, "bona_fide": 1, "bona-fide": 1, "genuine": 1,
@@ -89,6 +96,40 @@ class Corpus:
         rows = self.table.loc[turn.sort_values(kind="stable").index[:limit]].sort_index()
         return replace(self, table=rows.reset_index(drop=True))
 
+    def split_by_speaker(self, *, share: float, seed: int) -> tuple["Corpus", "Corpus"]:
+        """Split the corpus in two that have no speaker and no sentence in common, both of both classes.
+
+        Speakers with bona fide clips are drawn in a random order until the first part holds `share` of these clips.
+        Voices that only ever speak spoofs stay in the second part, so its attacks may be unheard of in the first. A
+        clip of the first part whose sentence the second has as well is in neither.
+
+        Parameters
+        ----------
+        share : float
+            Strictly between 0 and 1.
+        seed : int
+
+        Raises
+        ------
+        DataError
+            Speakers are not known, or a part would have clips of one class only.
+        """
+        bonafide = self.table[self.table["label"] == 1]
+        counts = bonafide["speaker"].value_counts().sort_index()
+        if (self.table["speaker"] == "").any() or len(counts) < 2:
+            raise DataError(
+                f"{self.name}: its speakers are not all known, so no part can be split off by speaker; "
+                "name them in a manifest"
+            )
+        counts = counts.iloc[np.random.default_rng(seed).permutation(len(counts))]
+        before = counts.cumsum() - counts
+        chosen = self.table["speaker"].isin(before.index[before < share * len(bonafide)])
+        said_by_both = self.table["sentence"].isin(set(self.table.loc[~chosen, "sentence"]) - {""})
+        first, second = (
+            replace(self, table=self.table[rows].reset_index(drop=True)) for rows in (chosen & ~said_by_both, ~chosen)
+        )
+        return first.require_both_classes(), second.require_both_classes()
+
     def require_both_classes(self) -> "Corpus":
         """Return the corpus itself, or raise DataError when it has clips of one class only, or without a class."""
         labels = self.table["label"]
@@ -139,8 +180,16 @@ def read(path: str | Path, *, name: str | None = None) -> Corpus:
     return find([path], name=name).require_both_classes()
 
 
-def find(paths: Iterable[str | Path], *, name: str | None = None) -> Corpus:
+def find(paths: Iterable[str | Path], *, name: str | None = None, among: Processes = ALONE) -> Corpus:
     """Gather clips from files, folders and manifests, labelled where their place says a label.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+    name : str, optional
+        What to call the corpus; by default the first path's name.
+    among : Processes
+        The first one looks what clips there are, and all share in reading them. Each returns the whole corpus.
 
     Raises
     ------
@@ -148,22 +197,10 @@ def find(paths: Iterable[str | Path], *, name: str | None = None) -> Corpus:
         A path does not exist, or no clip was found in any.
     """
     paths = [Path(path) for path in paths]
-    tables, left_out = [], []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder; check the path")
-        if path.is_dir() and (path / MANIFEST).is_file():
-            path = path / MANIFEST
-        if path.suffix.lower() in {".csv", ".parquet"}:
-            table, gone = _from_manifest(path)
-        elif path.is_dir():
-            table, gone = _inspect(_scan(path))
-        else:
-            table, gone = _inspect(pd.DataFrame([_describe(path, path.parent)]))
-        tables.append(table)
-        left_out.append(gone)
+    listed, missing = among.from_first(lambda: _listed(paths))
+    table, unreadable = _inspect(listed, among=among)
     name = name or ((paths[0].name or str(paths[0])) if paths else "clips")
-    corpus = _corpus(name, tables, left_out)
+    corpus = _corpus(name, table, pd.concat([missing, unreadable], ignore_index=True))
     if not len(corpus):
         wanted = ", ".join(str(path) for path in paths) or "nothing"
         first = f"; the first: {corpus.left_out['reason'].iloc[0]}" if len(corpus.left_out) else ""
@@ -212,7 +249,7 @@ def read_asvspoof_protocol(path: str | Path, *, clips: str | Path, name: str | N
             }
         )
     table, left_out = _inspect(pd.DataFrame(rows))
-    return _corpus(name or path.stem, [table], [left_out]).require_both_classes()
+    return _corpus(name or path.stem, table, left_out).require_both_classes()
 
 
 def fingerprint(table: pd.DataFrame) -> str:
@@ -221,45 +258,82 @@ def fingerprint(table: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def _corpus(name: str, tables: list[pd.DataFrame], left_out: list[pd.DataFrame]) -> Corpus:
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
-    gone = pd.concat(left_out, ignore_index=True) if left_out else pd.DataFrame(columns=["path", "reason"])
+def _corpus(name: str, table: pd.DataFrame, left_out: pd.DataFrame) -> Corpus:
     extra = [column for column in table.columns if column not in COLUMNS]
     table = table[[*COLUMNS, *extra]].astype({"label": "Int8"})
-    # The same file reached by two paths given (a folder and a file in it) is one clip.
-    table = table.drop_duplicates("path").reset_index(drop=True)
-    return Corpus(name=name, table=table, left_out=gone.drop_duplicates("path").reset_index(drop=True))
-
-
-def _scan(folder: Path) -> pd.DataFrame:
-    """Return a row for every sound file below `folder`, in the order of their names."""
-    clips = (
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in audio.SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return Corpus(
+        name=name,
+        table=table.drop_duplicates("path").reset_index(drop=True),
+        left_out=left_out.drop_duplicates("path").reset_index(drop=True),
     )
-    return pd.DataFrame([_describe(path, folder) for path in clips])
 
 
-def _describe(path: Path, root: Path) -> dict:
-    """Say what the names of the folders around a clip tell about it; the nearest folder counts."""
-    # Symbolic links are not followed here: it is the place a user gave a clip that tells its class.
-    path, root = path.absolute(), root.absolute()
-    folders = [part.lower() for part in reversed(path.relative_to(root).parts[:-1])]
+def _listed(paths: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what clips there are, and what clips a manifest names that are not there; none of them is opened."""
+    tables, missing = [], [pd.DataFrame(columns=["path", "reason"])]
+    for given in paths:
+        # Symbolic links are not followed here: it is the place a user gave a clip that tells its class.
+        path = given.absolute()
+        if not path.exists():
+            raise DataError(f"{given}: there is no such file or folder; check the path")
+        if path.is_dir() and (path / MANIFEST).is_file():
+            path = path / MANIFEST
+        if path.suffix.lower() in {".csv", ".parquet"}:
+            table, gone = _from_manifest(path)
+            missing.append(gone)
+        elif path.is_dir():
+            table = _table(_scan(path), root=path)
+        else:
+            table = _table([str(path)], root=path.parent)
+        if not table.empty:
+            tables.append(table)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    # The same file reached by two paths given (a folder and a file in it) is one clip.
+    return table.drop_duplicates("path").reset_index(drop=True), pd.concat(missing, ignore_index=True)
+
+
+def _scan(folder: Path) -> list[str]:
+    """Return every sound file below `folder`, in the order of their names."""
+    found = []
+    # Names are strings all along: a Path for each of many thousand files takes five times the memory.
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        found += [
+            os.path.join(place, name)
+            for name in names
+            if os.path.splitext(name)[1].lower() in audio.SUFFIXES and not name.startswith(".")
+        ]
+    # Folder by folder, as paths compare: no name holds a zero, which comes before all that names hold.
+    return sorted(filter(os.path.isfile, found), key=lambda path: path.replace(os.sep, "\0"))
+
+
+def _table(paths: list[str], *, root: Path) -> pd.DataFrame:
+    """Say what the names of the folders around clips tell about them; the nearest folder counts."""
     # The folder that was given may be the class or split folder itself.
-    folders += [root.name.lower(), root.parent.name.lower()]
-    label = next((_CLASS_FOLDERS[part] for part in folders if part in _CLASS_FOLDERS), None)
-    return {
-        "path": str(path),
-        "label": label,
-        "split": next((_SPLIT_FOLDERS[part] for part in folders if part in _SPLIT_FOLDERS), ""),
-        "speaker": "",
-        "sentence": "",
-        "attack": "bonafide" if label == 1 else "unknown",
-    }
+    around = [root.name.lower(), root.parent.name.lower()]
+
+    @functools.cache
+    def told(folder: str) -> tuple[int | None, str]:
+        names = [*(part.lower() for part in reversed(Path(folder).relative_to(root).parts)), *around]
+        return (
+            next((_CLASS_FOLDERS[name] for name in names if name in _CLASS_FOLDERS), None),
+            next((_SPLIT_FOLDERS[name] for name in names if name in _SPLIT_FOLDERS), ""),
+        )
+
+    labels = [told(os.path.dirname(path)) for path in paths]
+    return pd.DataFrame(
+        {
+            "path": paths,
+            "label": pd.array([label for label, _ in labels], dtype="Int8"),
+            "split": [split for _, split in labels],
+            "speaker": "",
+            "sentence": "",
+            "attack": ["bonafide" if label == 1 else "unknown" for label, _ in labels],
+        }
+    )
 
 
-def _inspect(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add durations and fingerprints; clips that cannot be opened go to the second table with the reason."""
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=["path", "reason"])
@@ -270,14 +344,25 @@ def _inspect(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         except (DataError, OSError) as error:
             return 0.0, "", _reason(path, error)
 
-    # Reading headers and hashing both leave Python's lock, so threads serve both cores.
+    mine = table["path"].iloc[among.rank :: among.count]
+    durations, digests, reasons = np.zeros(len(mine)), np.zeros(len(mine), dtype="S64"), {}
+    # Reading headers and hashing both leave Python's lock, so threads serve all cores. They are given some clips at a
+    # time: a pool makes a task of each at once, and the tasks of many thousand clips fill the memory.
     with ThreadPoolExecutor() as pool:
-        seen = pd.DataFrame(
-            list(pool.map(look, table["path"])), columns=["duration", "sha256", "reason"], index=table.index
-        )
-    bad = seen["reason"] != ""
-    usable = table[~bad].assign(duration=seen["duration"], sha256=seen["sha256"])
-    return usable, pd.DataFrame({"path": table.loc[bad, "path"], "reason": seen.loc[bad, "reason"]})
+        for start in range(0, len(mine), _AT_ONCE):
+            for place, seen in enumerate(pool.map(look, mine.iloc[start : start + _AT_ONCE]), start):
+                durations[place], digests[place], reason = seen
+                if reason:
+                    reasons[place] = reason
+    duration, sha256 = np.zeros(len(table)), np.zeros(len(table), dtype="S64")
+    reason = np.full(len(table), None, dtype=object)
+    for rank, (durations, digests, reasons) in enumerate(among.of_all((durations, digests, reasons))):
+        duration[rank :: among.count], sha256[rank :: among.count] = durations, digests
+        for place, text in reasons.items():
+            reason[rank + place * among.count] = text
+    bad = reason != None  # noqa: E711 - element by element
+    usable = table.assign(duration=duration, sha256=[digest.decode() for digest in sha256])[~bad]
+    return usable, pd.DataFrame({"path": table.loc[bad, "path"], "reason": reason[bad]})
 
 
 def _reason(path: str, error: Exception) -> str:
@@ -302,11 +387,8 @@ def _from_manifest(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     table["path"] = [str(base / clip) for clip in table["path"]]
     there = table["path"].map(lambda clip: Path(clip).is_file())
     left_out = pd.DataFrame({"path": table.loc[~there, "path"], "reason": f"listed in {path.name} but not there"})
-    table = table[there]
-    if {"duration", "sha256"} <= set(table.columns):
-        return table, left_out
-    table, unreadable = _inspect(table)
-    return table, pd.concat([left_out, unreadable], ignore_index=True)
+    # Durations and fingerprints are those of the files as they are now, whatever the manifest says.
+    return table[there], left_out
 
 
 def _label(value: object, path: Path, row: int) -> int:

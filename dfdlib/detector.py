@@ -6,44 +6,34 @@ clip is made of them elsewhere; a higher score means bona fide.
 `CONFIGURATIONS` names the ones this project knows: `xlsr-300m` has the sizes and the parameter names of the
 published detectors, `mini` takes the same path and trains on two processor cores.
 
-`load` reads three kinds of file and says what is wrong with any other:
-
-- those that `save` writes: safetensors, with the whole configuration in the header;
-- a bare state dict written by `torch.save`, the form of the published checkpoints;
-- a dictionary whose key `model` holds such a state dict, the form of the study's own checkpoints.
-
-Files of the last two kinds are pickles, and a pickle can run any program while it is read. They are read with
-torch's restricted reader, which makes tensors, plain containers and `argparse.Namespace` and refuses everything else.
+`load` takes the files that `weights` can read and gives a detector that is ready to score; `save` writes safetensors
+with the whole configuration in the header.
 """
 
-import argparse
 import dataclasses
-import functools
 import hashlib
 import json
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.overrides import TorchFunctionMode
 
-from dfdlib import aasist, files, frontend
+from dfdlib import aasist, files, frontend, weights
 from dfdlib.errors import CheckpointError, ParameterError
 
 RATE = 16_000
 """The sampling rate every detector expects, in hertz."""
 
-PREFIX = "module."
-"""What `DataParallel` put before each name in the published files."""
-
-HEADER = "dfdlib"
-"""The key of a safetensors header that our files keep everything under, as one JSON object. The library writes several
-keys in no fixed order; one key gives equal files for equal content."""
-
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 """How names of entries end that are state but not parameters."""
+
+SIGNATURES = {
+    "xlsr-300m": "48ab1563645d0555a45321e1a64303605caedaf17e662957e5dfa2ebdfe08fa9",
+    "mini": "3ce8944e8b42b3366d209ca190f0715346ab247a42acd68403b652ab0292dc4c",
+}
+"""What `_signature` gives for the state dicts of `CONFIGURATIONS`: a file is recognised without building a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +61,22 @@ class DetectorConfiguration:
     def least_samples(self) -> int:
         """The shortest clip the detector can take, in samples."""
         return self.frontend.samples(self.backend.least_frames)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Make sure that waveforms of this shape are a batch that the detector can take.
+
+        Raises
+        ------
+        ParameterError
+            The shape is not (B, n), or n is below `least_samples`.
+        """
+        if len(shape) != 2:
+            raise ParameterError(f"waveforms of shape {tuple(shape)}: expected (clips, samples)")
+        if shape[1] < self.least_samples:
+            raise ParameterError(
+                f"waveforms of {shape[1]} samples: the detector {self.name} needs at least {self.least_samples} "
+                f"({1000 * self.least_samples / self.rate:.0f} ms); repeat the clip or leave it out"
+            )
 
     def to_dict(self) -> dict:
         """Return the configuration as plain values, ready for JSON."""
@@ -152,14 +158,7 @@ class Detector(aasist.Aasist):
         ParameterError
             The shape is another, or the clips are shorter than `configuration.least_samples`.
         """
-        if waveforms.ndim != 2:
-            raise ParameterError(f"waveforms of shape {tuple(waveforms.shape)}: expected (clips, samples)")
-        least = self.configuration.least_samples
-        if waveforms.shape[1] < least:
-            raise ParameterError(
-                f"waveforms of {waveforms.shape[1]} samples: the detector {self.configuration.name} needs at least "
-                f"{least} ({1000 * least / self.configuration.rate:.0f} ms); repeat the clip or leave it out"
-            )
+        self.configuration.check(waveforms.shape)
         return super().forward(self.ssl_model(waveforms))
 
 
@@ -171,7 +170,9 @@ class Description:
     kind: str
     """`dfdlib`, `state dict` or `training checkpoint`."""
     configuration: str
-    """Name of the configuration, or an empty text when the shapes are those of none that is known."""
+    """Name of the configuration, or an empty text when the names and shapes are those of none that is known."""
+    seems: str
+    """What else the file seems to be, when there is no configuration; or an empty text."""
     tensors: int
     parameters: int
     dtype: str
@@ -206,6 +207,38 @@ def build(configuration: str | DetectorConfiguration, *, seed: int | None = None
         return Detector(configuration)
 
 
+def skeleton(configuration: str | DetectorConfiguration) -> Detector:
+    """Return a detector on the meta device: tensors with shapes and no values, which cost next to nothing.
+
+    Raises
+    ------
+    ParameterError
+        There is no configuration of that name.
+    """
+    with torch.device("meta"), _NoDrawing():
+        return Detector(_configuration(configuration))
+
+
+class _NoDrawing(TorchFunctionMode):
+    """Leaves out whatever computes initial weights.
+
+    There is nothing to compute on the meta device, and to find that out torch would import its compiler for a second.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.cpu}:
+            return args[0]
+        if function is torch._weight_norm:
+            return args[0].detach()
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"]
+        if function is torch.norm_except_dim:
+            tensor, _, kept = args
+            return tensor.new_empty([size if axis == kept else 1 for axis, size in enumerate(tensor.shape)])
+        return (torch.empty if function is torch.randn else function)(*args, **kwargs)
+
+
 def load(path: str | Path, *, configuration: str | DetectorConfiguration | None = None) -> Detector:
     """Return the detector of a checkpoint file, in evaluation mode.
 
@@ -229,23 +262,19 @@ def load(path: str | Path, *, configuration: str | DetectorConfiguration | None 
     """
     if configuration is not None:
         configuration = _configuration(configuration)
-    content = _read(path)
-    if configuration is not None and content.configuration not in {None, configuration}:
+    content = weights.read(path)
+    own = _of_header(path, content)[0]
+    if configuration is not None and own not in {None, configuration}:
         raise CheckpointError(
-            f"{path}: holds the detector {content.configuration.name} with settings of its own, "
+            f"{path}: holds the detector {own.name} with settings of its own, "
             f"which are not those of {configuration.name}; load it without naming a configuration"
         )
-    configuration = configuration or content.configuration or _closest(path, content.tensors)
-    model = _skeleton(configuration)
-    _fit(path, content.tensors, model, target=f"the detector {configuration.name}")
-    # Own copies and not views of the file: what another program writes into it later must not change the weights.
-    dtype = _dtype(content.tensors)
-    tensors = {
-        name: tensor.to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
-        for name, tensor in content.tensors.items()
-    }
-    _refuse_non_finite(path, tensors)
-    model.load_state_dict(tensors, assign=True)
+    told = configuration or own
+    configuration = told or _closest(content.tensors)
+    model = skeleton(configuration)
+    target = f"the detector {configuration.name}" + ("" if told else ", the likest that is known")
+    _fit(path, content.tensors, model, target=target)
+    model.load_state_dict(weights.copies(path, content), assign=True)
     return model.eval()
 
 
@@ -259,11 +288,12 @@ def load_frontend_weights(model: Detector, path: str | Path) -> Detector:
     CheckpointError
         As `load`.
     """
-    content = _read(path)
+    content = weights.read(path)
     network = model.ssl_model.model
     _fit(path, content.tensors, network, target=f"the front end of the detector {model.configuration.name}")
-    _refuse_non_finite(path, content.tensors)
-    network.load_state_dict(content.tensors)
+    weights.refuse_non_finite(path, content.tensors)
+    # Through the module around it: the network's own way imports all of fairseq.
+    model.ssl_model.load_state_dict({f"model.{name}": tensor for name, tensor in content.tensors.items()})
     return model
 
 
@@ -293,7 +323,7 @@ def save(path: str | Path, model: Detector, *, metadata: Mapping[str, str]) -> N
             raise ParameterError(f"metadata {key!r}={value!r}: both must be text")
     header = {"configuration": model.configuration.to_dict(), "metadata": dict(metadata)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = to_bytes(tensors, metadata={HEADER: json.dumps(header, sort_keys=True)})
+    content = to_bytes(tensors, metadata={weights.HEADER: json.dumps(header, sort_keys=True)})
     with files.atomic(path, "wb") as file:
         file.write(content)
 
@@ -306,20 +336,19 @@ def describe(path: str | Path) -> Description:
     CheckpointError
         The file is missing, damaged or unsafe, or is no checkpoint.
     """
-    content = _read(path)
-    if content.configuration is not None:
-        name = content.configuration.name
-    else:
-        shapes = _shapes(content.tensors)
-        name = next((name for name, known in CONFIGURATIONS.items() if _expected(known) == shapes), "")
+    content = weights.read(path)
+    configuration, metadata = _of_header(path, content)
+    shapes = weights.shapes(content.tensors)
+    name = configuration.name if configuration is not None else _recognised(shapes)
     return Description(
         path=str(path),
         kind=content.kind,
         configuration=name,
+        seems="" if name else _seems(shapes),
         tensors=len(content.tensors),
         parameters=sum(tensor.numel() for name, tensor in content.tensors.items() if not name.endswith(BUFFERS)),
         dtype=" ".join(sorted({_name(t.dtype) for t in content.tensors.values() if t.is_floating_point()})),
-        metadata=content.metadata,
+        metadata=metadata,
         bytes=Path(path).stat().st_size,
         sha256=files.sha256(path),
     )
@@ -337,106 +366,19 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Content:
-    """A checkpoint file, read: tensors under their plain names, and what it says about itself."""
-
-    kind: str
-    tensors: dict[str, torch.Tensor]
-    configuration: DetectorConfiguration | None = None
-    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-def _read(path: str | Path) -> _Content:
+def _of_header(path: str | Path, content: weights.Content) -> tuple[DetectorConfiguration | None, dict[str, str]]:
+    """Return the configuration and the metadata that a file of ours carries; None and nothing for any other."""
+    if content.header is None:
+        return None, {}
     try:
-        with open(path, "rb") as file:
-            start = file.read(9)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the path of the checkpoint") from error
-    # A safetensors file begins with the length of its header in eight bytes, and the header is JSON. What
-    # `torch.save` writes is a zip archive, and a bare pickle before 2020.
-    if start[8:9] == b"{":
-        return _read_safetensors(path)
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
-        return _read_pickle(path)
-    raise CheckpointError(
-        f"{path}: not a checkpoint (neither safetensors nor written by torch.save); "
-        "if it was downloaded, look whether it is a web page or a Git LFS pointer, and fetch it again"
-    )
-
-
-def _read_safetensors(path: str | Path) -> _Content:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    tensors = _state_dict(path, tensors)
-    if header is None:
-        return _Content(kind="state dict", tensors=tensors)
-    try:
-        header = json.loads(header)
-        configuration = DetectorConfiguration.from_dict(header["configuration"])
+        header = json.loads(content.header)
         metadata = {str(key): str(value) for key, value in header["metadata"].items()}
+        return DetectorConfiguration.from_dict(header["configuration"]), metadata
     except (ValueError, KeyError, TypeError, AttributeError, ParameterError) as error:
         raise CheckpointError(
             f"{path}: its header is not one that this version of dfdlib writes ({error}); "
             "load it with the version that wrote it"
         ) from error
-    return _Content(kind="dfdlib", tensors=tensors, configuration=configuration, metadata=metadata)
-
-
-def _read_pickle(path: str | Path) -> _Content:
-    try:
-        content = _unpickle(path)
-    except Exception as error:  # a damaged pickle can fail in any way
-        if refused := re.search(r"GLOBAL (\S+)", str(error)):
-            raise CheckpointError(
-                f"{path}: refused, because it holds more than weights ({refused[1]}), and reading that could run "
-                "any program; ask whoever made it for the weights alone: torch.save(model.state_dict(), …)"
-            ) from error
-        raise _damaged(path, error) from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        return _Content(kind="training checkpoint", tensors=_state_dict(path, content["model"]))
-    return _Content(kind="state dict", tensors=_state_dict(path, content))
-
-
-def _unpickle(path: str | Path) -> object:
-    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about forms of pickle; those that cannot be read end in an error anyway
-        options = {"map_location": "cpu", "weights_only": True}
-        try:
-            return torch.load(path, mmap=True, **options)
-        except RuntimeError as error:
-            # Files in the format before 2020 cannot be mapped into memory.
-            if "mmap" not in str(error):
-                raise
-            return torch.load(path, **options)
-
-
-def _state_dict(path: str | Path, content: object) -> dict[str, torch.Tensor]:
-    """Return `content` without the prefix of the published files, having made sure that it holds tensors only."""
-    if not isinstance(content, dict) or not content or not all(isinstance(name, str) for name in content):
-        raise CheckpointError(f"{path}: holds no state dict (names and tensors); save model.state_dict() and load that")
-    for name, value in content.items():
-        if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_quantized:
-            raise CheckpointError(
-                f"{path}: {name!r} is no plain tensor, so this is no state dict; save model.state_dict() and load that"
-            )
-    prefix = PREFIX if all(name.startswith(PREFIX) for name in content) else ""
-    return {name.removeprefix(prefix): value.detach() for name, value in content.items()}
-
-
-def _damaged(path: str | Path, error: Exception) -> CheckpointError:
-    # torch's messages are paragraphs of advice; what happened stands before or after them.
-    reason = str(error).rsplit("WeightsUnpickler error:", 1)[-1].strip().split("\n")[0].split(". This is")[0]
-    return CheckpointError(
-        f"{path}: not a file of weights, or damaged or cut short ({reason[:100] or type(error).__name__}); "
-        "copy or fetch it again and compare its sha256"
-    )
 
 
 def _configuration(configuration: str | DetectorConfiguration) -> DetectorConfiguration:
@@ -447,75 +389,66 @@ def _configuration(configuration: str | DetectorConfiguration) -> DetectorConfig
     return CONFIGURATIONS[configuration]
 
 
-def _skeleton(configuration: DetectorConfiguration) -> Detector:
-    """Return a detector whose tensors have shapes and no values: nothing is allocated and nothing is drawn."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return Detector(configuration)
+def _signature(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the SHA-256 over names and shapes, sorted by name."""
+    lines = "".join(f"{name} {list(shape)}\n" for name, shape in sorted(shapes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+def _recognised(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the name of the known configuration with exactly these names and shapes, or an empty text."""
+    signature = _signature(shapes)
+    return next((name for name, known in SIGNATURES.items() if known == signature), "")
 
 
-@functools.cache
-def _expected(configuration: DetectorConfiguration) -> dict[str, tuple[int, ...]]:
-    return _shapes(_skeleton(configuration).state_dict())
+def _seems(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    known = {(one.frontend.layers, one.frontend.width): one.name for one in CONFIGURATIONS.values()}
+    return weights.seems(shapes, known=known)
 
 
-def _closest(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
+def _closest(tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
     """Return the known configuration that shares most names and shapes with `tensors`."""
-    found = _shapes(tensors).items()
-    shared = {name: len(_expected(known).items() & found) for name, known in CONFIGURATIONS.items()}
-    best = max(shared, key=shared.__getitem__)
-    if not shared[best]:
-        raise CheckpointError(
-            f"{path}: none of its {len(tensors)} tensors has the name and shape of a known detector "
-            f"({', '.join(CONFIGURATIONS)}); use a checkpoint of one of these"
-        )
-    return CONFIGURATIONS[best]
+    shapes = weights.shapes(tensors)
+    if name := _recognised(shapes):
+        return CONFIGURATIONS[name]
+    sizes = weights.sizes(shapes)
+
+    def likeness(known: DetectorConfiguration) -> tuple[int, bool]:
+        shared = weights.shapes(skeleton(known).state_dict()).items() & shapes.items()
+        return len(shared), sizes == (known.frontend.layers, known.frontend.width)
+
+    return max(CONFIGURATIONS.values(), key=likeness)
 
 
 def _fit(path: str | Path, tensors: Mapping[str, torch.Tensor], network: torch.nn.Module, *, target: str) -> None:
     """Make sure that `tensors` are exactly what `network` needs."""
     entries = network.state_dict()
-    found, needed = _shapes(tensors), _shapes(entries)
-    missing = [name for name in needed if name not in found]
-    unexpected = [name for name in found if name not in needed]
-    wrong = []
-    for name in needed.keys() & found.keys():
-        if found[name] != needed[name]:
-            wrong.append(f"{name} is {_size(found[name])}, needed {_size(needed[name])}")
+    found, needed = weights.shapes(tensors), weights.shapes(entries)
+    kinds = {"matching": [], "missing": [], "unexpected": [], "of the wrong shape or type": []}
+    for name in needed:
+        if name not in found:
+            kinds["missing"].append(name)
+        elif found[name] != needed[name]:
+            kinds["of the wrong shape or type"].append(f"{name} is {_size(found[name])}, needed {_size(needed[name])}")
         elif tensors[name].is_floating_point() != entries[name].is_floating_point():
-            wrong.append(f"{name} is {_name(tensors[name].dtype)}, needed {_name(entries[name].dtype)}")
-    if not (missing or unexpected or wrong):
+            kinds["of the wrong shape or type"].append(
+                f"{name} is {_name(tensors[name].dtype)}, needed {_name(entries[name].dtype)}"
+            )
+        else:
+            kinds["matching"].append(name)
+    kinds["unexpected"] = [name for name in found if name not in needed]
+    if len(kinds["matching"]) == len(needed) == len(found):
         return
-    parts = [f"{len(needed) - len(missing) - len(wrong)} of {len(needed)} tensors match"]
-    kinds = {"missing": missing, "unexpected": unexpected, "of the wrong shape or type": sorted(wrong)}
-    for kind, names in kinds.items():
-        if names:
-            parts.append(f"{len(names)} {kind}: {', '.join(names[:10])}{', …' if len(names) > 10 else ''}")
+    parts = [
+        f"{len(names)} {kind}{': ' if names else ''}{', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
+        for kind, names in kinds.items()
+    ]
+    name = "" if found == needed else _recognised(found)
+    seems = f"the whole detector {name}; load it as that" if name else _seems(found)
+    advice = f"It seems to be {seems}" if seems else "Use another file, or name the configuration that it was made with"
     raise CheckpointError(
-        f"{path}: does not fit {target}: {'; '.join(parts)}. Use a checkpoint of this detector, "
-        "or name the configuration that the file was made with"
+        f"{path}: does not fit {target}, which has {len(needed)} tensors: {'; '.join(parts)}. {advice}"
     )
-
-
-def _refuse_non_finite(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    # A sum is finite only if all its terms are, and costs far less than looking at each; a sum may overflow, so what
-    # it finds is looked at again.
-    doubtful = [name for name, tensor in tensors.items() if not tensor.sum().isfinite()]
-    bad = [name for name in doubtful if not tensors[name].isfinite().all()]
-    if bad:
-        raise CheckpointError(
-            f"{path}: NaN or infinity in {len(bad)} of its tensors (the first is {bad[0]}), as after a training that "
-            "diverged; use an earlier checkpoint"
-        )
-
-
-def _dtype(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
-    """Return double precision when the weights have it throughout, and single precision otherwise."""
-    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    return torch.float64 if kinds == {torch.float64} else torch.float32
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -66,7 +66,7 @@ def examine(*, checkpoint: str | Path | None = None) -> dict[str, dict | list[st
 
         try:
             described = dataclasses.asdict(detector.describe(checkpoint))
-            facts |= {f"checkpoint {key}": str(value) for key, value in described.items()}
+            facts |= {f"checkpoint {key}": str(value) for key, value in described.items() if value or key != "seems"}
         except DfdError as error:
             problems.append(str(error))
     return {"facts": facts, "problems": problems}

@@ -6,33 +6,38 @@ used, what is missing is computed. The run folder holds
 =====================  =========================================================
 ``scores/``            one CSV for each detector, corpus and protocol
 ``finetuned.*``        the fine-tuned weights, and what they were made from
+``recipes/``           the same for every recipe and seed that is compared with it
 ``figures/``           every figure, as the report shows it
 ``results/``           what each notebook found, as JSON
 ``cache.sqlite``       logits by content, for all of the above
 =====================  =========================================================
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from dfdlib import calibration, detector, files, profile, scoring, uncertainty
 from dfdlib import corpus as corpora
-from dfdlib import detector, files, profile, scoring, uncertainty
 from dfdlib.corpus import Corpus
+from dfdlib.detector import Detector
 from dfdlib.errors import DataError, ParameterError, RunError
+from dfdlib.recipe import Recipe
 from dfdlib.scoring import Scores
 from dfdlib.uncertainty import Difference
 
 if TYPE_CHECKING:
     # Importing Lightning takes seconds, and most notebooks train nothing.
+    from dfdlib import audit as audits
     from dfdlib import finetune
 
 #: The corpora of the study and the domain that the baseline was trained on, in the order of the report.
@@ -41,6 +46,23 @@ CORPORA = ("for-2seconds", "custom", "source")
 TARGET = "for-2seconds"
 #: Before and after fine-tuning.
 STAGES = ("before", "after")
+#: The share of the custom set's bona fide clips whose speakers a recipe may train on.
+ADAPTATION_SHARE = 0.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A training to do: by what recipe, on what clips, into what file."""
+
+    recipe: Recipe
+    training: Corpus
+    validation: Corpus
+    checkpoint: Path
+
+    @property
+    def record(self) -> Path:
+        """The file that says what the weights were made from."""
+        return self.checkpoint.with_suffix(".json")
 
 
 class Run:
@@ -105,6 +127,8 @@ class Run:
     def corpus(self, name: str, *, split: str | None = "testing") -> Corpus:
         """Return a corpus: its testing split, another split, or all of it (None); no split where it has none.
 
+        What the profile's recipe is trained on is never among the testing clips.
+
         Raises
         ------
         ParameterError
@@ -112,13 +136,30 @@ class Run:
         DataError
             Its folder is missing or has one class only.
         """
+        chosen = self.profile.recipes.get(self.profile.recipe)
+        if split == "testing" and chosen is not None and name == "custom" and name in chosen.also:
+            return self.held_out(name)
         whole = self._whole(name)
         if split is not None and (whole.table["split"] != "").any():
             whole = whole.split(split)
         return whole.head(self.profile.limit)
 
     @functools.cache  # noqa: B019
-    def detector(self, stage: str) -> detector.Detector:
+    def held_out(self, name: str) -> Corpus:
+        """Return the testing clips of a corpus that no recipe is trained on: of custom, the speakers who are left.
+
+        Raises
+        ------
+        DataError
+            As `corpus`, or the speakers of custom are not known.
+        """
+        if name != "custom":
+            return self.corpus(name)
+        parts = self._whole(name).split_by_speaker(share=ADAPTATION_SHARE, seed=self.profile.seed)
+        return parts[1].head(self.profile.limit)
+
+    @functools.cache  # noqa: B019
+    def detector(self, stage: str) -> Detector:
         """Return the detector before or after fine-tuning, in evaluation mode on the profile's device.
 
         Raises
@@ -140,34 +181,90 @@ class Run:
     @functools.cache  # noqa: B019
     def scores(self, stage: str, name: str, *, protocol: str | None = None, window: str | None = None) -> Scores:
         """Return the scores of a corpus by the detector before or after fine-tuning, and write them as CSV."""
-        clips = self.corpus(name)
-        model = self.detector(stage)
         how = self.protocol(protocol, window=window)
+        suffix = "" if how == self.protocol() else f"-{how.name}-{how.window or 'native'}"
+        return self.score(self.corpus(name), self.detector(stage), label=f"{stage}-{name}{suffix}", protocol=how)
+
+    def score(self, clips: Corpus, model: Detector, *, label: str, protocol: scoring.Protocol | None = None) -> Scores:
+        """Return the scores of clips by any detector, and write them to ``scores/<label>.csv``."""
         cache = scoring.Cache(self.folder / "cache.sqlite")
         try:
-            with _bar(f"scoring {name}, {stage} fine-tuning", total=len(clips)) as progress:
+            with _bar(f"scoring {label}", total=len(clips)) as progress:
                 scores = scoring.score(
                     clips,
                     model,
-                    protocol=how,
+                    protocol=protocol or self.protocol(),
                     cache=cache,
                     batch_size=self.profile.scoring.batch_size,
                     progress=progress,
                 )
         finally:
             cache.close()
-        suffix = "" if how == self.protocol() else f"-{how.name}-{how.window or 'native'}"
-        scores.to_csv(self.folder / "scores" / f"{stage}-{name}{suffix}.csv")
+        scores.to_csv(self.folder / "scores" / f"{label}.csv")
         return scores
 
-    def evaluate(self, stage: str, name: str) -> dict:
-        """Return every metric of a corpus, with intervals where they exist, as plain numbers for tables and JSON."""
+    @functools.cache  # noqa: B019
+    def audit(self, name: str) -> "audits.Audit":
+        """Return the audit of a corpus, with all its splits."""
+        from dfdlib import audit as audits
+
+        return audits.examine(self._whole(name), seed=self.profile.seed, resamples=self.profile.uncertainty.resamples)
+
+    @functools.cache  # noqa: B019
+    def calibration_of(self, stage: str) -> calibration.Calibration:
+        """Return what the scores of a stage mean, fitted on the validation split of `TARGET` alone, and its threshold.
+
+        Raises
+        ------
+        DataError
+            Too few validation clips.
+        """
+        clips = self.corpus(TARGET, split="validation")
+        scores = self.score(clips, self.detector(stage), label=f"{stage}-{TARGET}-validation")
+        fitted = calibration.fit(scores.labels, scores.values)
+        with files.atomic(self.folder / "results" / f"calibration-{stage}.json") as file:
+            json.dump(fitted.to_dict(), file)
+        return fitted
+
+    def judged(self, stage: str, name: str) -> dict:
+        """Return what a user of the calibration and its threshold gets on a corpus: `calibration.judge`."""
         scores = self.scores(stage, name)
-        groups = _groups(scores.table)
+        found = calibration.judge(self.calibration_of(stage), scores.labels, scores.values)
+        return {"corpus": name, "when": stage} | found
+
+    def band(self, stage: str, name: str) -> uncertainty.Band:
+        """Return the bootstrap band of the DET curve of a corpus."""
+        scores = self.scores(stage, name)
+        groups = uncertainty.groups_of(scores.table).groups
+        return uncertainty.curve_band(scores.labels, scores.values, groups=groups, **self.resampling())
+
+    @functools.cache  # noqa: B019
+    def untrained_scores(self, name: str) -> Scores:
+        """Return the scores of a corpus by a detector of the same make with random weights."""
+        model = detector.build(self.profile.detector, seed=self.profile.seed).to(profile.device(self.profile))
+        return self.score(self.corpus(name), model, label=f"untrained-{name}")
+
+    @functools.cache  # noqa: B019
+    def wrong_rate_scores(self, stage: str, name: str) -> tuple[Scores, Scores]:
+        """Return the scores of a corpus at the right rate and at the study's, all else as the profile has it."""
+        right = self.protocol()
+        wrong = dataclasses.replace(right, name="wrong-rate", rate=scoring.PROTOCOLS["original"].rate)
+        model, clips = self.detector(stage), self.corpus(name)
+        return self.scores(stage, name), self.score(clips, model, label=f"{stage}-{name}-wrong-rate", protocol=wrong)
+
+    def evaluate(self, stage: str, name: str) -> dict:
+        """Return every metric of a corpus with its interval, as plain numbers for tables and JSON.
+
+        ``far``, ``frr`` and ``hter`` are at the threshold that validation clips chose.
+        """
+        scores = self.scores(stage, name)
+        together = uncertainty.groups_of(scores.table)
+        options = {"groups": together.groups, "threshold": self.calibration_of(stage).threshold} | self.resampling()
         return {
             "corpus": name,
             "when": stage,
-            **uncertainty.evaluate(scores.labels, scores.values, groups=groups, **self._resampling()),
+            **uncertainty.evaluate(scores.labels, scores.values, **options),
+            "resampled_by": together.by,
             "left_out": len(scores.left_out),
         }
 
@@ -185,65 +282,128 @@ class Run:
 
     @functools.cache  # noqa: B019
     def finetune(self, *, progress=None) -> "finetune.Training":
-        """Return the fine-tuning on for-2seconds training, done now unless it was done from the same beginnings."""
+        """Return the fine-tuning by the profile's recipe, done now unless it was done from the same beginnings."""
+        return self.train(self.job(self.profile.recipe), progress=progress)
+
+    def recipe(self, name: str | None = None) -> Recipe:
+        """Return a recipe for fine-tuning: the profile's settings (None), or one of its `recipes` by name.
+
+        Native windows are as long as the training clips mostly are.
+        """
+        settings = self.profile.finetune if name is None else self.profile.recipes[name].applied(self.profile.finetune)
+        window = settings.window or scoring.WINDOWS[self.profile.window]
+        if window is None:
+            seconds = self.corpus(TARGET, split="training").table["duration"].median()
+            window = round(seconds * self.protocol().rate)
+        return Recipe(
+            **settings.model_dump(exclude={"window"}), window=window, rate=self.protocol().rate, seed=self.profile.seed
+        )
+
+    def job(self, name: str | None = None, *, seed: int | None = None) -> "Job":
+        """Return what there is to do for a recipe: the profile's own settings (None) or one of its `recipes`.
+
+        Raises
+        ------
+        DataError
+            The recipe asks for clips that this run does not have.
+        """
+        recipe = self.recipe(name)
+        if seed is not None:
+            recipe = recipe.model_copy(update={"seed": seed})
+        clips = self.corpus(TARGET, split="training")
+        for corpus in self.profile.recipes[name].also if name else ():
+            table = pd.concat([clips.table, self.extra_clips(corpus).table], ignore_index=True)
+            clips = dataclasses.replace(clips, name=f"{clips.name} and {corpus}", table=table)
+        chosen = name == self.profile.recipe and recipe.seed == self.profile.seed
+        file = "finetuned" if chosen else f"recipes/{name}-{recipe.seed}"
+        return Job(
+            recipe=recipe,
+            training=clips,
+            validation=self.corpus(TARGET, split="validation"),
+            checkpoint=self.folder / f"{file}.safetensors",
+        )
+
+    def extra_clips(self, name: str) -> Corpus:
+        """Return what a recipe may be trained on beside the target.
+
+        Of custom, the first part of a split by speaker; of source, the validation split, which the baseline was not
+        trained on.
+
+        Raises
+        ------
+        DataError
+            The profile has no such corpus, or its speakers are not known.
+        """
+        if self._place(name) is None:
+            raise DataError(f"this profile has no corpus {name!r}")
+        if name == "custom":
+            parts = self._whole(name).split_by_speaker(share=ADAPTATION_SHARE, seed=self.profile.seed)
+            return parts[0].head(self.profile.limit)
+        return self.corpus(name, split="validation")
+
+    def trained(self, job: "Job") -> "finetune.Training | None":
+        """Return what an earlier run has left of a job, if it began from the same weights, recipe and clips."""
         from dfdlib import finetune
 
-        recipe = self.recipe()
-        training, validation = (self.corpus(TARGET, split=split) for split in ("training", "validation"))
-        beginnings = {
-            "baseline": files.sha256(self.profile.checkpoint),
-            "recipe": dataclasses.asdict(recipe),
-            "training": corpora.fingerprint(training.table),
-            "validation": corpora.fingerprint(validation.table),
-        }
-        checkpoint = self.folder / "finetuned.safetensors"
-        record = self.folder / "finetuned.json"
-        done = _read_json(record)
+        done = _read_json(job.record)
         if (
             done
-            and done["beginnings"] == beginnings
-            and checkpoint.is_file()
-            and files.sha256(checkpoint) == done["sha256"]
+            and done["beginnings"] == self._beginnings(job)
+            and job.checkpoint.is_file()
+            and files.sha256(job.checkpoint) == done["sha256"]
         ):
             return finetune.Training(
                 history=pd.DataFrame(done["history"]),
                 best_epoch=done["best_epoch"],
-                checkpoint=checkpoint,
+                checkpoint=job.checkpoint,
                 left_out=pd.DataFrame(done["left_out"], columns=["path", "reason"]),
             )
+        return None
+
+    def train(self, job: "Job", *, progress=None) -> "finetune.Training":
+        """Return what a job gives, done now unless it was done from the same beginnings."""
+        from dfdlib import finetune
+
+        if (done := self.trained(job)) is not None:
+            return done
+        beginnings = self._beginnings(job)
         model = detector.load(self.profile.checkpoint, configuration=self.profile.detector)
-        result = finetune.fit(
-            model,
-            training=training,
-            validation=validation,
-            recipe=recipe,
-            checkpoint=checkpoint,
-            metadata={"trained_on": training.name, "baseline": files.short(beginnings["baseline"])},
-            device=profile.device(self.profile),
-            progress=progress or (lambda line: print(line, flush=True)),
-        )
+        with _threads(self.profile.threads):
+            result = finetune.fit(
+                model,
+                training=job.training,
+                validation=job.validation,
+                recipe=job.recipe,
+                checkpoint=job.checkpoint,
+                metadata={"trained_on": job.training.name, "baseline": files.short(beginnings["baseline"])},
+                device=profile.device(self.profile),
+                # How much time is left differs from run to run, and so has no place in a notebook.
+                progress=progress or (lambda line: print(line.split(", about ")[0], flush=True)),
+            )
         facts = {
             "beginnings": beginnings,
-            "sha256": files.sha256(checkpoint),
+            "sha256": files.sha256(job.checkpoint),
             "history": result.history.to_dict("records"),
             "best_epoch": result.best_epoch,
             "left_out": result.left_out.to_dict("records"),
         }
-        with files.atomic(record) as file:
-            json.dump(facts, file, indent=1)
+        if finetune.is_first():
+            with files.atomic(job.record) as file:
+                json.dump(facts, file, indent=1)
         return result
 
-    def recipe(self) -> "finetune.Recipe":
-        """Return the profile's recipe for fine-tuning; native windows are as long as the training clips mostly are."""
-        from dfdlib import finetune
-
-        settings = self.profile.finetune
-        window = scoring.WINDOWS[self.profile.window]
-        if window is None:
-            seconds = self.corpus(TARGET, split="training").table["duration"].median()
-            window = round(seconds * self.protocol().rate)
-        return finetune.Recipe(
-            **settings.model_dump(), window=window, rate=self.protocol().rate, seed=self.profile.seed
+    def _beginnings(self, job: "Job") -> dict:
+        """Return what a training depends on, as JSON gives it back."""
+        return json.loads(
+            json.dumps(
+                {
+                    "baseline": files.sha256(self.profile.checkpoint),
+                    "recipe": job.recipe.identity(),
+                    "training": corpora.fingerprint(job.training.table),
+                    "validation": corpora.fingerprint(job.validation.table),
+                    "threads": self.profile.threads,
+                }
+            )
         )
 
     # What is kept of it
@@ -266,7 +426,8 @@ class Run:
             return f"'dfd data build {self.profile.data.build}' makes it"
         return "give its place in the profile or with --set data.<corpus>=FOLDER"
 
-    def _resampling(self) -> dict:
+    def resampling(self) -> dict:
+        """Return the options of the bootstrap, as `uncertainty` takes them."""
         return {
             "resamples": self.profile.uncertainty.resamples,
             "level": self.profile.uncertainty.level,
@@ -280,15 +441,9 @@ class Run:
             both["score"].to_numpy(float),
             both["score_second"].to_numpy(float),
             metric=metric,
-            groups=_groups(both),
-            **self._resampling(),
+            groups=uncertainty.groups_of(both).groups,
+            **self.resampling(),
         )
-
-
-def _groups(table: pd.DataFrame) -> np.ndarray | None:
-    """Return what to resample by: the sentence, which ties a real clip to the fakes that were made of it."""
-    sentences = table["sentence"]
-    return sentences.to_numpy() if (sentences != "").all() and sentences.nunique() > 1 else None
 
 
 def _read_json(path: Path) -> dict | None:
@@ -305,6 +460,19 @@ def _plain(value: object) -> object:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Train on so many of torch's threads, or on as many as it likes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _bar:

@@ -4,7 +4,7 @@ Each function takes figures and returns one plain sentence, or several. Which wo
 on their intervals alone: where an interval allows no conclusion, the sentence says so.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -156,7 +156,10 @@ def published_figures(examined: pd.DataFrame) -> list[str]:
     """Say of each published pair of EER and AUC whether it can be, from `study.examine_figures`."""
     sentences = []
     for row in examined.itertuples():
-        pair = f"an EER of {100 * row.eer:.2f} % with an AUC of {row.auc:.4f} ({row.corpus}, {row.when} fine-tuning)"
+        pair = (
+            f"an EER of {100 * row.eer:.2f} % ({percent_range(row.eer_low, row.eer_high)}, by the number of clips) "
+            f"with an AUC of {row.auc:.4f} ({row.corpus}, {row.when} fine-tuning)"
+        )
         bounds = f"between {row.auc_low:.3f} and {row.auc_high:.3f}"
         if row.possible:
             sentences.append(f"The study printed {pair}: possible, since that EER allows an AUC {bounds}.")
@@ -172,6 +175,21 @@ def published_figures(examined: pd.DataFrame) -> list[str]:
                 f"are not published, so the true value cannot be recovered."
             )
     return sentences
+
+
+def published_class_sizes(corpus: str, sizes: Sequence[tuple[int, int]], *, clips: int) -> str:
+    """Say which class sizes can give the EERs that the study printed for a corpus, from `study.class_sizes`."""
+    if not sizes:
+        return (
+            f"No division of the {clips} clips of the study's {corpus} set into two classes gives the EERs printed for "
+            "it, unless scores tie."
+        )
+    either = _list([f"{bonafide} bona fide with {spoof} spoof clips" for bonafide, spoof in sizes[:4]])
+    more = f" and {len(sizes) - 4} others" if len(sizes) > 4 else ""
+    return (
+        "An EER is the mean of two shares, so that class sizes leave their mark on it: the EERs printed for the "
+        f"{clips} clips of the study's {corpus} set fit {either}{more}."
+    )
 
 
 def published_claims(examined: pd.DataFrame) -> list[str]:
@@ -219,6 +237,107 @@ def misaligned(rows: Iterable[Mapping]) -> str:
         f"{len(rows)} evaluations falls below one half although the detector ranks the classes the right way round; in "
         f"{exact} of them it is exactly one minus the true AUC."
     )
+
+
+def recipe(words: str, differences: Mapping[str, Difference], *, reference: str, shown: Collection[str]) -> str:
+    """Say what a way of fine-tuning changed against the reference, on each corpus.
+
+    Parameters
+    ----------
+    words, reference : str
+        What the recipe and the reference are.
+    differences : mapping of str to Difference
+        Of the EER, by corpus.
+    shown : collection of str
+        The corpora on which the difference is more than the choice of clips explains.
+    """
+    parts = []
+    for corpus, difference in differences.items():
+        figures = f"{points_signed(difference.delta)} ({points_range(difference.low, difference.high)})"
+        if corpus not in shown:
+            parts.append(f"no difference that these clips can show on {corpus}: {figures}")
+        else:
+            parts.append(f"{'a higher' if difference.delta > 0 else 'a lower'} EER on {corpus}: {figures}")
+    return f"{words[:1].upper()}{words[1:]}, against {reference}: {'; '.join(parts)}."
+
+
+def recipes(helped: Mapping[str, Collection[str]], hurt: Mapping[str, Collection[str]], *, reference: str) -> str:
+    """Say which ways of fine-tuning helped at all, and at what price.
+
+    Parameters
+    ----------
+    helped, hurt : mapping of str to collection of str
+        For each recipe, in words, the corpora whose EER was shown to fall and to rise.
+    reference : str
+        What all were compared with.
+    """
+    if not helped:
+        return "There is no other way of fine-tuning to compare."
+    good = [words for words, corpora in helped.items() if corpora]
+    bad = [words for words, corpora in hurt.items() if corpora]
+    if not good and not bad:
+        return f"Nothing helped and nothing did harm: no recipe differs measurably from {reference} on any corpus."
+    parts = [f"{words} lowered the EER on {_list(sorted(helped[words]))}" for words in good]
+    parts += [f"{words} raised it on {_list(sorted(hurt[words]))}" for words in bad]
+    sentence = f"Against {reference}, {'; '.join(parts)}."
+    rest = [words for words in helped if words not in good and words not in bad]
+    if not good:
+        sentence = f"Nothing helped. {sentence}"
+    if rest:
+        sentence += f" Not measurably different: {_list(rest)}."
+    return sentence
+
+
+def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
+    """Say which recipe the validation clips favour, and whether it is the one that the report fine-tunes by."""
+    trained = "one training each" if seeds == 1 else f"the mean of {seeds} trainings each"
+    sentence = f"By the loss on the validation split, {trained}, the best recipe is: {best}"
+    if best == used:
+        return f"{sentence}. It is the one that this report fine-tunes by."
+    return f"{sentence}. This report fine-tunes by another, as its profile says: {used}."
+
+
+def operating(corpus: str, when: str, *, eer: float, hter: Interval, far: float, frr: float) -> str:
+    """Say what a user gets who carries the threshold of validation data to a corpus, beside its EER."""
+    sentence = (
+        f"With the threshold that validation clips chose, {_WHEN[when]} accepts {percent(far)} of the spoofs and "
+        f"rejects {percent(frr)} of the bona fide clips of {corpus}: {percent(hter.value)} on average "
+        f"({percent_range(hter.low, hter.high)}), where the EER, whose threshold is chosen on these very clips, is "
+        f"{percent(eer)}"
+    )
+    if hter.low > eer:
+        return f"{sentence}. The threshold does not carry over."
+    return f"{sentence}."
+
+
+def calibrated(corpus: str, when: str, *, raw: float, cllr: float, least: float, warnings: Sequence[str]) -> str:
+    """Say what calibration on validation clips made of the scores of a corpus, and what warned of it."""
+    sentence = (
+        f"Calibrated on validation clips, the scores of {_WHEN[when]} on {corpus} cost {cllr:.3f} bits (Cllr), where "
+        f"{least:.3f} is the best that any calibration could reach and {raw:.3f} is what they cost as they are"
+    )
+    if cllr >= 1:
+        sentence += ": worse than not to listen at all, which costs 1"
+    if warnings:
+        return f"{sentence}. The scores alone warn of it: {' '.join(warnings)}"
+    return f"{sentence}."
+
+
+def controls(rows: Iterable[tuple[str, str, bool]]) -> str:
+    """Say whether all negative controls came out as they must; a row is (corpus, control, holds)."""
+    rows = list(rows)
+    failed = [f"{control} on {corpus}" for corpus, control, holds in rows if not holds]
+    if not failed:
+        return f"All {len(rows)} negative controls came out as they must."
+    return (
+        f"{len(failed)} of {len(rows)} negative controls did not come out as they must: {_list(failed)}. "
+        "Figures on that data are to be read with this in mind."
+    )
+
+
+def points_signed(change: float) -> str:
+    """Return a difference of two shares in percentage points, with its sign."""
+    return f"{100 * change:+.1f} points"
 
 
 def _list(words: Iterable[str]) -> str:

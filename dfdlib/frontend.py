@@ -9,7 +9,7 @@ Here the network only ever extracts features: nothing is masked and every dropou
 evaluation modes compute the same thing. The parts that serve pre-training (mask embedding, quantiser and the
 projections beside it) exist because checkpoints hold them; they get no gradient.
 
-Importing this module costs nothing. fairseq is imported by the first `Frontend`.
+Importing this module costs nothing. The first `Frontend` imports what it needs of fairseq.
 
 References
 ----------
@@ -18,19 +18,15 @@ References
    augmentation", Odyssey 2022.
 """
 
-import contextlib
-import logging
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
-from unittest import mock
 
 import torch
 from torch import nn
 
-from dfdlib.errors import ParameterError, RunError
+from dfdlib import wav2vec2
+from dfdlib.errors import ParameterError
 
 PRETRAINING_ONLY = ("mask_emb", "quantizer.", "project_q.", "final_proj.")
 """How the names of the parameters begin that no feature depends on."""
@@ -153,8 +149,8 @@ class Frontend(nn.Module):
     def __init__(self, configuration: FrontendConfiguration):
         super().__init__()
         self.configuration = configuration
-        wav2vec2 = _wav2vec2()
-        settings = wav2vec2.Wav2Vec2Config(
+        fairseq = wav2vec2.load()
+        settings = fairseq.Wav2Vec2Config(
             extractor_mode="layer_norm",
             conv_bias=True,
             conv_feature_layers=repr([tuple(layer) for layer in configuration.convolutions]),
@@ -176,10 +172,10 @@ class Frontend(nn.Module):
             mask_prob=0.0,
             mask_channel_prob=0.0,
         )
-        with _without_drawing(wav2vec2), warnings.catch_warnings():
+        with warnings.catch_warnings():
             # Checkpoints hold `weight_g` and `weight_v`, the names of the older weight norm that torch deprecates.
             warnings.simplefilter("ignore", FutureWarning)
-            self.model = wav2vec2.Wav2Vec2Model(settings)
+            self.model = fairseq.Wav2Vec2Model(settings)
         position = self.model.encoder.pos_conv[0]
         position.register_forward_hook(_forget_weight)
         _forget_weight(position)
@@ -199,40 +195,3 @@ def _forget_weight(position: nn.Module, *_: object) -> None:
     `copy.deepcopy` refuses it because it is the result of a computation that has a gradient.
     """
     vars(position).pop("weight", None)
-
-
-@contextlib.contextmanager
-def _without_drawing(wav2vec2: ModuleType) -> Iterator[None]:
-    """On the meta device, where tensors have shapes but no values, keep fairseq from drawing initial weights.
-
-    Its initialiser copies each weight to the processor and back, which a tensor without values cannot do.
-    """
-    if torch.get_default_device().type == "meta":
-        with mock.patch.object(wav2vec2, "init_bert_params"):
-            yield
-    else:
-        yield
-
-
-def _wav2vec2() -> ModuleType:
-    """Import fairseq's wav2vec 2.0 and leave logging and warnings as they were.
-
-    The import takes seconds. On its way fairseq sets the root logger to DEBUG, gives it a handler, logs what
-    optional packages are missing, and lets warnings through from the packages it imports.
-    """
-    root, level, handlers = logging.root, logging.root.level, logging.root.handlers[:]
-    disabled = root.manager.disable
-    try:
-        logging.disable(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from fairseq.models.wav2vec import wav2vec2
-    except ImportError as error:
-        raise RunError(
-            f"fairseq cannot be imported ({error}); install this project's locked requirements (./run_all.sh does)"
-        ) from error
-    finally:
-        logging.disable(disabled)
-        root.handlers[:] = handlers
-        root.setLevel(level)
-    return wav2vec2

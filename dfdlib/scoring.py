@@ -5,10 +5,16 @@ the waveform. Notebooks that ask for the same clips again get the same numbers w
 was killed goes on where it stopped.
 
 A clip's score never depends on the clips beside it: only waveforms of equal length share a batch, so nothing is ever
-padded.
+padded. Which clips share one is settled by the corpus alone, before anything is looked up or shared out: a run that
+was stopped, or was done by several processes, forms the batches of one that was not, and gives the same bytes (with as
+many threads a process: torch's sums depend on their number in the last digit).
+
+Recordings are read in blocks, so their length does not matter to the memory.
 """
 
+import collections
 import hashlib
+import heapq
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +24,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from dfdlib import audio, detector, files
 from dfdlib.corpus import LABEL_NAMES, LABELS, Corpus
 from dfdlib.errors import CheckpointError, DataError, ParameterError, RunError
+from dfdlib.inference import Scorer, TorchScorer
+from dfdlib.processes import ALONE, Processes
 
 #: The study's window in samples: 4.04 s at 16 kHz.
 PARITY_WINDOW = 64_600
@@ -30,6 +37,15 @@ PARITY_WINDOW = 64_600
 NATIVE_LONGEST = 480_000
 #: Native windows are no shorter than this (0.5 s at 16 kHz); a shorter clip is repeated until it is.
 NATIVE_SHORTEST = 8_000
+#: Samples between the starts of a timeline's windows: they overlap by half.
+HOP = PARITY_WINDOW // 2
+
+# Samples that are decoded at a time: 30 s at 16 kHz.
+_BLOCK = 480_000
+# Batches that are read ahead of the one that is being scored, and threads that read them.
+_AHEAD, _READERS = 3, 2
+# A database cannot be asked for more keys than this at once, and this many rows of a table are looked up at a time.
+_KEYS, _ROWS = 500, 10_000
 
 
 @dataclass(frozen=True)
@@ -43,8 +59,9 @@ class Protocol:
         The rate in Hz that clips are resampled to. The detector takes what it gets for 16,000 Hz, so any other number
         is a mistake on purpose.
     window : int or None
-        Clips are cut, or repeated end to end, to this many samples. None is native: the clip as long as it is, in
-        equal windows of at most 30 s whose logits are averaged, and nothing repeated but clips under 0.5 s.
+        Clips are cut, or repeated end to end, to this many samples. None is native: the clip as long as it is. One
+        over 30 s gives windows of 30 s, the last of which ends with the clip, and the mean of their logits counts;
+        nothing is repeated but clips under 0.5 s.
     score : {"difference", "logit"}
         The logit of bona fide minus the logit of spoof, or the logit of bona fide alone.
     """
@@ -57,25 +74,61 @@ class Protocol:
     @property
     def treatment(self) -> str:
         """What was done to the waveform, as text: scores of equal treatment share their logits."""
-        return f"rate={self.rate} window={self.window or 'native'}"
+        return f"rate={self.rate} window={self.window or f'native of {NATIVE_LONGEST}'}"
 
     @property
     def fingerprint(self) -> str:
         """A SHA-256 over everything that a score depends on beside the clip and the weights."""
         return hashlib.sha256(f"{self.treatment} score={self.score}".encode()).hexdigest()
 
-    def windows(self, wave: np.ndarray) -> np.ndarray:
-        """Return `wave`, shape (n_samples,), as the detector gets it: shape (n_windows, window)."""
+    def windows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield what the detector gets of a waveform, given in blocks of shape (n,): windows of shape (window,).
+
+        All of the waveform is read whatever the window, so that a damaged file is one under every protocol.
+        """
+        length = self.window or NATIVE_LONGEST
+        for start, wave in cut(blocks, length=length, hop=length):
+            if self.window is None:
+                yield audio.fit(wave, length=max(len(wave), NATIVE_SHORTEST))
+            elif start == 0:
+                yield audio.fit(wave, length=length)
+
+    def seconds(self, duration: np.ndarray) -> np.ndarray:
+        """Return how much of clips of such durations, in seconds, shape (n,), the detector gets."""
         if self.window is not None:
-            return audio.fit(wave, length=self.window)[np.newaxis]
-        wave = audio.fit(wave, length=max(len(wave), NATIVE_SHORTEST))
-        count = -(-len(wave) // NATIVE_LONGEST)
-        length = len(wave) // count
-        return wave[: count * length].reshape(count, length)
+            return np.full(len(duration), self.window / self.rate)
+        return np.maximum(duration, NATIVE_SHORTEST / self.rate)
 
     def of_logits(self, logits: np.ndarray) -> np.ndarray:
         """Return scores, shape (n,), from logits, shape (n, 2) as spoof and bona fide."""
         return logits[:, 1] - logits[:, 0] if self.score == "difference" else logits[:, 1]
+
+
+def cut(blocks: Iterable[np.ndarray], *, length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut a waveform that comes in blocks of shape (n,) into windows, holding little more than one of each.
+
+    Yields
+    ------
+    start : int
+        In samples: 0, `hop`, 2 `hop`, … while a whole window fits, then where the last one starts, which ends with the
+        waveform.
+    window : ndarray, shape (length,)
+        Shorter only where the whole waveform is.
+    """
+    held, first, start, last = np.zeros(0, np.float32), 0, 0, None
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while start + length <= first + len(held):
+            # a copy: a view would keep all that is held
+            yield start, held[start - first : start - first + length].copy()
+            last, start = start, start + hop
+        # Neither the next window nor the one that ends here, should this be the end, needs what is before.
+        drop = max(0, min(start - first, len(held) - length))
+        held, first = held[drop:], first + drop
+    if last is None:
+        yield 0, held
+    elif last + length < first + len(held):
+        yield first + len(held) - length, held[-length:]
 
 
 PROTOCOLS = {
@@ -129,15 +182,17 @@ class Scores:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table with labels as words, atomically."""
-        table = self.table.assign(label=self.table["label"].map(LABEL_NAMES))
-        first = ["path", "label", "score"]
-        with files.atomic(path) as file:
-            table[[*first, *(column for column in table.columns if column not in first)]].to_csv(file, index=False)
+        write_table(path, self._worded())
 
     def to_parquet(self, path: str | Path) -> None:
-        """Write the table with labels as words, atomically."""
+        """Write what `to_csv` writes, as Parquet."""
         with files.atomic(path, "wb") as file:
-            self.table.assign(label=self.table["label"].map(LABEL_NAMES)).to_parquet(file, index=False)
+            self._worded().to_parquet(file, index=False)
+
+    def _worded(self) -> pd.DataFrame:
+        table = self.table.assign(label=self.table["label"].map(LABEL_NAMES))
+        first = ["path", "label", "score"]
+        return table[[*first, *(column for column in table.columns if column not in first)]]
 
 
 def read_scores(path: str | Path) -> Scores:
@@ -182,11 +237,13 @@ class Cache:
     """
 
     def __init__(self, path: str | Path) -> None:
-        path = Path(path)
+        self.path = Path(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=60)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(self.path, timeout=60)
             self._database.execute("PRAGMA journal_mode=WAL")
+            # Given to the system, not waited for on the disk: a kill loses nothing, a power cut the last seconds.
+            self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS logits (clip TEXT, checkpoint TEXT, treatment TEXT, spoof REAL, "
                 "bonafide REAL, PRIMARY KEY (clip, checkpoint, treatment)) WITHOUT ROWID"
@@ -199,15 +256,26 @@ class Cache:
 
     def get(self, clips: Iterable[str], *, checkpoint: str, treatment: str) -> dict[str, tuple[float, float]]:
         """Return what is known of `clips` (fingerprints): a dict of clip to its two logits."""
-        wanted = set(clips)
-        rows = self._database.execute(
-            "SELECT clip, spoof, bonafide FROM logits WHERE checkpoint = ? AND treatment = ?", (checkpoint, treatment)
-        )
-        return {clip: (spoof, bonafide) for clip, spoof, bonafide in rows if clip in wanted}
+        found = {}
+        for some in _batched(clips, _KEYS):
+            rows = self._database.execute(
+                "SELECT clip, spoof, bonafide FROM logits WHERE checkpoint = ? AND treatment = ? AND clip IN "
+                f"({','.join('?' * len(some))})",
+                (checkpoint, treatment, *some),
+            )
+            found |= {clip: (spoof, bonafide) for clip, spoof, bonafide in rows}
+        return found
 
-    def put(self, logits: dict[str, tuple[float, float]], *, checkpoint: str, treatment: str) -> None:
-        """Add the logits of clips; they are safe on disk when this returns."""
-        rows = [(clip, checkpoint, treatment, spoof, bonafide) for clip, (spoof, bonafide) in logits.items()]
+    def treatments(self, clip: str, *, checkpoint: str) -> dict[str, tuple[float, float]]:
+        """Return all that is known of one clip: a dict of treatment to its two logits."""
+        rows = self._database.execute(
+            "SELECT treatment, spoof, bonafide FROM logits WHERE clip = ? AND checkpoint = ?", (clip, checkpoint)
+        )
+        return {treatment: (spoof, bonafide) for treatment, spoof, bonafide in rows}
+
+    def put(self, logits: dict[tuple[str, str], tuple[float, float]], *, checkpoint: str) -> None:
+        """Add logits by clip and treatment; no kill loses them when this has returned."""
+        rows = [(clip, checkpoint, treatment, *pair) for (clip, treatment), pair in logits.items()]
         try:
             with self._database:
                 self._database.executemany("INSERT OR REPLACE INTO logits VALUES (?, ?, ?, ?, ?)", rows)
@@ -218,15 +286,22 @@ class Cache:
         """Close the file."""
         self._database.close()
 
+    def remove(self) -> None:
+        """Close the file and delete it."""
+        self.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
 
 def score(
     corpus: Corpus,
-    model: detector.Detector,
+    model: detector.Detector | Scorer,
     *,
     protocol: Protocol,
     cache: Cache | None = None,
     batch_size: int = 16,
     progress: Callable[[int, int], None] | None = None,
+    among: Processes = ALONE,
 ) -> Scores:
     """Score every clip of a corpus.
 
@@ -234,16 +309,18 @@ def score(
     ----------
     corpus : Corpus
         Labels are carried along, never looked at.
-    model : Detector
-        Put into evaluation mode here, on whatever device it is.
+    model : Detector or Scorer
+        A detector is put into evaluation mode and runs on whatever device it is.
     protocol : Protocol
         What happens to a waveform, and which number is the score.
     cache : Cache, optional
-        Where logits are looked up and kept.
+        Where logits are looked up, and kept batch by batch.
     batch_size : int
-        Windows per forward pass. It changes the speed, not the scores.
+        Windows per forward pass. It changes the speed, and of the scores no more than the last digits.
     progress : callable, optional
-        Called with the number of clips done and their total.
+        Called with the number of clips done and their total, in the first process only.
+    among : Processes
+        Those that share the work. Each returns all scores.
 
     Raises
     ------
@@ -253,120 +330,260 @@ def score(
         No clip could be scored.
     CheckpointError
         The detector gave a score that is not finite.
+    RunError
+        The cache cannot be written, or another process has gone.
     """
     if batch_size < 1:
         raise ParameterError(f"batch_size={batch_size}: a batch has at least one window")
-    model.eval()
-    checkpoint = detector.fingerprint(model)
-    known = {}
-    if cache is not None:
-        known = cache.get(corpus.table["sha256"], checkpoint=checkpoint, treatment=protocol.treatment)
+    scorer = _scorer(model)
+    clips = corpus.table[["path", "sha256", "duration"]].drop_duplicates("sha256")
+    clips = clips.sort_values(["duration", "path"], kind="stable").reset_index(drop=True)
+    logits = np.full((len(clips), 2), np.nan)
+    for start in range(0, len(clips) if cache is not None else 0, _ROWS):
+        some = clips["sha256"].iloc[start : start + _ROWS]
+        known = cache.get(some, checkpoint=scorer.fingerprint, treatment=protocol.treatment)
+        for row, clip in enumerate(some, start):
+            logits[row] = known.get(clip, np.nan)
+    _merge(logits, among.of_all(logits))
+
+    unknown = np.isnan(logits[:, 0])
+    seconds = clips["duration"].to_numpy(float)
+    batches = [rows[unknown[rows]] for rows in _batches(seconds, protocol=protocol, size=batch_size)]
+    batches = [rows for rows in batches if len(rows)]
+    mine = _shared(batches, [protocol.seconds(seconds[rows]).sum() for rows in batches], among=among)
     reasons: dict[str, str] = {}
-    # Clips of like length follow each other, so that batches fill up. Parts are cut before known clips are dropped:
-    # a run that goes on after a kill forms the same batches as one that was never stopped, and gives the same bytes.
-    ordered = corpus.table.drop_duplicates("sha256").sort_values(["duration", "path"], kind="stable")
-    done = len(corpus) - len(ordered)
-    for part in _parts(ordered, size=8 * batch_size):
-        unknown = part[~part["sha256"].isin(known)]
-        if len(unknown):
-            waves = _decode(unknown, protocol=protocol, reasons=reasons)
-            fresh = _logits(model, waves, batch_size=batch_size)
-            known |= fresh
+    done, total = (len(corpus) - int(unknown.sum()) if among.first else 0), len(corpus)
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+
+        def read(rows: np.ndarray) -> list[tuple[int, Iterator[np.ndarray] | DataError]]:
+            return [(int(row), _begun(clips["path"].iat[row], protocol=protocol)) for row in rows]
+
+        for batch in _ahead(pool, read, mine):
+            fresh, refused = _mean_logits(scorer, batch, names=clips["path"], batch_size=batch_size)
+            for row, pair in fresh.items():
+                logits[row] = pair
             if cache is not None:
-                cache.put(fresh, checkpoint=checkpoint, treatment=protocol.treatment)
-        done += len(part)
-        if progress is not None:
-            progress(done, len(corpus))
-    return _gather(corpus, known, reasons, checkpoint=checkpoint, protocol=protocol)
+                by_content = {(clips["sha256"].iat[row], protocol.treatment): pair for row, pair in fresh.items()}
+                cache.put(by_content, checkpoint=scorer.fingerprint)
+            reasons |= {clips["sha256"].iat[row]: reason for row, reason in refused.items()}
+            done += len(batch)
+            everyone = among.total("clips", done)
+            if progress is not None and among.first:
+                progress(everyone, total)
+    for others, more in among.of_all((logits, reasons)):
+        _merge(logits, [others])
+        reasons |= more
+    return _gather(corpus, clips, logits, reasons, checkpoint=scorer.fingerprint, protocol=protocol)
 
 
-def timeline(path: str | Path, model: detector.Detector, *, protocol: Protocol, batch_size: int = 16) -> pd.DataFrame:
-    """Score a recording window by window, so that a spoofed passage in genuine speech shows.
+def timelines(
+    scores: Scores,
+    model: detector.Detector | Scorer,
+    *,
+    protocol: Protocol,
+    hop: int = HOP,
+    cache: Cache | None = None,
+    batch_size: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+    among: Processes = ALONE,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score recordings window by window, so that a spoofed passage in genuine speech shows.
 
-    Windows have the study's length and overlap by half; the last one ends with the recording. A recording shorter than
-    one window is repeated to fill it.
+    Windows have the study's length, and one starts every `hop` samples; the last one ends with the recording. A
+    recording shorter than one window is repeated to fill it.
+
+    Parameters
+    ----------
+    scores : Scores
+        Their clips are the recordings.
+    model, protocol, cache, batch_size, progress, among
+        As `score` takes them.
+    hop : int
+        In samples at the protocol's rate; by default half a window.
 
     Returns
     -------
-    DataFrame
-        ``start`` and ``end`` in seconds of the recording, and ``score``.
+    table : DataFrame
+        ``path``, ``start`` and ``end`` in seconds of the recording, and ``score``.
+    left_out : DataFrame
+        ``path`` and ``reason`` of recordings that could not be read.
 
     Raises
     ------
-    DataError
-        The recording cannot be decoded.
+    ParameterError
+        `hop` is below one, or above the length of a window: some samples would be in none.
+    CheckpointError, RunError
+        As `score`.
     """
-    wave = audio.load(path, rate=protocol.rate)
-    starts = [*range(0, max(len(wave) - PARITY_WINDOW, 0), PARITY_WINDOW // 2), max(len(wave) - PARITY_WINDOW, 0)]
-    windows = {str(start): audio.fit(wave[start:], length=PARITY_WINDOW)[np.newaxis] for start in starts}
-    model.eval()
-    logits = _logits(model, windows, batch_size=batch_size)
-    ends = np.minimum(np.array(starts) + PARITY_WINDOW, len(wave))
-    return pd.DataFrame(
-        {
-            "start": np.array(starts) / protocol.rate,
-            "end": ends / protocol.rate,
-            "score": protocol.of_logits(np.array([logits[str(start)] for start in starts])),
-        }
-    )
-
-
-def write_timelines(
-    path: str | Path, scores: Scores, model: detector.Detector, *, protocol: Protocol, batch_size: int = 16
-) -> None:
-    """Write the `timeline` of every clip of `scores` to one CSV file, with the clip's path in its first column."""
-    tables = []
-    for clip in scores.table["path"]:
-        table = timeline(clip, model, protocol=protocol, batch_size=batch_size)
-        table.insert(0, "path", clip)
-        tables.append(table)
-    with files.atomic(path) as file:
-        pd.concat(tables, ignore_index=True).to_csv(file, index=False)
-
-
-def _parts(table: pd.DataFrame, *, size: int) -> Iterator[pd.DataFrame]:
-    for start in range(0, len(table), size):
-        yield table.iloc[start : start + size]
-
-
-def _decode(part: pd.DataFrame, *, protocol: Protocol, reasons: dict[str, str]) -> dict[str, np.ndarray]:
-    """Return windows by clip fingerprint; what cannot be decoded goes into `reasons` by the same key."""
-
-    def read(path: str) -> np.ndarray | DataError:
+    if not 1 <= hop <= PARITY_WINDOW:
+        raise ParameterError(f"hop={hop}: windows start 1 to {PARITY_WINDOW} samples after each other")
+    scorer = _scorer(model)
+    clips = scores.table[["path", "sha256", "duration"]]
+    rows = np.arange(len(clips))
+    mine = _shared([rows[[row]] for row in rows], clips["duration"].to_numpy(float), among=among)
+    found: dict[int, np.ndarray] = {}
+    reasons: dict[int, str] = {}
+    for done, (row,) in enumerate(mine, 1):
         try:
-            return protocol.windows(audio.load(path, rate=protocol.rate))
+            found[row] = _timeline(
+                *clips.iloc[row][["path", "sha256"]],
+                scorer,
+                protocol=protocol,
+                hop=hop,
+                cache=cache,
+                batch_size=batch_size,
+            )
         except DataError as error:
-            return error
+            reasons[row] = str(error).removeprefix(f"{clips['path'].iat[row]}: ")
+        everyone = among.total("timelines", done)
+        if progress is not None and among.first:
+            progress(everyone, len(clips))
+    for more, others in among.of_all((found, reasons)):
+        found |= more
+        reasons |= others
+    table = pd.DataFrame(
+        np.concatenate([found[row] for row in rows if row in found] or [np.zeros((0, 3))]),
+        columns=["start", "end", "score"],
+    )
+    names = [clips["path"].iat[row] for row in rows if row in found for _ in range(len(found[row]))]
+    table.insert(0, "path", pd.Series(names, dtype=object))
+    gone = sorted(reasons)
+    left_out = pd.DataFrame({"path": clips["path"].iloc[gone].tolist(), "reason": [reasons[row] for row in gone]})
+    return table, left_out
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        results = dict(zip(part["sha256"], pool.map(read, part["path"]), strict=True))
-    for clip, path in zip(part["sha256"], part["path"], strict=True):
-        if isinstance(results[clip], DataError):
-            reasons[clip] = str(results.pop(clip)).removeprefix(f"{path}: ")
-    return results
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, atomically."""
+    with files.atomic(path) as file:
+        table.to_csv(file, index=False)
 
 
-def _logits(
-    model: detector.Detector, waves: dict[str, np.ndarray], *, batch_size: int
-) -> dict[str, tuple[float, float]]:
-    """Return the mean logits over the windows of each clip; only windows of one length share a batch."""
-    parameter = next(model.parameters())
-    rows = [(clip, window) for clip, windows in waves.items() for window in windows]
-    rows.sort(key=lambda row: len(row[1]))
-    sums: dict[str, np.ndarray] = {}
-    for _, alike in itertools.groupby(rows, key=lambda row: len(row[1])):
-        for batch in _batched(alike, batch_size):
-            windows = torch.from_numpy(np.stack([window for _, window in batch]))
-            with torch.inference_mode():
-                logits = model(windows.to(device=parameter.device, dtype=parameter.dtype)).double().cpu().numpy()
-            if not np.isfinite(logits).all():
-                clip = batch[int(np.argmax(~np.isfinite(logits).all(axis=1)))][0]
-                raise CheckpointError(
-                    f"the detector's score for clip {files.short(clip)} is not finite; its weights are damaged"
-                )
-            for (clip, _), pair in zip(batch, logits, strict=True):
-                sums[clip] = sums.get(clip, 0.0) + pair
-    return {clip: tuple((total / len(waves[clip])).tolist()) for clip, total in sums.items()}
+def _timeline(
+    path: str, clip: str, scorer: Scorer, *, protocol: Protocol, hop: int, cache: Cache | None, batch_size: int
+) -> np.ndarray:
+    """Return start, end and score of each window, shape (n_windows, 3)."""
+    known = {} if cache is None else cache.treatments(clip, checkpoint=scorer.fingerprint)
+    rows = []
+    windows = cut(audio.stream(path, rate=protocol.rate, block=_BLOCK), length=PARITY_WINDOW, hop=hop)
+    for batch in _batched(windows, batch_size):
+        treatments = [f"rate={protocol.rate} window={PARITY_WINDOW} start={start}" for start, _ in batch]
+        # All of a batch or nothing: a timeline that goes on after a kill forms the same batches.
+        if not all(treatment in known for treatment in treatments):
+            stacked = np.stack([audio.fit(window, length=PARITY_WINDOW) for _, window in batch])
+            pairs = _finite(scorer.logits(stacked), names=[path] * len(batch))
+            fresh = dict(zip(treatments, pairs.tolist(), strict=True))
+            known |= fresh
+            if cache is not None:
+                by_content = {(clip, treatment): pair for treatment, pair in fresh.items()}
+                cache.put(by_content, checkpoint=scorer.fingerprint)
+        values = protocol.of_logits(np.array([known[treatment] for treatment in treatments]))
+        rows += [
+            (start / protocol.rate, (start + len(window)) / protocol.rate, value)
+            for (start, window), value in zip(batch, values, strict=True)
+        ]
+    return np.array(rows)
+
+
+def _scorer(model: detector.Detector | Scorer) -> Scorer:
+    if isinstance(model, detector.Detector):
+        return TorchScorer(model, device=next(model.parameters()).device.type)
+    return model
+
+
+def _batches(seconds: np.ndarray, *, protocol: Protocol, size: int) -> Iterator[np.ndarray]:
+    """Yield which clips are scored together, as rows of `seconds`, shape (n_clips,), which are in ascending order.
+
+    What they have in common is the length of their windows, so that batches fill up. A clip of several windows fills
+    batches by itself.
+    """
+    lengths = protocol.seconds(seconds)
+    for _, rows in itertools.groupby(range(len(seconds)), key=lambda row: lengths[row]):
+        for some in _batched(rows, size):
+            if protocol.window is None and lengths[some[0]] > NATIVE_LONGEST / protocol.rate:
+                yield from (np.array([row]) for row in some)
+            else:
+                yield np.array(some)
+
+
+def _shared(batches: list[np.ndarray], costs: Iterable[float], *, among: Processes) -> list[np.ndarray]:
+    """Return the batches that this process does: the longest first, each to whoever has least to do so far."""
+    if among.count == 1:
+        return batches
+    loads = [(0.0, rank) for rank in range(among.count)]
+    mine = []
+    costs = list(costs)
+    for number in sorted(range(len(batches)), key=lambda number: -costs[number]):
+        load, rank = heapq.heappop(loads)
+        if rank == among.rank:
+            mine.append(batches[number])
+        heapq.heappush(loads, (load + costs[number], rank))
+    return mine
+
+
+def _begun(path: str, *, protocol: Protocol) -> Iterator[np.ndarray] | DataError:
+    """Return the windows of a clip, of which all that most clips have are decoded now, or why there are none."""
+    windows = protocol.windows(audio.stream(path, rate=protocol.rate, block=_BLOCK))
+    try:
+        # Asking for a second window reads a clip of one window to its end.
+        return itertools.chain(list(itertools.islice(windows, 2)), windows)
+    except DataError as error:
+        return error
+
+
+def _ahead(pool: ThreadPoolExecutor, read: Callable, batches: Iterable) -> Iterator:
+    """Yield ``read(batch)`` for each batch in turn, while `pool` reads the next ones."""
+    waiting = collections.deque()
+    for batch in batches:
+        waiting.append(pool.submit(read, batch))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _mean_logits(
+    scorer: Scorer,
+    clips: list[tuple[int, Iterator[np.ndarray] | DataError]],
+    *,
+    names: pd.Series,
+    batch_size: int,
+) -> tuple[dict[int, tuple[float, float]], dict[int, str]]:
+    """Return the mean logits over the windows of each clip, and why clips have none, by their keys in `names`."""
+    sums: dict[int, np.ndarray] = {}
+    counts: collections.Counter = collections.Counter()
+    waiting: dict[int, list] = {}
+
+    def run(some: list) -> None:
+        logits = _finite(scorer.logits(np.stack([window for _, window in some])), names=[names[key] for key, _ in some])
+        for (key, _), pair in zip(some, logits, strict=True):
+            sums[key] = sums.get(key, 0.0) + pair
+            counts[key] += 1
+
+    reasons = {}
+    for key, windows in clips:
+        try:
+            if isinstance(windows, DataError):
+                raise windows
+            for window in windows:
+                alike = waiting.setdefault(len(window), [])
+                alike.append((key, window))
+                if len(alike) == batch_size:
+                    run(waiting.pop(len(window)))
+        except DataError as error:
+            reasons[key] = str(error).removeprefix(f"{names[key]}: ")
+    for _, some in sorted(waiting.items()):
+        run(some)
+    return {key: tuple((sums[key] / counts[key]).tolist()) for key in sums if key not in reasons}, reasons
+
+
+def _finite(logits: np.ndarray, *, names: list[str]) -> np.ndarray:
+    bad = ~np.isfinite(logits).all(axis=1)
+    if bad.any():
+        raise CheckpointError(
+            f"{names[int(bad.argmax())]}: the detector's score is not finite; its weights are damaged, or the "
+            "precision is too low for them"
+        )
+    return logits
 
 
 def _batched(rows: Iterable, size: int) -> Iterator[tuple]:
@@ -375,15 +592,25 @@ def _batched(rows: Iterable, size: int) -> Iterator[tuple]:
         yield batch
 
 
+def _merge(logits: np.ndarray, others: Iterable[np.ndarray]) -> None:
+    """Fill what is not known in `logits`, shape (n, 2), from others of the same shape."""
+    for other in others:
+        missing = np.isnan(logits[:, 0])
+        logits[missing] = other[missing]
+
+
 def _gather(
     corpus: Corpus,
-    known: dict[str, tuple[float, float]],
+    clips: pd.DataFrame,
+    logits: np.ndarray,
     reasons: dict[str, str],
     *,
     checkpoint: str,
     protocol: Protocol,
 ) -> Scores:
-    scored = corpus.table["sha256"].isin(known)
+    places = pd.Index(clips["sha256"]).get_indexer(corpus.table["sha256"])
+    pairs = logits[places]
+    scored = ~np.isnan(pairs[:, 0])
     table = corpus.table[scored].reset_index(drop=True)
     gone = corpus.table[~scored]
     left_out = pd.concat(
@@ -393,8 +620,7 @@ def _gather(
     if table.empty:
         first = f"; the first: {left_out['reason'].iloc[0]}" if len(left_out) else ""
         raise DataError(f"{corpus.name}: none of {len(corpus)} clips could be scored{first}")
-    logits = np.array([known[clip] for clip in table["sha256"]])
-    table["score"] = protocol.of_logits(logits)
+    table["score"] = protocol.of_logits(pairs[scored])
     table["checkpoint"] = files.short(checkpoint)
     table["protocol"] = files.short(protocol.fingerprint)
     return Scores(table=table, left_out=left_out)

@@ -91,20 +91,25 @@ def examine_figures() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row an evaluation: what was printed, ``auc_low`` and ``auc_high`` (the bounds that the EER sets),
+        A row an evaluation: what was printed, ``eer_low`` and ``eer_high`` (the 95 % interval that so many independent
+        clips leave the EER, half of them bona fide), ``auc_low`` and ``auc_high`` (the bounds that the EER sets),
         ``possible``, and ``auc_realigned``: 1 - AUC where the printed one is impossible, its mirror image is possible
         and the classes were balanced, so that a swap of the labels' order explains it; else missing.
     """
     rows = []
     for row in EVALUATIONS:
-        check = metrics.check_figures(eer=row.eer, auc=row.auc)
+        counts = {"n_bonafide": row.clips // 2, "n_spoof": row.clips - row.clips // 2} if row.balanced else {}
+        check = metrics.check_figures(eer=row.eer, auc=row.auc, **counts)
         explained = not check.possible and check.misaligned_possible and row.balanced
+        low, high = metrics.eer_interval(row.eer, n_bonafide=row.clips // 2, n_spoof=row.clips - row.clips // 2)
         rows.append(
             {
                 "corpus": row.corpus,
                 "when": row.when,
                 "clips": row.clips,
                 "eer": row.eer,
+                "eer_low": low,
+                "eer_high": high,
                 "auc": row.auc,
                 "auc_low": check.auc_bounds[0],
                 "auc_high": check.auc_bounds[1],
@@ -113,6 +118,30 @@ def examine_figures() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def class_sizes_unknown() -> list[str]:
+    """Return the corpora of which the study does not say how many clips are bona fide."""
+    return list(dict.fromkeys(row.corpus for row in EVALUATIONS if row.balanced is None))
+
+
+def class_sizes(corpus: str) -> list[tuple[int, int]]:
+    """Return the numbers of bona fide and of spoof clips that can give every EER printed for a corpus, ties aside.
+
+    An EER is the mean of two shares, one of each class, so that not every number of clips can give every EER.
+    """
+    rows = [row for row in EVALUATIONS if row.corpus == corpus]
+    clips = rows[0].clips
+    return [
+        (bonafide, clips - bonafide)
+        for bonafide in range(1, clips)
+        if all(
+            metrics.check_figures(
+                eer=row.eer, auc=row.auc, n_bonafide=bonafide, n_spoof=clips - bonafide
+            ).counts_possible
+            for row in rows
+        )
+    ]
 
 
 def examine_claims() -> pd.DataFrame:

@@ -29,6 +29,20 @@ def clips(tmp_path, rng):
 
 
 @pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A file of weights of mini, what `dfd export` made of it, and what it printed: once, as it takes half a minute."""
+    from deterministic_weights import fill
+    from typer.testing import CliRunner
+
+    from dfdlib import cli, detector
+
+    root = tmp_path_factory.mktemp("exported")
+    weights, onnx = root / "mini.safetensors", root / "new folder/mini.onnx"
+    detector.save(weights, fill(detector.build("mini", seed=0)), metadata={})
+    return weights, onnx, CliRunner().invoke(cli.app, ["export", "--onnx", str(onnx), "--checkpoint", str(weights)])
+
+
+@pytest.fixture(scope="session")
 def toy(tmp_path_factory):
     """A profile of its own with three small corpora and random weights: the path of its YAML file."""
     import yaml
@@ -44,7 +58,7 @@ def toy(tmp_path_factory):
             audio.write_wav(root / folder / f"{number}.wav", wave, rate=audio.RATE)
 
     for corpus in ("for-2seconds", "source"):
-        for split, count in (("training", 8), ("validation", 4), ("testing", 6)):
+        for split, count in (("training", 8), ("validation", 6), ("testing", 6)):
             fill(f"{corpus}/{split}/real", count, real=True)
             fill(f"{corpus}/{split}/fake", count, real=False)
     fill("custom/Real", 6, real=True)

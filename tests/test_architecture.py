@@ -12,8 +12,9 @@ ROOT = Path(__file__).parent.parent
 
 # Each module imports only from those before it.
 ORDER = (
-    "errors files audio corpus metrics audit demo uncertainty plots study findings "
-    "frontend aasist detector scoring finetune profile baseline doctor experiment chapters page report cli"
+    "errors files processes audio corpus metrics asv resampling uncertainty calibration controls audit demo plots "
+    "study findings wav2vec2 frontend aasist weights detector inference export scoring augment recipe finetune "
+    "profile baseline doctor experiment comparison chapters page report cli"
 ).split()
 
 
@@ -21,7 +22,7 @@ def module_of(path):
     return path.relative_to(ROOT / "dfdlib").parts[0].removesuffix(".py")
 
 
-SOURCES = sorted(path for path in (ROOT / "dfdlib").rglob("*.py") if module_of(path) != "__init__")
+SOURCES = sorted(path for path in (ROOT / "dfdlib").rglob("*.py") if module_of(path) not in {"__init__", "__main__"})
 
 
 def imported(path):

@@ -106,3 +106,11 @@ def test_clips_can_be_heard_and_seen(run, shown):
     assert all("data:audio/wav" in output.data["text/html"] for output in shown()[:2])
     assert "spoof: unknown" in shown()[1].data["text/html"]
     assert (run.figures / "test-clips.png").is_file()
+
+
+def test_negative_controls_are_made_on_every_corpus(run):
+    rows = chapters.negative_controls(run)
+    assert list(rows) == run.corpora
+    for found in rows.values():
+        assert [control.name for control in found][:2] == ["labels shuffled", "scores negated"]
+        assert all(control.holds for control in found if control.name != "detector with random weights")

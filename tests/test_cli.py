@@ -1,9 +1,14 @@
+import contextlib
 import io
 import json
 import os
+import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,6 +88,15 @@ def test_score_prints_a_table_and_says_which_way_is_real(dfd, clips, weights, tm
     assert sorted(pd.read_csv(tmp_path / "out.csv")["label"].unique()) == ["bonafide", "spoof"]
 
 
+def test_export_takes_the_demo_baseline_and_names_what_is_missing(dfd, tmp_path):
+    status, _, err = dfd("export", "--onnx", tmp_path / "file.onnx")
+    assert status == 1
+    assert err.startswith(f"dfd: {tmp_path / 'root/data/models'}")
+    assert "No such file" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "file.onnx").exists()
+
+
 def test_score_takes_clips_without_labels(dfd, clips, weights, tmp_path):
     lonely = tmp_path / "talk.wav"
     (clips / "Real/real0.wav").rename(lonely)
@@ -113,39 +127,183 @@ def test_score_takes_a_list_and_writes_a_timeline(dfd, clips, weights, tmp_path,
 
 
 def test_scores_are_kept_between_commands(dfd, clips, weights, root):
-    decode = audio.load
+    decode = audio.stream
     _, first, _ = dfd("score", clips, "--checkpoint", weights, "--no-cache")
     assert not root.exists()
     assert dfd("score", clips, "--checkpoint", weights)[1] == first
     assert (root / "data/cache/scores.sqlite").is_file()
-    audio.load = None  # nothing is decoded twice
+    audio.stream = None  # nothing is decoded twice
     try:
         assert dfd("score", clips, "--checkpoint", weights)[1] == first
     finally:
-        audio.load = decode
+        audio.stream = decode
+
+
+def test_score_without_the_cache_leaves_nothing_but_its_file(dfd, clips, weights, tmp_path, root):
+    place = tmp_path / "out"
+    assert dfd("score", clips, "--checkpoint", weights, "--no-cache", "--out", place / "scores.csv")[0] == 0
+    assert [path.name for path in place.iterdir()] == ["scores.csv"]
+    assert not root.exists()
+
+
+def test_score_draws_recordings_over_time(dfd, weights, tmp_path, rng):
+    for name in ("first", "second"):
+        audio.write_wav(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(100_000), rate=16_000)
+    paths = [tmp_path / "first.wav", tmp_path / "second.wav"]
+    written = ["--windows", tmp_path / "windows.csv", "--plot", tmp_path / "windows.svg", "--hop", "1"]
+    status, _, err = dfd("score", *paths, "--checkpoint", weights, *written)
+    assert status == 0, err
+    windows = pd.read_csv(tmp_path / "windows.csv")
+    assert windows.groupby("path")["start"].apply(list).tolist() == [[0.0, 1.0, 2.0, 2.2125]] * 2
+    picture = (tmp_path / "windows.svg").read_text()
+    assert picture.count("Score over time of") == 2
+    assert "first.wav" in picture
+    assert f"written to {tmp_path / 'windows.csv'}; written to {tmp_path / 'windows.svg'}" in err
+
+
+def test_a_picture_of_many_recordings_is_refused(dfd, clips, weights, tmp_path):
+    (clips / "one-more.wav").write_bytes((clips / "Real/real0.wav").read_bytes())
+    status, _, err = dfd("score", clips, "--checkpoint", weights, "--plot", tmp_path / "windows.png")
+    assert status == 1
+    assert "--plot draws at most 8 recordings, these are 9; use --windows" in err
+    assert dfd("score", clips, "--plot", tmp_path / "windows.gif")[0] == 2
+
+
+def test_a_terminal_is_shown_the_ends_of_a_long_table(dfd, clips, weights, rng, monkeypatch):
+    for number in range(40):
+        audio.write_wav(clips / f"Fake/more{number}.wav", 0.1 * rng.standard_normal(8_000), rate=16_000)
+    _, whole, _ = dfd("score", clips, "--checkpoint", weights)
+    assert len(whole.splitlines()) == 49
+    monkeypatch.setattr(cli, "_terminal", lambda: True)
+    _, ends, _ = dfd("score", clips, "--checkpoint", weights)
+    shown = ends.splitlines()
+    assert shown[:21] == whole.splitlines()[:21]
+    assert shown[-20:] == whole.splitlines()[-20:]
+    assert "8 more: see --out FILE or a pipe" in shown[21]
+
+
+def test_score_with_an_exported_detector(dfd, clips, exported, tmp_path):
+    weights, file, _ = exported
+    for place, given in (("torch.csv", ["--checkpoint", weights]), ("onnx.csv", ["--onnx", file])):
+        status, _, err = dfd("score", clips, *given, "--out", tmp_path / place)
+        assert status == 0, err
+    torch, onnx = (pd.read_csv(tmp_path / name) for name in ("torch.csv", "onnx.csv"))
+    np.testing.assert_allclose(onnx["score"], torch["score"], atol=1e-4)
+    assert (onnx["checkpoint"] != torch["checkpoint"]).all()
+    assert dfd("score", clips, "--onnx", file, "--checkpoint", weights)[0] == 2
+
+
+def test_score_in_another_precision(dfd, clips, weights, tmp_path):
+    for precision in ("float32", "float64"):
+        given = ["--device", "cpu", "--precision", precision, "--out", tmp_path / f"{precision}.csv"]
+        assert dfd("score", clips, "--checkpoint", weights, *given)[0] == 0
+    single, double = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("float32", "float64"))
+    np.testing.assert_allclose(single["score"], double["score"], atol=1e-4)
+    assert (single["checkpoint"] != double["checkpoint"]).all()
+    status, _, err = dfd("score", clips, "--checkpoint", weights, "--precision", "int4")
+    assert status == 1
+    assert "precision='int4': choose one of" in err
+
+
+@pytest.fixture
+def many(tmp_path, rng):
+    """A folder with three hundred clips of two seconds in five lengths, two of them equal and one of them no clip."""
+    for number in range(300):
+        length = 32_000 + 800 * (number % 5)
+        kind = "Real" if number % 2 else "Fake"
+        audio.write_wav(tmp_path / f"many/{kind}/{number}.wav", 0.1 * rng.standard_normal(length), rate=16_000)
+    (tmp_path / "many/Real/copy.wav").write_bytes((tmp_path / "many/Real/1.wav").read_bytes())
+    (tmp_path / "many/Real/text.wav").write_text("no sound")
+    return tmp_path / "many"
+
+
+def started(tmp_path, weights, clips, root, out, *options, launcher=("dfd",)):
+    """Start ``dfd score`` as a process of its own, with a project folder of its own."""
+    (tmp_path / root).mkdir(exist_ok=True)
+    command = [*launcher, "score", clips, "--checkpoint", weights, "--batch-size", "4", "--out", tmp_path / out]
+    command += ["--windows", tmp_path / f"windows-{out}", *options]
+    return subprocess.Popen(
+        [str(word) for word in command], env=os.environ | {"DFD_ROOT": str(tmp_path / root), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finished(process):
+    """Wait for a process to end; one clip is none, so it ends with status 1."""
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 1, err
+    assert "301 scored, 1 left out" in err
+
+
+def same(tmp_path, first, second):
+    for prefix in ("", "windows-"):
+        assert (tmp_path / f"{prefix}{first}").read_bytes() == (tmp_path / f"{prefix}{second}").read_bytes()
+
+
+def kept(database):
+    """Return how many logits a cache holds, 0 where there is none yet."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+            return opened.execute("SELECT count(*) FROM logits").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+def wait_for(process, database, count):
+    """Wait until a process has kept so many logits; says how many there are."""
+    while (now := kept(database)) < count and process.poll() is None:
+        time.sleep(0.01)
+    assert process.poll() is None, "the process ended before it could be killed"
+    return now
 
 
 @pytest.mark.slow
-def test_a_killed_command_goes_on_to_the_same_file(clips, weights, tmp_path, rng):
-    for number in range(300):
-        audio.write_wav(clips / f"Fake/more{number}.wav", 0.1 * rng.standard_normal(32_000), rate=16_000)
+@pytest.mark.parametrize("options", [(), ("--no-cache",)], ids=["cache", "no cache"])
+def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path, options):
+    finished(started(tmp_path, weights, many, "whole", "whole.csv", *options))
+    database = tmp_path / (".killed.csv.partial" if options else "killed/data/cache/scores.sqlite")
+    before = 0
+    # before the first score, among the scores, and among the windows, of which there are as many again
+    for count in (0, 1, 60, 150, 290, 310, 450, 590):
+        killed = started(tmp_path, weights, many, "killed", "killed.csv", *options)
+        wait_for(killed, database, count)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        assert kept(database) >= max(before, count)
+        before = kept(database)
+    finished(started(tmp_path, weights, many, "killed", "killed.csv", *options))
+    same(tmp_path, "killed.csv", "whole.csv")
+    assert not (options and database.exists())
 
-    def score(root, out):
-        (tmp_path / root).mkdir(exist_ok=True)
-        command = ["dfd", "score", clips, "--checkpoint", weights, "--batch-size", "4", "--out", tmp_path / out]
-        return subprocess.Popen(
-            [str(word) for word in command], env=os.environ | {"DFD_ROOT": str(tmp_path / root)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
 
-    assert score("whole", "whole.csv").wait() == 0
-    for seconds in (3.0, 4.0, 4.5, 5.0, 5.5, 6.0):
-        killed = score("killed", "killed.csv")
-        time.sleep(seconds)
-        killed.kill()
-        killed.wait()
-    assert score("killed", "killed.csv").wait() == 0
-    assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "dfdlib")
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_writes_though_one_was_killed(many, weights, tmp_path):
+    finished(started(tmp_path, weights, many, "whole", "whole.csv"))
+    finished(started(tmp_path, weights, many, "both", "both.csv", launcher=TORCHRUN))
+    same(tmp_path, "both.csv", "whole.csv")
+    database = tmp_path / "killed/data/cache/scores.sqlite"
+    for rank, count in ((1, 80), (0, 160)):
+        run = started(tmp_path, weights, many, "killed", "killed.csv", launcher=TORCHRUN)
+        wait_for(run, database, count)
+        os.kill(child(run.pid, rank), signal.SIGKILL)
+        assert run.wait(timeout=60) != 0  # the other one was ended
+        assert not (tmp_path / "killed.csv").exists()
+        assert kept(database) >= count
+    before = kept(database)
+    finished(started(tmp_path, weights, many, "killed", "killed.csv", launcher=TORCHRUN))
+    same(tmp_path, "killed.csv", "whole.csv")
+    assert kept(database) == 600 > before
+
+
+def child(parent, rank):
+    """Return the process that a launcher started as number `rank`."""
+    for number in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        if f"\0RANK={rank}\0" in "\0" + Path(f"/proc/{number}/environ").read_text():
+            return int(number)
+    raise AssertionError(f"no process of rank {rank}")
 
 
 @pytest.mark.parametrize(
@@ -185,13 +343,53 @@ def test_evaluate(dfd, table):
     status, out, _ = dfd("evaluate", table, "--json")
     values = json.loads(out)
     assert status == 0
-    assert {"n_bonafide", "n_spoof", "eer", "eer_threshold", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr"} <= set(
+    intervals = {"eer", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr"}
+    assert {"by", "n_bonafide", "n_spoof", "eer_threshold", *intervals, *(f"{name}_ci" for name in intervals)} == set(
         values
     )
     assert values["n_bonafide"] == 20
-    assert values["eer_ci"][0] <= values["eer"] <= values["eer_ci"][1]
+    assert values["by"] == "clip"
+    assert all(values[f"{name}_ci"][0] <= values[name] <= values[f"{name}_ci"][1] for name in intervals)
     status, out, _ = dfd("evaluate", table)
     assert f"{values['eer']:.4f}" in out
+    assert "convex hull" in out
+
+
+def test_evaluate_at_a_threshold_and_per_column(dfd, table):
+    frame = pd.read_csv(table)
+    frame["attack"] = np.where(frame["label"] == "bonafide", "bonafide", np.tile(["tts", "vc"], 20))
+    frame["codec"] = np.tile(["mp3", "mp3", "opus", "opus"], 10)
+    frame["speaker"] = np.tile(list("abcde"), 8)
+    frame.to_csv(table, index=False)
+    status, out, _ = dfd("evaluate", table, "--json", "--threshold", 1, "--per", "attack", "--per", "codec")
+    values = json.loads(out)
+    assert status == 0
+    assert values["by"] == "speaker"
+    assert values["hter"] == pytest.approx((values["far"] + values["frr"]) / 2)
+    assert values["far_ci"][0] <= values["far"] <= values["far_ci"][1]
+    assert [(row["attack"], row["n_spoof"]) for row in values["per"]["attack"]] == [("tts", 10), ("vc", 10)]
+    assert [row["codec"] for row in values["per"]["codec"]] == ["mp3", "opus", "pooled"]
+    _, out, _ = dfd("evaluate", table, "--per", "codec", "--by", "codec")
+    assert "per codec" in out
+    assert "opus" in out
+    by_clip = json.loads(dfd("evaluate", table, "--json", "--by", "clip")[1])
+    assert by_clip["by"] == "clip"
+    assert by_clip["eer"] == values["eer"]
+    assert by_clip["eer_ci"] != values["eer_ci"]
+    for option in ("--by", "--per"):
+        status, _, err = dfd("evaluate", table, option, "channel")
+        assert status == 1
+        assert "no such column" in err
+
+
+def test_evaluate_beside_speaker_verification(dfd, table, tmp_path):
+    (tmp_path / "asv.txt").write_text("bonafide target 3\nbonafide target 2\nbonafide nontarget 0\nA01 spoof 4\n")
+    status, out, _ = dfd("evaluate", table, "--json", "--asv", tmp_path / "asv.txt")
+    assert status == 0
+    assert 0 < json.loads(out)["min_t_dcf"] <= 1
+    status, _, err = dfd("evaluate", table, "--asv", tmp_path / "none.txt")
+    assert status == 1
+    assert "no such file" in err
 
 
 def test_evaluate_refuses_one_class(dfd, table):
@@ -209,7 +407,30 @@ def test_compare(dfd, table, tmp_path):
     values = json.loads(out)
     assert status == 0
     assert values["delta_eer"] == values["eer_after"] - values["eer_before"] < 0
-    assert values["delta_auc_ci"][0] <= values["delta_auc"] <= values["delta_auc_ci"][1]
+    for name in ("eer", "auc", "min_dcf"):
+        low, high = values[f"delta_{name}_ci"]
+        assert low <= values[f"delta_{name}"] <= high
+        assert 0 <= values[f"delta_{name}_p"] <= values[f"delta_{name}_p_holm"] <= 1
+    status, out, _ = dfd("compare", table, tmp_path / "after.csv")
+    assert f"{values['delta_auc']:.4f}" in out
+    same = json.loads(dfd("compare", table, table, "--json", "--by", "clip")[1])
+    assert same["delta_eer_ci"] == [0, 0]
+    assert same["delta_eer_p_holm"] == 1
+
+
+def test_compare_draws_what_belongs_together(dfd, table, tmp_path):
+    frame = pd.read_csv(table)
+    frame["sentence"] = np.tile(np.arange(20), 2)
+    frame.to_csv(table, index=False)
+    frame["score"] += np.tile(np.arange(20) % 2, 2)
+    frame.to_csv(tmp_path / "after.csv", index=False)
+    by = {
+        way: json.loads(dfd("compare", table, tmp_path / "after.csv", "--json", "--by", way)[1])
+        for way in ("auto", "sentence", "clip")
+    }
+    assert by["auto"] == by["sentence"]
+    assert by["auto"]["by"] == "sentence"
+    assert by["clip"]["delta_auc_ci"] != by["auto"]["delta_auc_ci"]
 
 
 def test_check_figures(dfd):
@@ -219,23 +440,61 @@ def test_check_figures(dfd):
     assert json.loads(out)["auc_bounds"] == pytest.approx([0.4804, 0.9058], abs=1e-3)
     status, out, _ = dfd("check-figures", "--eer", "0.4736", "--auc", "0.4322")
     assert status == 0
-    assert out.rstrip().endswith("possible.")
+    assert "possible." in out.splitlines()[0]
+    assert "A balanced test set gives this EER with 397, 416, 435, 454, 473" in out
 
 
-def test_audit(dfd, toy):
+def test_check_figures_against_the_number_of_trials(dfd):
+    figures = ("check-figures", "--eer", "0.3069", "--auc", "0.7", "--bonafide", "150")
+    status, out, _ = dfd(*figures, "--spoof", "150")
+    assert status == 1
+    assert "cannot give this EER; the nearest they give: 30.6667% and 31.3333%" in out
+    assert "95 % interval from 25." in out
+    status, out, _ = dfd(*figures[:-1], "120", "--spoof", "180", "--json")
+    assert status == 0
+    assert json.loads(out)["counts_possible"] is True
+    status, _, err = dfd(*figures)
+    assert status == 1
+    assert "both n_bonafide and n_spoof" in err
+
+
+def test_audit(dfd, toy, tmp_path):
     custom = toy.parent / "custom"
-    status, out, _ = dfd("audit", custom, "--json")
+    status, out, _ = dfd("audit", custom, "--json", "--out", tmp_path / "audit.csv")
     assert status == 1  # a clip was left out
     found = json.loads(out)
     assert found["clips"] == 12
     assert found["left_out"][0]["path"].endswith("broken.wav")
     assert 0 <= found["shortcut_eer"] <= 1
+    assert found["shortcut_eer_ci"][0] <= found["shortcut_eer"] <= found["shortcut_eer_ci"][1]
+    assert [finding["kind"] for finding in found["findings"] if finding["severity"] == "problem"][-1] == "unreadable"
+    assert len((tmp_path / "audit.csv").read_text().splitlines()) == 13
 
 
-def test_audit_of_too_few_clips_is_one_line(dfd, clips):
-    status, _, err = dfd("audit", clips)
+def test_audit_of_clips_without_a_problem_in_words(dfd, clips):
+    status, out, _ = dfd("audit", clips)
+    assert status == 0
+    assert "one clip moves an error rate by 25.0 points" in out
+    assert "4 independent clips in its smaller class" in out
+
+
+def test_audit_of_several_corpora_compares_them(dfd, clips):
+    for place in ("first/training", "second/testing"):
+        for label in ("Real", "Fake"):
+            shutil.copytree(clips / label, clips / place / label)
+    status, out, _ = dfd("audit", clips / "first", clips / "second", "--json")
     assert status == 1
-    assert "4 independent clips in its smaller class" in err
+    found = json.loads(out)
+    assert [corpus["clips"] for corpus in found["corpora"]] == [8, 8]
+    assert [(finding["severity"], finding["kind"], finding["clips"]) for finding in found["across"]] == [
+        ("problem", "leak", 16)
+    ]
+
+
+def test_audit_refuses_a_file_that_it_cannot_write_before_it_looks(dfd, clips):
+    status, out, err = dfd("audit", clips, "--out", "audit.txt")
+    assert (status, out) == (1, "")
+    assert "audit.txt: an audit is written as .json" in err
 
 
 def test_data_list_and_fetch(dfd):

@@ -132,3 +132,30 @@ def test_summary_counts(clips):
     summary = corpus.read(clips).summary().set_index("label")
     assert summary.loc["bonafide", "clips"] == 4
     assert summary.loc["spoof", "total_min"] == pytest.approx(2 / 60)
+
+
+def speakers(*rows):
+    """Return a corpus from (label, speaker, sentence)."""
+    table = pd.DataFrame(rows, columns=["label", "speaker", "sentence"]).astype({"label": "Int8"})
+    table["sha256"] = [str(row) for row in range(len(table))]
+    return corpus.Corpus(name="talk", table=table, left_out=pd.DataFrame(columns=["path", "reason"]))
+
+
+def test_a_split_by_speaker_shares_no_speaker_and_no_sentence():
+    rows = [(label, f"s{number}", f"{number}.{label}") for number in range(10) for label in (1, 0)]
+    rows += [(0, "robot", f"{number}.1") for number in range(4)]
+    talk = speakers(*rows)
+    first, second = talk.split_by_speaker(share=0.4, seed=1)
+    assert set(first.table["speaker"]).isdisjoint(second.table["speaker"])
+    assert set(first.table["sentence"]).isdisjoint(second.table["sentence"])
+    assert "robot" in set(second.table["speaker"])
+    assert len(set(first.table["speaker"])) <= 4
+    again = talk.split_by_speaker(share=0.4, seed=1)[0]
+    assert again.table.equals(first.table)
+    assert not talk.split_by_speaker(share=0.4, seed=2)[0].table.equals(first.table)
+
+
+@pytest.mark.parametrize("rows", [[(1, "", "a"), (0, "s", "b")], [(1, "s", "a"), (0, "s", "b")]])
+def test_a_split_by_speaker_needs_speakers(rows):
+    with pytest.raises(DataError, match="speakers are not all known"):
+        speakers(*rows).split_by_speaker(share=0.4, seed=1)

@@ -7,6 +7,8 @@ import dataclasses
 import json
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from deterministic_weights import fill, waveform
 from safetensors.torch import save_file
 
-from dfdlib import detector, files
+from dfdlib import detector, files, weights
 from dfdlib.detector import CONFIGURATIONS, Detector, DetectorConfiguration
 from dfdlib.errors import CheckpointError, ParameterError
 
@@ -25,11 +27,6 @@ XLSR, MINI = CONFIGURATIONS["xlsr-300m"], CONFIGURATIONS["mini"]
 
 def clips(samples: int, count: int = 2) -> torch.Tensor:
     return torch.from_numpy(np.stack([waveform(samples, salt=str(index)) for index in range(count)]))
-
-
-def without_values(configuration: DetectorConfiguration) -> Detector:
-    with torch.device("meta"):
-        return Detector(configuration)
 
 
 def parameters(model: torch.nn.Module) -> int:
@@ -75,7 +72,7 @@ class Trap:
 def test_names_and_shapes_are_the_published_ones():
     with open(FIXTURES / "ssl_aasist_state_dict.tsv", encoding="utf-8", newline="") as file:
         published = {row["key"]: (row["shape"], row["dtype"]) for row in csv.DictReader(file, delimiter="\t")}
-    entries = without_values(XLSR).state_dict()
+    entries = detector.skeleton(XLSR).state_dict()
     ours = {
         name: ("x".join(map(str, tensor.shape)) or "scalar", str(tensor.dtype).removeprefix("torch."))
         for name, tensor in entries.items()
@@ -85,8 +82,8 @@ def test_names_and_shapes_are_the_published_ones():
 
 
 def test_numbers_of_parameters():
-    assert parameters(without_values(XLSR)) == 317_837_834
-    assert 300_000 <= parameters(without_values(MINI)) <= 400_000
+    assert parameters(detector.skeleton(XLSR)) == 317_837_834
+    assert 300_000 <= parameters(detector.skeleton(MINI)) <= 400_000
 
 
 @pytest.mark.slow
@@ -113,7 +110,7 @@ def test_a_published_file_is_recognised_by_its_shapes(published_network: Detecto
 
 @pytest.fixture(scope="module")
 def published_network() -> Detector:
-    return fill(without_values(XLSR))
+    return fill(detector.skeleton(XLSR))
 
 
 # What it computes
@@ -171,6 +168,44 @@ def test_the_shortest_clip(mini: Detector):
     assert XLSR.least_samples == 1_040
 
 
+PRECISIONS = {torch.float64: 1e-4, torch.float32: 0.0, torch.bfloat16: 0.1}
+"""How far a logit may be from that in single precision. bfloat16 keeps eight bits of each value between layers."""
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+@pytest.mark.parametrize("made", ["loaded", "copied", "trained"])
+def test_dropout_batch_norm_and_masking_are_off_when_scoring(made: str, dtype: torch.dtype, mini: Detector, tmp_path):
+    detector.save(tmp_path / "file", mini, metadata={})
+    model = detector.load(tmp_path / "file").to(dtype)
+    if made == "copied":
+        model = copy.deepcopy(model.train()).eval()
+    elif made == "trained":
+        state = copy.deepcopy(model.state_dict())
+        model.train()(clips(8_000).to(dtype)).sum().backward()
+        assert not torch.equal(model.first_bn.running_mean, state["first_bn.running_mean"])
+        model.load_state_dict(state)
+        model.eval()
+    before = detector.fingerprint(model)
+    waveforms = clips(16_000, count=3)
+    with torch.inference_mode():
+        first, second = model(waveforms.to(dtype)), model(waveforms.to(dtype))
+        alone = torch.cat([model(clip[None].to(dtype)) for clip in waveforms])
+        loud = model(torch.stack([waveforms[0], 100 * waveforms[1]]).to(dtype))[:1]
+        single = mini(waveforms)
+    assert torch.equal(first, second)
+    neighbours = 0.05 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(alone, first, rtol=0, atol=neighbours)
+    torch.testing.assert_close(loud, first[:1], rtol=0, atol=neighbours)
+    torch.testing.assert_close(first.float(), single, rtol=0, atol=PRECISIONS[dtype])
+    assert detector.fingerprint(model) == before, "scoring changed running statistics"
+
+
+def test_training_is_not_scoring(mini: Detector):
+    model = copy.deepcopy(mini).train()
+    with torch.no_grad():
+        assert not torch.equal(model(clips(8_000)), model(clips(8_000)))
+
+
 # Building
 
 
@@ -191,6 +226,41 @@ def test_without_a_seed_the_global_generator_decides():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ParameterError, match="'maxi'; there are xlsr-300m, mini"):
         detector.build("maxi")
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_skeleton_is_the_network_without_values(name: str):
+    model = detector.skeleton(name)
+    # fairseq makes two parameters of pre-training with a constructor that knows no device.
+    there = {name for name, tensor in model.state_dict().items() if tensor.device.type != "meta"}
+    assert there <= {"ssl_model.model.mask_emb", "ssl_model.model.quantizer.vars"}
+    signature = detector._signature(weights.shapes(model.state_dict()))
+    assert signature == detector.SIGNATURES[name], "names or shapes changed: so must SIGNATURES"
+
+
+def test_a_skeleton_has_what_the_network_has():
+    built, bare = detector.build("mini", seed=0), detector.skeleton("mini")
+    assert weights.shapes(bare.state_dict()) == weights.shapes(built.state_dict())
+    assert [(name, p.requires_grad) for name, p in bare.named_parameters()] == [
+        (name, p.requires_grad) for name, p in built.named_parameters()
+    ]
+    assert [name for name, _ in bare.named_buffers()] == [name for name, _ in built.named_buffers()]
+
+
+def test_loading_imports_no_compiler_and_describing_no_network(mini: Detector, tmp_path: Path):
+    detector.save(tmp_path / "file", mini, metadata={})
+    torch.save(mini.state_dict(), tmp_path / "file.pth")
+    code = f"""
+import sys
+from dfdlib import detector
+assert detector.describe({str(tmp_path / "file.pth")!r}).configuration == "mini"
+assert "fairseq" not in sys.modules
+for name in ("file", "file.pth"):
+    detector.load({str(tmp_path)!r} + "/" + name)
+slow = {{"torch._dynamo", "torch._inductor", "sympy", "pandas", "fairseq.tasks"}} & set(sys.modules)
+assert not slow, slow
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -237,6 +307,7 @@ def test_save_and_load_keep_every_bit(mini: Detector, tmp_path: Path):
         configuration="mini",
         tensors=len(mini.state_dict()),
         parameters=parameters(mini),
+        seems="",
         dtype="float32",
         metadata=metadata,
         bytes=path.stat().st_size,
@@ -261,7 +332,7 @@ def test_a_configuration_of_ones_own_comes_back(tmp_path: Path):
     # A bare state dict says nothing about itself: its shapes are compared with those that are known, or told.
     torch.save(model.state_dict(), tmp_path / "bare")
     assert detector.describe(tmp_path / "bare").configuration == ""
-    with pytest.raises(CheckpointError, match="does not fit the detector mini"):
+    with pytest.raises(CheckpointError, match=r"does not fit the detector mini"):
         detector.load(tmp_path / "bare")
     loaded = detector.load(tmp_path / "bare", configuration=model.configuration)
     assert detector.fingerprint(loaded) == detector.fingerprint(model)
@@ -325,7 +396,14 @@ def test_frontend_weights_of_a_pretraining_checkpoint(mini: Detector, tmp_path: 
     assert torch.equal(model.ssl_model.model.mask_emb, mini.ssl_model.model.mask_emb + 1)
     assert torch.equal(model.LL.weight, mini.LL.weight)
     torch.save({"model": dict(list(weights.items())[1:])}, path)
-    with pytest.raises(CheckpointError, match=r"the front end of the detector mini: .* 1 missing: mask_emb"):
+    with pytest.raises(CheckpointError, match=r"the front end of the detector mini, .*; 1 missing: mask_emb; 0 unexp"):
+        detector.load_frontend_weights(model, path)
+    with pytest.raises(
+        CheckpointError, match=r"to be a pre-training checkpoint of fairseq, .* sizes of mini: 3 layers"
+    ):
+        detector.load(path)
+    torch.save(mini.state_dict(), path)
+    with pytest.raises(CheckpointError, match=r"It seems to be the whole detector mini"):
         detector.load_frontend_weights(model, path)
 
 
@@ -460,17 +538,37 @@ def test_a_misfit_lists_names_with_counts(published_form: dict, tmp_path: Path):
         detector.load(tmp_path / "file.pth")
     message = str(caught.value)
     assert "\n" not in message
-    assert f"does not fit the detector mini: {len(names) - len(moved) - 2} of {len(names)} tensors match" in message
+    matching = len(names) - len(moved) - 2
+    assert f"does not fit the detector mini, the likest that is known, which has {len(names)} tensors: " in message
+    assert f": {matching} matching: pos_S, master1, master2, LL.bias, " in message
     assert len(moved) == 12
     assert "; 12 missing: GAT_layer_S.att_weight, GAT_layer_S." in message
     assert "; 12 unexpected: renamed.att_weight, renamed." in message
     assert message.count("GAT_layer_S.") == message.count("renamed.") == 10
-    assert "2 of the wrong shape or type: LL.weight is 3×4, needed 60×96, first_bn.weight is int64, needed" in message
+    assert "; 2 of the wrong shape or type: LL.weight is 3×4, needed 60×96, first_bn.weight is int64, needed" in message
+    assert message.endswith("It seems to be a detector whose front end has the sizes of mini: 3 layers of width 96")
+
+
+def test_a_misfit_of_a_kind_that_was_named(mini: Detector, tmp_path: Path):
+    torch.save(mini.state_dict(), tmp_path / "file.pth")
+    with pytest.raises(
+        CheckpointError, match=r"does not fit the detector xlsr-300m, which .* the whole detector mini; lo"
+    ):
+        detector.load(tmp_path / "file.pth", configuration="xlsr-300m")
+    back = {name: tensor for name, tensor in mini.state_dict().items() if not name.startswith("ssl_model.")}
+    torch.save(back, tmp_path / "file.pth")
+    with pytest.raises(
+        CheckpointError, match=r"the detector mini, .* It seems to be an AASIST back end without a front e"
+    ):
+        detector.load(tmp_path / "file.pth")
+    assert detector.describe(tmp_path / "file.pth").seems.startswith("an AASIST back end")
 
 
 def test_weights_of_something_else(tmp_path: Path):
     torch.save({"layer.weight": torch.zeros(2, 2)}, tmp_path / "file.pth")
-    with pytest.raises(CheckpointError, match="none of its 1 tensors has the name and shape of a known detector"):
+    with pytest.raises(
+        CheckpointError, match=r": 0 matching; 674 missing: .*, …; 1 unexpected: layer.weight; .* Use ano"
+    ):
         detector.load(tmp_path / "file.pth")
 
 

@@ -93,3 +93,36 @@ def test_protocol_effect():
     assert "look worse" in findings.protocol("custom", WORSE)
     assert "look better" in findings.protocol("custom", BETTER)
     assert "no clear effect" in findings.protocol("custom", UNCLEAR)
+
+
+def test_a_recipe_is_said_to_differ_only_where_that_was_shown():
+    sentence = findings.recipe(
+        "with noise", {"custom": BETTER, "source": WORSE}, reference="the study's recipe", shown={"custom"}
+    )
+    assert sentence.startswith("With noise, against the study's recipe: a lower EER on custom: -18.0 points")
+    assert "no difference that these clips can show on source" in sentence
+
+
+def test_recipes_that_did_nothing_are_said_to_have_done_nothing():
+    nothing = {"noise": [], "replay": []}
+    assert "Nothing helped and nothing did harm" in findings.recipes(nothing, nothing, reference="the study's recipe")
+    harm = findings.recipes(nothing, nothing | {"noise": ["source"]}, reference="the study's recipe")
+    assert harm.startswith("Nothing helped.")
+    assert "noise raised it on source" in harm
+    assert "Not measurably different: replay." in harm
+    help_ = findings.recipes(nothing | {"replay": ["source", "custom"]}, nothing, reference="the study's recipe")
+    assert "replay lowered the EER on custom and source" in help_
+    assert "Nothing helped" not in help_
+    assert findings.recipes({}, {}, reference="x") == "There is no other way of fine-tuning to compare."
+
+
+def test_the_choice_of_a_recipe_says_whose_it_was():
+    assert "the one that this report fine-tunes by" in findings.chosen_recipe("replay", "replay", seeds=1)
+    assert "as its profile says: the study's" in findings.chosen_recipe("replay", "the study's", seeds=3)
+    assert "mean of 3 trainings" in findings.chosen_recipe("replay", "the study's", seeds=3)
+
+
+def test_controls_that_fail_are_named():
+    rows = [("custom", "labels shuffled", True), ("custom", "scores negated", False)]
+    assert findings.controls(rows[:1]) == "All 1 negative controls came out as they must."
+    assert "1 of 2 negative controls did not come out as they must: scores negated on custom" in findings.controls(rows)

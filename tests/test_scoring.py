@@ -6,7 +6,7 @@ from conftest import tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdlib import audio, corpus, detector, scoring
+from dfdlib import audio, corpus, detector, inference, processes, scoring
 from dfdlib.errors import CheckpointError, DataError, ParameterError
 
 PARITY = scoring.protocol("corrected")
@@ -32,28 +32,57 @@ def test_protocols_are_what_the_study_ran_and_what_it_should_have():
             scoring.protocol(**wrong)
 
 
+def blocks(samples, size):
+    """Return 0, 1, 2 … as a waveform in blocks."""
+    wave = np.arange(samples, dtype=np.float64)
+    return (wave[start : start + size] for start in range(0, samples, size))
+
+
+@given(st.integers(1, 400), st.integers(1, 50), st.integers(1, 50), st.integers(1, 60))
+@settings(max_examples=200, deadline=None)
+def test_windows_cover_a_waveform_however_its_blocks_lie(samples, length, hop, size):
+    hop = min(hop, length)
+    found = list(scoring.cut(blocks(samples, size), length=length, hop=hop))
+    starts = [start for start, _ in found]
+    last = max(samples - length, 0)
+    assert starts == sorted({*range(0, last + 1, hop), last})
+    for start, window in found:
+        assert window.tolist() == list(range(start, min(start + length, samples)))
+
+
 @given(st.integers(1, 2_000_000))
 @settings(max_examples=50, deadline=None)
 def test_native_windows_repeat_nothing_but_very_short_clips(samples):
-    windows = NATIVE.windows(np.arange(samples, dtype=np.float64))
-    assert windows.shape[1] <= scoring.NATIVE_LONGEST
-    if samples >= scoring.NATIVE_SHORTEST:
-        flat = windows.ravel()
-        assert (np.diff(flat) == 1).all()
-        assert samples - len(flat) < len(windows)
-    else:
-        assert windows.shape == (1, scoring.NATIVE_SHORTEST)
+    windows = list(NATIVE.windows(blocks(samples, 300_000)))
+    if samples < scoring.NATIVE_SHORTEST:
+        (window,) = windows
+        assert len(window) == scoring.NATIVE_SHORTEST
+        assert set(window) == set(range(samples))
+        return
+    assert {len(window) for window in windows} == {min(samples, scoring.NATIVE_LONGEST)}
+    assert len(windows) == -(-samples // scoring.NATIVE_LONGEST)
+    assert np.array_equal(np.unique(np.concatenate(windows)), np.arange(samples))
+    assert windows[-1][-1] == samples - 1
 
 
-def test_a_score_does_not_depend_on_its_neighbours(tmp_path, model, rng):
-    for number, seconds in enumerate([0.3, 0.5, 1.0, 1.0, 1.7, 2.0]):
+def test_parity_windows_are_the_first_of_a_clip():
+    for samples in (10, scoring.PARITY_WINDOW, 200_000):
+        (window,) = PARITY.windows(blocks(samples, 30_000))
+        assert window.tolist() == [place % samples for place in range(scoring.PARITY_WINDOW)]
+
+
+@pytest.mark.parametrize("protocol", [NATIVE, PARITY], ids=["native", "parity"])
+def test_a_score_does_not_depend_on_its_neighbours(tmp_path, model, rng, protocol):
+    for number, seconds in enumerate([0.3, 0.5, 1.0, 1.0, 1.0, 1.7, 1.7, 2.0, 5.0]):
         wave = tone(seconds) + 0.05 * rng.standard_normal(round(seconds * 16_000))
         audio.write_wav(tmp_path / ("Real" if number % 2 else "Fake") / f"{number}.wav", wave, rate=16_000)
     clips = corpus.read(tmp_path)
-    together = scoring.score(clips, model, protocol=NATIVE, batch_size=4).table.set_index("path")["score"]
-    for path in clips.table["path"]:
-        alone = scoring.score(corpus.find([path]), model, protocol=NATIVE).values
-        assert together[path] == pytest.approx(alone[0], abs=1e-5)
+    together = [scoring.score(clips, model, protocol=protocol, batch_size=size).values for size in (2, 16)]
+    for other in together[1:]:
+        np.testing.assert_allclose(other, together[0], atol=1e-5)
+    for path, value in zip(clips.table["path"], together[0], strict=True):
+        alone = scoring.score(corpus.find([path]), model, protocol=protocol).values
+        assert value == pytest.approx(alone[0], abs=1e-5)
 
 
 def test_scoring_leaves_training_mode(clips, model):
@@ -72,7 +101,7 @@ def test_cached_clips_are_not_decoded_again(clips, tmp_path, model, monkeypatch)
     def refuse(*args, **options):
         raise AssertionError("decoded a clip whose logits are known")
 
-    monkeypatch.setattr(audio, "load", refuse)
+    monkeypatch.setattr(audio, "stream", refuse)
     again = scoring.score(found, model, protocol=NATIVE, cache=scoring.Cache(tmp_path / "cache.sqlite"))
     assert again.values.tolist() == first.values.tolist()
     with pytest.raises(AssertionError):  # another protocol is another question
@@ -171,13 +200,35 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, model, rng, s
     assert len(resumed.left_out) == 1
 
 
+class Loudness(inference.Scorer):
+    """Calls loud windows spoof: a detector whose scores can be worked out by hand."""
+
+    fingerprint = "loudness"
+    least_samples = 1
+
+    def __init__(self):
+        self.batches = []
+
+    def logits(self, windows):
+        self.batches.append(windows.shape)
+        level = np.sqrt((windows.astype(np.float64) ** 2).mean(axis=1))
+        return np.stack([20 * level, 1 - 20 * level], axis=1)
+
+
+def timeline(path, scorer, **options):
+    scores = scoring.score(corpus.find([path]), Loudness(), protocol=NATIVE)
+    table, left_out = scoring.timelines(scores, scorer, **({"protocol": NATIVE} | options))
+    assert left_out.empty
+    return table
+
+
 def test_a_timeline_covers_the_recording(tmp_path, model):
     seconds = 11.3
     audio.write_wav(tmp_path / "talk.wav", tone(seconds), rate=16_000)
-    table = scoring.timeline(tmp_path / "talk.wav", model, protocol=NATIVE)
+    table = timeline(tmp_path / "talk.wav", model)
     assert table["start"].iloc[0] == 0
     assert table["end"].iloc[-1] == seconds
-    assert (table["start"].diff().dropna() <= scoring.PARITY_WINDOW / 2 / 16_000 + 1e-9).all()
+    assert table["start"].diff().dropna().iloc[:-1].tolist() == pytest.approx([2.01875] * (len(table) - 2))
     assert (table["end"] - table["start"]).to_numpy() == pytest.approx(scoring.PARITY_WINDOW / 16_000)
     # a window is scored as a clip of its samples would be
     audio.write_wav(tmp_path / "first.wav", tone(seconds)[: scoring.PARITY_WINDOW], rate=16_000)
@@ -187,8 +238,131 @@ def test_a_timeline_covers_the_recording(tmp_path, model):
 
 def test_a_timeline_of_a_short_clip_is_one_window(tmp_path, model):
     audio.write_wav(tmp_path / "short.wav", tone(1.0), rate=16_000)
-    table = scoring.timeline(tmp_path / "short.wav", model, protocol=PARITY)
+    table = timeline(tmp_path / "short.wav", model, protocol=PARITY)
     assert table[["start", "end"]].to_numpy().tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize("hop", [4_000, scoring.HOP, scoring.PARITY_WINDOW])
+def test_a_spliced_passage_shows_where_it_is(tmp_path, hop):
+    quiet, loud = tone(60.0, level=0.02), tone(8.0, level=0.4)
+    audio.write_wav(tmp_path / "talk.wav", np.concatenate([quiet[:480_000], loud, quiet[480_000:]]), rate=16_000)
+    table = timeline(tmp_path / "talk.wav", Loudness(), hop=hop)
+    within = (table["start"] >= 30) & (table["end"] <= 38)
+    apart = (table["end"] <= 30) | (table["start"] >= 38)
+    assert within.any()
+    assert (table.loc[within, "score"] < -5).all()
+    assert (table.loc[apart, "score"] > 0).all()
+    lowest = table.loc[table["score"].idxmin()]
+    assert 30 - 2.1 <= lowest["start"] < lowest["end"] <= 38 + 2.1
+
+
+def test_a_hop_leaves_no_sample_out(tmp_path, model):
+    audio.write_wav(tmp_path / "talk.wav", tone(1.0), rate=16_000)
+    for hop in (0, -5, scoring.PARITY_WINDOW + 1):
+        with pytest.raises(ParameterError, match=f"hop={hop}: windows start 1 to 64600 samples"):
+            timeline(tmp_path / "talk.wav", model, hop=hop)
+
+
+def test_windows_are_kept_and_a_stopped_timeline_goes_on(tmp_path):
+    audio.write_wav(tmp_path / "talk.wav", tone(40.0), rate=16_000)
+    whole = timeline(tmp_path / "talk.wav", Loudness(), batch_size=4)
+
+    class Stops(Loudness):
+        def logits(self, windows):
+            if len(self.batches) == 3:
+                raise KeyboardInterrupt
+            return super().logits(windows)
+
+    with pytest.raises(KeyboardInterrupt):
+        timeline(tmp_path / "talk.wav", Stops(), batch_size=4, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    rest = Loudness()
+    resumed = timeline(tmp_path / "talk.wav", rest, batch_size=4, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    assert sum(shape[0] for shape in rest.batches) == len(whole) - 12
+    assert resumed.equals(whole)
+    again = Loudness()
+    timeline(tmp_path / "talk.wav", again, batch_size=4, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    assert again.batches == []
+
+
+def test_a_recording_that_has_gone_is_left_out_of_the_timelines(clips):
+    scores = scoring.score(corpus.read(clips), Loudness(), protocol=NATIVE)
+    (clips / "Real/real0.wav").unlink()
+    table, left_out = scoring.timelines(scores, Loudness(), protocol=NATIVE)
+    assert len(table) == 7
+    assert left_out["path"].str.endswith("real0.wav").tolist() == [True]
+    assert "no such file" in left_out["reason"].iloc[0]
+
+
+def test_a_long_recording_is_read_in_blocks_and_its_windows_are_averaged(tmp_path):
+    levels = [0.1, 0.2, 0.3]
+    wave = np.concatenate([tone(30.0, level=level) for level in levels])
+    audio.write_wav(tmp_path / "talk.wav", wave[: 75 * 16_000], rate=16_000)
+    scorer = Loudness()
+    value = scoring.score(corpus.find([tmp_path]), scorer, protocol=NATIVE, batch_size=2).values[0]
+    assert scorer.batches == [(2, scoring.NATIVE_LONGEST), (1, scoring.NATIVE_LONGEST)]
+    # a sine's root mean square is its level by the root of two; the last window begins at 45 s, in the second level
+    last = np.sqrt((0.2**2 + 0.3**2) / 2)
+    expected = np.mean([1 - 40 * level / np.sqrt(2) for level in (0.1, 0.2, last)])
+    assert value == pytest.approx(expected, abs=1e-3)
+
+
+def test_damage_at_the_end_of_a_long_recording_leaves_it_out(tmp_path):
+    wave = tone(70.0)
+    wave[-1] = np.nan
+    soundfile.write(tmp_path / "talk.wav", wave, 16_000, subtype="FLOAT")
+    audio.write_wav(tmp_path / "whole.wav", tone(70.0), rate=16_000)
+    for protocol in (NATIVE, PARITY):
+        scores = scoring.score(corpus.find([tmp_path]), Loudness(), protocol=protocol)
+        assert scores.table["path"].str.endswith("whole.wav").tolist() == [True]
+        assert "NaN" in scores.left_out["reason"].iloc[0]
+
+
+def test_both_kinds_of_file_hold_the_same(clips, tmp_path):
+    (clips / "talk.wav").write_bytes((clips / "Real/real0.wav").read_bytes())
+    scores = scoring.score(corpus.find([clips]), Loudness(), protocol=NATIVE)
+    scores.to_csv(tmp_path / "scores.csv")
+    scores.to_parquet(tmp_path / "scores.parquet")
+    text = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False, na_values={"label": [""]})
+    binary = pd.read_parquet(tmp_path / "scores.parquet")
+    assert text.columns.tolist() == binary.columns.tolist()
+    assert len(text) == len(binary) == 9
+    for column in text:
+        assert text[column].astype(object).where(text[column].notna(), None).tolist() == (
+            binary[column].astype(object).where(binary[column].notna(), None).tolist()
+        )
+
+
+def test_a_cache_is_asked_for_many_clips_at_once(tmp_path):
+    cache = scoring.Cache(tmp_path / "cache.sqlite")
+    logits = {(f"clip{number}", "t"): (float(number), -float(number)) for number in range(1_300)}
+    cache.put(logits, checkpoint="c")
+    found = cache.get((f"clip{number}" for number in range(0, 2_600, 2)), checkpoint="c", treatment="t")
+    assert found == {f"clip{number}": (float(number), -float(number)) for number in range(0, 1_300, 2)}
+    assert cache.get(["clip1"], checkpoint="d", treatment="t") == {}
+    assert cache.treatments("clip1", checkpoint="c") == {"t": (1.0, -1.0)}
+    cache.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+class Half(processes.Processes):
+    """One of two processes, without the other one."""
+
+    def of_all(self, value):
+        return [value]
+
+    def total(self, name, done):
+        return done
+
+
+def test_clips_are_shared_out_by_length(tmp_path, rng):
+    for number in range(12):
+        wave = 0.1 * rng.standard_normal(round((0.6 + number / 10) * 16_000))
+        audio.write_wav(tmp_path / f"{number}.wav", wave, rate=16_000)
+    clips = corpus.find([tmp_path])
+    shares = [scoring.score(clips, Loudness(), protocol=NATIVE, among=Half(rank, 2)).table for rank in range(2)]
+    assert sorted(path for share in shares for path in share["path"]) == sorted(clips.table["path"])
+    first, second = (share["duration"].sum() for share in shares)
+    assert abs(first - second) <= 0.2
 
 
 def test_silence_is_scored_like_any_clip(tmp_path, model):
@@ -199,8 +373,8 @@ def test_silence_is_scored_like_any_clip(tmp_path, model):
 def test_the_same_bytes_twice_are_scored_once_and_listed_twice(clips, model, monkeypatch):
     (clips / "Real/copy.wav").write_bytes((clips / "Real/real0.wav").read_bytes())
     decoded = []
-    load = audio.load
-    monkeypatch.setattr(audio, "load", lambda path, **options: decoded.append(path) or load(path, **options))
+    stream = audio.stream
+    monkeypatch.setattr(audio, "stream", lambda path, **options: decoded.append(path) or stream(path, **options))
     table = scoring.score(corpus.read(clips), model, protocol=NATIVE).table
     assert len(decoded) == 8
     twins = table[table["path"].str.contains("copy|real0")]

@@ -45,3 +45,14 @@ def test_misaligned_auc_is_no_mirror_image_when_not_balanced(rng):
     labels = np.repeat([0, 1], [180, 120])
     scores = rng.standard_normal(300) + 2 * labels
     assert abs(study.misaligned_auc(labels, scores) - (1 - metrics.auc(labels, scores))) > 0.01
+
+
+def test_the_class_sizes_that_fit_were_found_by_hand_too():
+    # 30.69 % of 120 and 180: FAR 55/180 and FRR 37/120 have the mean 0.30694; 47.36 %: 85/180 and 57/120, 0.47361.
+    assert pytest.approx(0.3069, abs=5e-5) == (55 / 180 + 37 / 120) / 2
+    assert pytest.approx(0.4736, abs=5e-5) == (85 / 180 + 57 / 120) / 2
+    assert study.class_sizes("custom") == [(120, 180), (180, 120)]
+    assert (544, 544) in study.class_sizes("for-2seconds")
+    sentence = findings.published_class_sizes("custom", study.class_sizes("custom"), clips=300)
+    assert "120 bona fide with 180 spoof clips and 180 bona fide with 120 spoof clips" in sentence
+    assert "unless scores tie" in findings.published_class_sizes("custom", [], clips=300)

@@ -1,0 +1,88 @@
+"""The notebooks' words against numbers that were made up: whatever the run finds, they must say that and nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from dfdlib import experiment
+from dfdlib.scoring import Scores
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+
+def said(stem, *, profile, run_dir):
+    """Run a notebook's cells in this process; return all that it says in words, without its standing text."""
+    source = next(path for path in NOTEBOOKS if path.stem == stem)
+    names = {"__name__": "__main__"}
+    InteractiveShell.instance()
+    with capture_output() as shown:
+        for cell in json.loads(source.read_text("utf-8"))["cells"]:
+            if cell["cell_type"] != "code":
+                continue
+            exec("".join(cell["source"]), names)
+            if "parameters" in cell["metadata"].get("tags", []):
+                names |= {"profile": str(profile), "run_dir": str(run_dir), "overrides": []}
+    return "\n".join(output.data["text/markdown"] for output in shown.outputs if "text/markdown" in output.data)
+
+
+@pytest.fixture
+def turned(monkeypatch):
+    """A function that makes runs in which detectors are as good as it is told: distances between the classes."""
+
+    def turn(before, after):
+        def score(run, clips, model, *, label, protocol=None):
+            stage = label.split("-")[0]
+            distance = {"before": before, "after": after, "untrained": 0.0}[stage]
+            rng = np.random.default_rng([len(stage), len(clips.name), "original" in label])
+            labels = np.repeat([0, 1], 200)
+            table = pd.DataFrame({"path": [f"{clips.name}/{number}.wav" for number in range(400)], "label": labels})
+            table["score"] = rng.standard_normal(400) + distance * labels + ("wrong-rate" in label)
+            table["sentence"] = table["speaker"] = table["split"] = ""
+            table["attack"] = np.where(labels == 1, "bonafide", "robot")
+            return Scores(table=table, left_out=pd.DataFrame(columns=["path", "reason"]))
+
+        monkeypatch.setattr(experiment.Run, "score", score)
+        monkeypatch.setattr(experiment.Run, "detector", lambda run, stage: None)
+
+    return turn
+
+
+def test_the_discussion_of_a_run_in_which_fine_tuning_helped(toy, tmp_path, turned):
+    turned(before=0.5, after=3.0)
+    text = said("05_discussion", profile=toy, run_dir=tmp_path)
+    assert "the detector is better on for-2seconds, custom and source" in text
+    assert text.count("the detector became better there") == 3
+    assert "became worse" not in text
+    assert "did not show the gain" not in text
+
+
+def test_the_discussion_of_a_run_in_which_fine_tuning_made_everything_worse(toy, tmp_path, turned):
+    turned(before=3.0, after=0.0)
+    text = said("05_discussion", profile=toy, run_dir=tmp_path)
+    assert "the detector is worse on for-2seconds, custom and source" in text
+    assert "fine-tuning did not show the gain that it was meant to bring" in text
+    assert text.count("the detector became worse there") == 3
+    assert "became better" not in text
+    assert "the gain carried over" not in text
+    assert "On custom the fine-tuned detector is not measurably better than guessing" in text
+
+
+def test_the_discussion_of_a_run_in_which_nothing_changed(toy, tmp_path, turned):
+    turned(before=1.0, after=1.0)
+    text = said("05_discussion", profile=toy, run_dir=tmp_path)
+    assert "not measurably different on for-2seconds, custom and source" in text
+    assert "became" not in text
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_result_is_typed_into_prose(path):
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            assert not re.search(r"\d\s?%|\d\.\d", text), f"a figure stands in the text: {text}"

@@ -125,19 +125,6 @@ def hardest_attack(table: pd.DataFrame, *, corpus: str, when: str) -> str:
     return f"{sentence}."
 
 
-def shortcut(eer: float, *, corpus: str, floor: float) -> str:
-    """Say whether duration, level, silence and bandwidth alone give the label of a corpus away."""
-    if eer < floor:
-        return (
-            f"A classifier that knows only duration, level, silence and bandwidth reaches an EER of {percent(eer)} on "
-            f"{corpus}: the format gives part of the label away, and no result on it is about speech alone."
-        )
-    return (
-        f"A classifier that knows only duration, level, silence and bandwidth reaches an EER of {percent(eer)} on "
-        f"{corpus}, where guessing gives 50 %: the format gives little away."
-    )
-
-
 def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
     """Say which epoch was kept and whether more epochs might have helped."""
     best = history.loc[history["epoch"] == best_epoch].iloc[0]

@@ -1291,7 +1291,8 @@ class TimelineDisplay(_Display):
                         ax.fill_between(time / factor, score, line, where=side, **(look | options))
                 ax.axhline(line, color="black", linestyle=":", linewidth=1.4)
             dots = {"marker": "."} if self.scores.size <= 100 else {}
-            ax.plot(time / factor, score, **({"color": "black", "linewidth": 1.2} | dots | line_options))
+            width = 1.2 if self.scores.size <= 500 else 0.5
+            ax.plot(time / factor, score, **({"color": "black", "linewidth": width} | dots | line_options))
             lowest = int(self.scores.argmin())
             ax.plot(
                 middles[lowest] / factor,

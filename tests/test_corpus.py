@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from conftest import tone
 
-from dfdlib import audio, corpus, files
+from dfdlib import audio, corpus, files, processes
 from dfdlib.errors import DataError
 
 
@@ -159,3 +159,54 @@ def test_a_split_by_speaker_shares_no_speaker_and_no_sentence():
 def test_a_split_by_speaker_needs_speakers(rows):
     with pytest.raises(DataError, match="speakers are not all known"):
         speakers(*rows).split_by_speaker(share=0.4, seed=1)
+
+
+def test_clips_are_in_the_order_of_their_folders_and_names(tmp_path):
+    names = ["b/2.wav", "a/2.wav", "a/10.WAV", "a-b/1.wav", "a/c/1.wav", "z.flac", "B.wav"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        audio.write_wav(tmp_path / name, tone(0.1), rate=16_000)
+    (tmp_path / "a/.hidden.wav").write_bytes(b"")
+    (tmp_path / "folder.wav").mkdir()
+    found = corpus.find([tmp_path]).table["path"].tolist()
+    assert found == [str(path) for path in sorted(tmp_path / name for name in names)]
+
+
+def test_a_changed_file_is_known_by_what_it_holds_now(clips):
+    rows = [("Real/real0.wav", "bonafide", 9.0, "0" * 64), ("Fake/fake0.wav", "spoof", 9.0, "1" * 64)]
+    pd.DataFrame(rows, columns=["path", "label", "duration", "sha256"]).to_csv(clips / "list.csv", index=False)
+    table = corpus.read(clips / "list.csv").table
+    assert table["sha256"].tolist() == [files.sha256(clips / path) for path, *_ in rows]
+    assert table["duration"].tolist() == [0.5, 0.5]
+
+
+class Recorded(processes.Processes):
+    """One of two processes, told what the other one said."""
+
+    def __init__(self, rank, others=None):
+        super().__init__(rank, 2)
+        self.others, self.said = others, None
+
+    def from_first(self, make):
+        return make()
+
+    def of_all(self, value):
+        self.said = value
+        values = [value, value if self.others is None else self.others]
+        return values if self.rank == 0 else values[::-1]
+
+
+def test_processes_share_in_reading_clips(clips, monkeypatch):
+    (clips / "Real/text.wav").write_text("no sound")
+    (clips / "Fake/empty.wav").write_bytes(b"")
+    alone = corpus.find([clips])
+    read = []
+    duration = audio.duration
+    monkeypatch.setattr(audio, "duration", lambda path: read.append(path) or duration(path))
+    second = Recorded(1)
+    corpus.find([clips], among=second)
+    assert len(read) == 5
+    both = corpus.find([clips], among=Recorded(0, second.said))
+    assert len(set(read)) == 10
+    assert both.table.equals(alone.table)
+    assert both.left_out.equals(alone.left_out)

@@ -84,11 +84,6 @@ def test_hardest_attack_is_the_one_with_the_highest_eer():
     assert "one kind of attack, a" in findings.hardest_attack(table[:1], corpus="custom", when="before")
 
 
-def test_a_shortcut_is_called_one_below_the_floor():
-    assert "gives part of the label away" in findings.shortcut(0.2, corpus="custom", floor=0.35)
-    assert "gives little away" in findings.shortcut(0.45, corpus="custom", floor=0.35)
-
-
 def test_protocol_effect():
     assert "look worse" in findings.protocol("custom", WORSE)
     assert "look better" in findings.protocol("custom", BETTER)

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -380,3 +384,40 @@ def test_the_same_bytes_twice_are_scored_once_and_listed_twice(clips, model, mon
     twins = table[table["path"].str.contains("copy|real0")]
     assert twins["score"].nunique() == 1
     assert len(twins) == 2
+
+
+PEAK = """
+import sys
+import numpy as np
+from dfdlib import audio, corpus, scoring
+
+class Loudness:
+    fingerprint, least_samples = "loudness", 1
+
+    def logits(self, windows):
+        level = np.sqrt((windows.astype(np.float64) ** 2).mean(axis=1))
+        return np.stack([level, 1 - level], axis=1)
+
+protocol = scoring.protocol("corrected", window="native")
+scores = scoring.score(corpus.find([sys.argv[1]]), Loudness(), protocol=protocol)
+table, _ = scoring.timelines(scores, Loudness(), protocol=protocol)
+assert len(table) > 100
+print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory as Linux tells it")
+@pytest.mark.parametrize("suffix", [".wav", ".mp3"])
+def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, rng, suffix):
+    minute = (0.1 * rng.standard_normal(60 * 16_000)).astype(np.float32)
+    peaks = {}
+    for minutes in (5, 30):
+        path = tmp_path / f"{minutes}{suffix}"
+        with soundfile.SoundFile(path, "w", samplerate=16_000, channels=1) as file:
+            for _ in range(minutes):
+                file.write(minute)
+        done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+        peaks[minutes] = float(done.stdout)
+    # 25 more minutes are 96 MB as float32
+    assert peaks[30] - peaks[5] < 20

@@ -80,13 +80,13 @@ def peak_memory(function: Callable[[], object]) -> float:
     return int(line.split()[1]) / 1024
 
 
-def measure_scoring(folder: Path, *, clips: int, rounds: int) -> dict:
+def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict:
     """Score clips both ways."""
-    model = fill(detector.skeleton("xlsr-300m"))
+    model = fill(detector.skeleton(name))
     scorer = TorchScorer(model, device="cpu")
     for number in range(clips):
-        audio.write_wav(folder / f"Real/{number:03}.wav", waveform(2 * audio.RATE, salt=str(number)), rate=audio.RATE)
-    read = corpus.read(folder)
+        audio.write_wav(folder / f"{number:03}.wav", waveform(2 * audio.RATE, salt=str(number)), rate=audio.RATE)
+    read = corpus.find([folder])
     paths = [Path(path) for path in read.table["path"]]
     parity, native = (scoring.protocol("corrected", window=window) for window in ("parity", "native"))
     large = torch.randn(PEAK_SIZE, PEAK_SIZE)
@@ -105,8 +105,9 @@ def measure_scoring(folder: Path, *, clips: int, rounds: int) -> dict:
     difference = abs(ways["plain"]() - ways["ours, parity"]().values).max()
     memory = {name: peak_memory(way) for name, way in ways.items()}
     times = best(ways | {"peak": lambda: large @ large, "back end": backend}, rounds=rounds)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(batch[:1])
+    with FlopCounterMode(display=False) as counter:
+        bare = detector.skeleton(name).eval().requires_grad_(False)
+        bare(torch.empty(1, scoring.PARITY_WINDOW, device="meta"))
     peak = 2 * PEAK_SIZE**3 / times["peak"]
     speeds = {name: clips / times[name] for name in ways}
     return {
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the numbers to this file as JSON")
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--detector", choices=detector.CONFIGURATIONS, default="xlsr-300m")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = {
@@ -197,7 +199,9 @@ def main() -> None:
             "threads": torch.get_num_threads(),
             "clips": options.clips,
             "decoding": measure_decoding(Path(folder), rounds=2 * options.rounds),
-            "scoring": measure_scoring(Path(folder) / "clips", clips=options.clips, rounds=options.rounds),
+            "scoring": measure_scoring(
+                Path(folder) / "clips", name=options.detector, clips=options.clips, rounds=options.rounds
+            ),
         }
     show(found)
     if options.out is not None:

@@ -356,9 +356,9 @@ def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataF
                     reasons[place] = reason
     duration, sha256 = np.zeros(len(table)), np.zeros(len(table), dtype="S64")
     reason = np.full(len(table), None, dtype=object)
-    for rank, (durations, digests, reasons) in enumerate(among.of_all((durations, digests, reasons))):
-        duration[rank :: among.count], sha256[rank :: among.count] = durations, digests
-        for place, text in reasons.items():
+    for rank, share in enumerate(among.of_all((durations, digests, reasons))):
+        duration[rank :: among.count], sha256[rank :: among.count] = share[:2]
+        for place, text in share[2].items():
             reason[rank + place * among.count] = text
     bad = reason != None  # noqa: E711 - element by element
     usable = table.assign(duration=duration, sha256=[digest.decode() for digest in sha256])[~bad]

@@ -99,6 +99,10 @@ class Protocol:
             return np.full(len(duration), self.window / self.rate)
         return np.maximum(duration, NATIVE_SHORTEST / self.rate)
 
+    def cuts(self, duration: np.ndarray) -> np.ndarray:
+        """Return which clips of such durations, in seconds, shape (n,), give more than one window."""
+        return np.asarray(duration) > (np.inf if self.window is not None else NATIVE_LONGEST / self.rate)
+
     def of_logits(self, logits: np.ndarray) -> np.ndarray:
         """Return scores, shape (n,), from logits, shape (n, 2) as spoof and bona fide."""
         return logits[:, 1] - logits[:, 0] if self.score == "difference" else logits[:, 1]
@@ -348,7 +352,8 @@ def score(
 
     unknown = np.isnan(logits[:, 0])
     seconds = clips["duration"].to_numpy(float)
-    batches = [rows[unknown[rows]] for rows in _batches(seconds, protocol=protocol, size=batch_size)]
+    long = protocol.cuts(seconds)
+    batches = [rows[unknown[rows]] for rows in _batches(protocol.seconds(seconds), long, size=batch_size)]
     batches = [rows for rows in batches if len(rows)]
     mine = _shared(batches, [protocol.seconds(seconds[rows]).sum() for rows in batches], among=among)
     reasons: dict[str, str] = {}
@@ -356,17 +361,29 @@ def score(
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
 
         def read(rows: np.ndarray) -> list[tuple[int, Iterator[np.ndarray] | DataError]]:
-            return [(int(row), _begun(clips["path"].iat[row], protocol=protocol)) for row in rows]
+            return [(int(row), _begun(clips["path"].iat[row], protocol=protocol)) for row in rows if not long[row]]
 
-        for batch in _ahead(pool, read, mine):
-            fresh, refused = _mean_logits(scorer, batch, names=clips["path"], batch_size=batch_size)
+        for rows, waves in zip(mine, _ahead(pool, read, mine), strict=True):
+            if long[rows[0]]:
+                clip = clips.iloc[rows[0]]
+                fresh, refused = _long_logits(
+                    rows[0],
+                    clip["path"],
+                    clip["sha256"],
+                    scorer,
+                    rate=protocol.rate,
+                    cache=cache,
+                    batch_size=batch_size,
+                )
+            else:
+                fresh, refused = _mean_logits(scorer, waves, names=clips["path"], batch_size=batch_size)
             for row, pair in fresh.items():
                 logits[row] = pair
             if cache is not None:
                 by_content = {(clips["sha256"].iat[row], protocol.treatment): pair for row, pair in fresh.items()}
                 cache.put(by_content, checkpoint=scorer.fingerprint)
             reasons |= {clips["sha256"].iat[row]: reason for row, reason in refused.items()}
-            done += len(batch)
+            done += len(rows)
             everyone = among.total("clips", done)
             if progress is not None and among.first:
                 progress(everyone, total)
@@ -425,14 +442,18 @@ def timelines(
     reasons: dict[int, str] = {}
     for done, (row,) in enumerate(mine, 1):
         try:
-            found[row] = _timeline(
-                *clips.iloc[row][["path", "sha256"]],
+            spans, logits = _scored_windows(
+                clips["path"].iat[row],
+                clips["sha256"].iat[row],
                 scorer,
-                protocol=protocol,
+                rate=protocol.rate,
+                length=PARITY_WINDOW,
                 hop=hop,
+                shortest=PARITY_WINDOW,
                 cache=cache,
                 batch_size=batch_size,
             )
+            found[row] = np.column_stack([spans, protocol.of_logits(logits)])
         except DataError as error:
             reasons[row] = str(error).removeprefix(f"{clips['path'].iat[row]}: ")
         everyone = among.total("timelines", done)
@@ -458,30 +479,39 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
         table.to_csv(file, index=False)
 
 
-def _timeline(
-    path: str, clip: str, scorer: Scorer, *, protocol: Protocol, hop: int, cache: Cache | None, batch_size: int
-) -> np.ndarray:
-    """Return start, end and score of each window, shape (n_windows, 3)."""
+def _scored_windows(
+    path: str,
+    clip: str,
+    scorer: Scorer,
+    *,
+    rate: int,
+    length: int,
+    hop: int,
+    shortest: int,
+    cache: Cache | None,
+    batch_size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and end of each window in seconds and its logits, both of shape (n_windows, 2).
+
+    Windows are those of `cut`; one that is shorter than `shortest`, as all of a recording may be, is repeated to it.
+    They are kept one by one, so that a long recording goes on after a kill.
+    """
     known = {} if cache is None else cache.treatments(clip, checkpoint=scorer.fingerprint)
-    rows = []
-    windows = cut(audio.stream(path, rate=protocol.rate, block=_BLOCK), length=PARITY_WINDOW, hop=hop)
-    for batch in _batched(windows, batch_size):
-        treatments = [f"rate={protocol.rate} window={PARITY_WINDOW} start={start}" for start, _ in batch]
-        # All of a batch or nothing: a timeline that goes on after a kill forms the same batches.
+    spans, logits = [], []
+    for batch in _batched(cut(audio.stream(path, rate=rate, block=_BLOCK), length=length, hop=hop), batch_size):
+        treatments = [f"rate={rate} window={length} start={start}" for start, _ in batch]
+        # All of a batch or nothing: what goes on after a kill forms the same batches.
         if not all(treatment in known for treatment in treatments):
-            stacked = np.stack([audio.fit(window, length=PARITY_WINDOW) for _, window in batch])
-            pairs = _finite(scorer.logits(stacked), names=[path] * len(batch))
-            fresh = dict(zip(treatments, pairs.tolist(), strict=True))
+            waves = np.stack([audio.fit(window, length=max(len(window), shortest)) for _, window in batch])
+            pairs = _finite(scorer.logits(waves), names=[path] * len(batch))
+            fresh = dict(zip(treatments, map(tuple, pairs.tolist()), strict=True))
             known |= fresh
             if cache is not None:
                 by_content = {(clip, treatment): pair for treatment, pair in fresh.items()}
                 cache.put(by_content, checkpoint=scorer.fingerprint)
-        values = protocol.of_logits(np.array([known[treatment] for treatment in treatments]))
-        rows += [
-            (start / protocol.rate, (start + len(window)) / protocol.rate, value)
-            for (start, window), value in zip(batch, values, strict=True)
-        ]
-    return np.array(rows)
+        spans += [(start / rate, (start + len(window)) / rate) for start, window in batch]
+        logits += [known[treatment] for treatment in treatments]
+    return np.array(spans), np.array(logits)
 
 
 def _scorer(model: detector.Detector | Scorer) -> Scorer:
@@ -490,19 +520,15 @@ def _scorer(model: detector.Detector | Scorer) -> Scorer:
     return model
 
 
-def _batches(seconds: np.ndarray, *, protocol: Protocol, size: int) -> Iterator[np.ndarray]:
-    """Yield which clips are scored together, as rows of `seconds`, shape (n_clips,), which are in ascending order.
+def _batches(seconds: np.ndarray, long: np.ndarray, *, size: int) -> Iterator[np.ndarray]:
+    """Yield which clips are scored together, as rows of `seconds`, shape (n_clips,), where equals are neighbours.
 
-    What they have in common is the length of their windows, so that batches fill up. A clip of several windows fills
-    batches by itself.
+    What they have in common is the length of their windows, so that batches fill up. A clip that is `long`, of the same
+    shape, fills batches by itself.
     """
-    lengths = protocol.seconds(seconds)
-    for _, rows in itertools.groupby(range(len(seconds)), key=lambda row: lengths[row]):
+    for _, rows in itertools.groupby(range(len(seconds)), key=seconds.__getitem__):
         for some in _batched(rows, size):
-            if protocol.window is None and lengths[some[0]] > NATIVE_LONGEST / protocol.rate:
-                yield from (np.array([row]) for row in some)
-            else:
-                yield np.array(some)
+            yield from np.array(some)[:, np.newaxis] if long[some[0]] else [np.array(some)]
 
 
 def _shared(batches: list[np.ndarray], costs: Iterable[float], *, among: Processes) -> list[np.ndarray]:
@@ -574,6 +600,27 @@ def _mean_logits(
     for _, some in sorted(waiting.items()):
         run(some)
     return {key: tuple((sums[key] / counts[key]).tolist()) for key in sums if key not in reasons}, reasons
+
+
+def _long_logits(
+    key: int, path: str, clip: str, scorer: Scorer, *, rate: int, cache: Cache | None, batch_size: int
+) -> tuple[dict[int, tuple[float, float]], dict[int, str]]:
+    """Return what `_mean_logits` does, of one recording whose windows are kept as they come."""
+    try:
+        _, logits = _scored_windows(
+            path,
+            clip,
+            scorer,
+            rate=rate,
+            length=NATIVE_LONGEST,
+            hop=NATIVE_LONGEST,
+            shortest=NATIVE_SHORTEST,
+            cache=cache,
+            batch_size=batch_size,
+        )
+    except DataError as error:
+        return {}, {key: str(error).removeprefix(f"{path}: ")}
+    return {key: tuple(logits.mean(axis=0).tolist())}, {}
 
 
 def _finite(logits: np.ndarray, *, names: list[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The notebooks' words against numbers that were made up: whatever the run finds, they must say that and nothing else."""
+"""The notebooks' words against numbers that were made up: whatever a run finds, they must say, and nothing else."""
 
 import json
 import re

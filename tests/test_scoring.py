@@ -310,6 +310,26 @@ def test_a_long_recording_is_read_in_blocks_and_its_windows_are_averaged(tmp_pat
     assert value == pytest.approx(expected, abs=1e-3)
 
 
+def test_a_stopped_long_recording_goes_on(tmp_path):
+    audio.write_wav(tmp_path / "talk.wav", np.concatenate([tone(30.0, level=0.1), tone(65.0)]), rate=16_000)
+    clips = corpus.find([tmp_path / "talk.wav"])
+    options = {"protocol": NATIVE, "batch_size": 1}
+    whole = scoring.score(clips, Loudness(), **options)
+
+    class Stops(Loudness):
+        def logits(self, windows):
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return super().logits(windows)
+
+    with pytest.raises(KeyboardInterrupt):
+        scoring.score(clips, Stops(), cache=scoring.Cache(tmp_path / "cache.sqlite"), **options)
+    rest = Loudness()
+    resumed = scoring.score(clips, rest, cache=scoring.Cache(tmp_path / "cache.sqlite"), **options)
+    assert len(rest.batches) == 2
+    assert resumed.values.tolist() == whole.values.tolist()
+
+
 def test_damage_at_the_end_of_a_long_recording_leaves_it_out(tmp_path):
     wave = tone(70.0)
     wave[-1] = np.nan

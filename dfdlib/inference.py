@@ -194,7 +194,7 @@ class _Convolution:
             rows = x.as_strided((frames, len(taps)), (self.stride * channels, 1), first)
             result = torch.addmm(result, rows, taps)
             first += len(taps)
-        return _gelu_(F.layer_norm(result, self.norm.normalized_shape, self.norm.weight, self.norm.bias))
+        return _gelu_(F.layer_norm(result, self.norm.normalized_shape, self.norm.weight, self.norm.bias, self.norm.eps))
 
 
 class _PositionConvolution:

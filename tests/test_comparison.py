@@ -51,7 +51,7 @@ def test_every_recipe_is_trained_with_every_seed_and_once(run, trainings, monkey
     ]
     clips = {training.recipe: training.clips for training in trainings}
     assert clips["shuffled"] == clips["slow"] == 16
-    assert clips["replay"] == 16 + 8
+    assert clips["replay"] == 16 + 12
     assert clips["joint"] == 16 + len(run.extra_clips("custom"))
     from dfdlib import finetune
 

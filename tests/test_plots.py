@@ -107,6 +107,7 @@ def test_a_display_draws_on_the_axes_it_is_given_and_returns_itself(display):
 
 
 def test_a_display_makes_its_own_figure_and_leaves_settings_alone(display):
+    mpl.get_backend()  # which is found out, and so noted, when it is first asked for
     before = mpl.rcParams.copy()
     display.plot()
     assert display.ax_.has_data()

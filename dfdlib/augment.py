@@ -31,7 +31,6 @@ from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
-from scipy import fft
 
 from dfdlib import audio
 from dfdlib.errors import ParameterError
@@ -233,6 +232,8 @@ class Noise:
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
         """Return a waveform of shape (n,), float32."""
+        from scipy import fft
+
         colour = self.colours[rng.integers(len(self.colours))]
         noise = rng.standard_normal(len(wave), dtype=np.float32)
         if colour == "pink":
@@ -647,6 +648,8 @@ def _band_pass(low: np.ndarray, high: np.ndarray, counts: np.ndarray, *, rate: i
 
 def _response(taps: np.ndarray, *, size: int) -> np.ndarray:
     """Return the response at size // 2 + 1 frequencies for taps from time zero on."""
+    from scipy import fft
+
     mirrored = np.zeros((len(taps), size))
     mirrored[:, : taps.shape[1]] = taps
     mirrored[:, size - taps.shape[1] + 1 :] = taps[:, :0:-1]
@@ -658,6 +661,8 @@ def _filter(waves: np.ndarray, responses: np.ndarray) -> np.ndarray:
 
     In blocks that overlap, which is twice as fast as one transform of the whole clip.
     """
+    from scipy import fft
+
     count, length = waves.shape
     reach = responses.shape[1] - 1  # taps before and after time zero
     size, step = 8 * reach, 6 * reach

@@ -27,7 +27,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -434,7 +433,9 @@ def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: f
     weight = np.where(real, ratio, 1.0)
     predicted = np.bincount(bin_of, weights=weight * stated[order]) / np.bincount(bin_of, weights=weight)
     share = bonafide / counts
-    observed, low, high = (ratio * part / (ratio * part + (1 - part)) for part in (share, *_wilson(share, counts)))
+    observed, low, high = (
+        ratio * part / (ratio * part + (1 - part)) for part in (share, *metrics.wilson(share, counts))
+    )
     return Reliability(predicted, observed, low, high, counts)
 
 
@@ -533,14 +534,6 @@ def _expit(logit: np.ndarray) -> np.ndarray:
 
 def _prior_log_odds(p_spoof: float) -> float:
     return math.log1p(-p_spoof) - math.log(p_spoof)
-
-
-def _wilson(share: np.ndarray, counts: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    centre = (share + z**2 / (2 * counts)) / (1 + z**2 / counts)
-    reach = z / (1 + z**2 / counts) * np.sqrt(share * (1 - share) / counts + z**2 / (4 * counts**2))
-    # At 0 and 1 the limit is the share itself, but for rounding.
-    return np.clip(np.minimum(centre - reach, share), 0, 1), np.clip(np.maximum(centre + reach, share), 0, 1)
 
 
 def _chance(value: float) -> str:

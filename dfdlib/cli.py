@@ -5,7 +5,6 @@ Exit status: 0 well, 1 a problem in the input or the run, 2 wrong usage.
 
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from dfdlib import processes
 from dfdlib.errors import DataError, DfdError, ParameterError, RunError
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
@@ -54,8 +54,8 @@ def main() -> NoReturn:
         status = error.exit_code
     except DfdError as error:
         # Under torchrun, the others are stopped when one ends: whoever finds a fault says it.
-        rank = os.environ.get("RANK", "0")
-        print(f"dfd{'' if rank == '0' else f' (process {rank})'}: {error}", file=sys.stderr)
+        which = "" if processes.is_first() else f" (process {processes.rank()})"
+        print(f"dfd{which}: {error}", file=sys.stderr)
         status = 1
     except BrokenPipeError:
         # the reader of a pipe has gone, as `head` does
@@ -162,7 +162,7 @@ def score(
         raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_PICTURES)}")
     import pandas as pd
 
-    from dfdlib import corpus, processes, scoring
+    from dfdlib import corpus, scoring
 
     how = scoring.protocol(protocol, window=window)
     step = scoring.HOP if hop is None else round(hop * how.rate)
@@ -355,25 +355,20 @@ def finetune(
 
     Example: dfd finetune --profile demo --set finetune.epochs=2 --out mine.safetensors
     """
-    import dataclasses
-
     from dfdlib import experiment
     from dfdlib import profile as profiles
 
     chosen = profiles.load(profile, overrides=settings or [])
+    run = experiment.Run(chosen, profiles.root() / "reports" / chosen.name)
     if memory:
         from dfdlib import finetune as finetunes
-        from dfdlib.recipe import Recipe
 
-        window = chosen.finetune.window or Recipe.model_fields["window"].default
-        recipe = Recipe(**chosen.finetune.model_dump(exclude={"window"}), window=window)
-        for part, size in finetunes.memory_needed(chosen.detector, recipe).items():
+        for part, size in finetunes.memory_needed(chosen.detector, run.recipe(chosen.recipe)).items():
             print(f"{part:12} {size / 2**30:7.2f} GiB")
         return
-    first = os.environ.get("RANK", "0") == "0"
+    first = processes.is_first()
     if first:
         _prepare_data(chosen)
-    run = experiment.Run(chosen, profiles.root() / "reports" / chosen.name)
     job = run.job(chosen.recipe)
     if out is not None:
         job = dataclasses.replace(job, checkpoint=out.absolute())

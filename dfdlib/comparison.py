@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfdlib import detector, metrics, profile, scoring, uncertainty
+from dfdlib import detector, inference, metrics, profile, scoring, uncertainty
 from dfdlib.corpus import Corpus
 from dfdlib.errors import DataError
 from dfdlib.experiment import Run
@@ -144,11 +144,11 @@ def best(trainings: Sequence[Training]) -> str:
     return str(means.idxmin())
 
 
-def scores(run: Run, training: Training, corpus: str) -> scoring.Scores:
-    """Return the scores of a trained recipe on `testing_clips`, and write them as CSV."""
-    model = detector.load(training.checkpoint).to(profile.device(run.profile))
-    label = f"recipes/{training.recipe}-{training.seed}-{corpus}"
-    return run.score(testing_clips(run, corpus), model, label=label)
+def scores(run: Run, training: Training) -> dict[str, scoring.Scores]:
+    """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
+    scorer = inference.TorchScorer(detector.load(training.checkpoint), device=profile.device(run.profile))
+    label = f"recipes/{training.recipe}-{training.seed}"
+    return {corpus: run.score(testing_clips(run, corpus), scorer, label=f"{label}-{corpus}") for corpus in run.corpora}
 
 
 def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
@@ -162,11 +162,12 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
     if not trainings:
         return []
     reference, *others = dict.fromkeys(training.recipe for training in trainings)
+    scored = [(training.recipe, scores(run, training)) for training in trainings]
     found = []
     for corpus in run.corpora:
         by_recipe: dict[str, list[scoring.Scores]] = {}
-        for training in trainings:
-            by_recipe.setdefault(training.recipe, []).append(scores(run, training, corpus))
+        for name, by_corpus in scored:
+            by_recipe.setdefault(name, []).append(by_corpus[corpus])
         table = by_recipe[reference][0].table
         stacked = {name: np.stack([found.values for found in rows]) for name, rows in by_recipe.items()}
         for name in others:

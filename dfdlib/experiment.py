@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm import tqdm
 
-from dfdlib import calibration, detector, files, profile, scoring, uncertainty
+from dfdlib import calibration, detector, files, inference, processes, profile, scoring, uncertainty
 from dfdlib import corpus as corpora
 from dfdlib.corpus import Corpus
 from dfdlib.detector import Detector
@@ -153,10 +153,13 @@ class Run:
         DataError
             As `corpus`, or the speakers of custom are not known.
         """
-        if name != "custom":
-            return self.corpus(name)
-        parts = self._whole(name).split_by_speaker(share=ADAPTATION_SHARE, seed=self.profile.seed)
-        return parts[1].head(self.profile.limit)
+        return self._custom_parts()[1] if name == "custom" else self.corpus(name)
+
+    @functools.cache  # noqa: B019
+    def _custom_parts(self) -> tuple[Corpus, Corpus]:
+        """Return the custom set in two: the speakers that a recipe may be trained on, and those who are left."""
+        first, second = self._whole("custom").split_by_speaker(share=ADAPTATION_SHARE, seed=self.profile.seed)
+        return first.head(self.profile.limit), second.head(self.profile.limit)
 
     @functools.cache  # noqa: B019
     def detector(self, stage: str) -> Detector:
@@ -172,6 +175,11 @@ class Run:
         path = self.profile.checkpoint if stage == "before" else self.finetune().checkpoint
         return detector.load(path, configuration=self.profile.detector).to(profile.device(self.profile))
 
+    @functools.cache  # noqa: B019
+    def scorer(self, stage: str) -> inference.TorchScorer:
+        """Return what scores with `detector`: made once, since it goes through all weights."""
+        return inference.TorchScorer(self.detector(stage), device=profile.device(self.profile))
+
     # What is computed from it
 
     def protocol(self, name: str | None = None, *, window: str | None = None) -> scoring.Protocol:
@@ -183,9 +191,16 @@ class Run:
         """Return the scores of a corpus by the detector before or after fine-tuning, and write them as CSV."""
         how = self.protocol(protocol, window=window)
         suffix = "" if how == self.protocol() else f"-{how.name}-{how.window or 'native'}"
-        return self.score(self.corpus(name), self.detector(stage), label=f"{stage}-{name}{suffix}", protocol=how)
+        return self.score(self.corpus(name), self.scorer(stage), label=f"{stage}-{name}{suffix}", protocol=how)
 
-    def score(self, clips: Corpus, model: Detector, *, label: str, protocol: scoring.Protocol | None = None) -> Scores:
+    def score(
+        self,
+        clips: Corpus,
+        model: Detector | inference.Scorer,
+        *,
+        label: str,
+        protocol: scoring.Protocol | None = None,
+    ) -> Scores:
         """Return the scores of clips by any detector, and write them to ``scores/<label>.csv``."""
         cache = scoring.Cache(self.folder / "cache.sqlite")
         try:
@@ -220,7 +235,7 @@ class Run:
             Too few validation clips.
         """
         clips = self.corpus(TARGET, split="validation")
-        scores = self.score(clips, self.detector(stage), label=f"{stage}-{TARGET}-validation")
+        scores = self.score(clips, self.scorer(stage), label=f"{stage}-{TARGET}-validation")
         fitted = calibration.fit(scores.labels, scores.values)
         with files.atomic(self.folder / "results" / f"calibration-{stage}.json") as file:
             json.dump(fitted.to_dict(), file)
@@ -232,6 +247,7 @@ class Run:
         found = calibration.judge(self.calibration_of(stage), scores.labels, scores.values)
         return {"corpus": name, "when": stage} | found
 
+    @functools.cache  # noqa: B019
     def band(self, stage: str, name: str) -> uncertainty.Band:
         """Return the bootstrap band of the DET curve of a corpus."""
         scores = self.scores(stage, name)
@@ -249,8 +265,8 @@ class Run:
         """Return the scores of a corpus at the right rate and at the study's, all else as the profile has it."""
         right = self.protocol()
         wrong = dataclasses.replace(right, name="wrong-rate", rate=scoring.PROTOCOLS["original"].rate)
-        model, clips = self.detector(stage), self.corpus(name)
-        return self.scores(stage, name), self.score(clips, model, label=f"{stage}-{name}-wrong-rate", protocol=wrong)
+        label = f"{stage}-{name}-wrong-rate"
+        return self.scores(stage, name), self.score(self.corpus(name), self.scorer(stage), label=label, protocol=wrong)
 
     def evaluate(self, stage: str, name: str) -> dict:
         """Return every metric of a corpus with its interval, as plain numbers for tables and JSON.
@@ -336,10 +352,7 @@ class Run:
         """
         if self._place(name) is None:
             raise DataError(f"this profile has no corpus {name!r}")
-        if name == "custom":
-            parts = self._whole(name).split_by_speaker(share=ADAPTATION_SHARE, seed=self.profile.seed)
-            return parts[0].head(self.profile.limit)
-        return self.corpus(name, split="validation")
+        return self._custom_parts()[0] if name == "custom" else self.corpus(name, split="validation")
 
     def trained(self, job: "Job") -> "finetune.Training | None":
         """Return what an earlier run has left of a job, if it began from the same weights, recipe and clips."""
@@ -387,17 +400,21 @@ class Run:
             "best_epoch": result.best_epoch,
             "left_out": result.left_out.to_dict("records"),
         }
-        if finetune.is_first():
+        if processes.is_first():
             with files.atomic(job.record) as file:
                 json.dump(facts, file, indent=1)
         return result
+
+    @functools.cached_property
+    def _baseline(self) -> str:
+        return files.sha256(self.profile.checkpoint)
 
     def _beginnings(self, job: "Job") -> dict:
         """Return what a training depends on, as JSON gives it back."""
         return json.loads(
             json.dumps(
                 {
-                    "baseline": files.sha256(self.profile.checkpoint),
+                    "baseline": self._baseline,
                     "recipe": job.recipe.identity(),
                     "training": corpora.fingerprint(job.training.table),
                     "validation": corpora.fingerprint(job.validation.table),

@@ -4,12 +4,8 @@ The file holds the whole detector, from waveforms to logits, for any number of c
 `least_samples` on. Its metadata says how to use it, in the words of `CONVENTIONS` and the numbers beside them.
 """
 
-import contextlib
 import hashlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -83,7 +79,7 @@ def write(path: str | Path, model: detector.Detector, *, checkpoint: str | Path 
     if checkpoint is not None:
         metadata["checkpoint_sha256"] = files.sha256(checkpoint)
     try:
-        with _quiet():
+        with wav2vec2.quiet():  # what matters of the exporter's messages it raises
             content = _graph(model, metadata)
             session = _session(content)
     except Exception as error:  # the exporter has errors of many kinds, with messages of many lines
@@ -238,16 +234,3 @@ def _difference(model: detector.Detector, session) -> float:
             expected = model(torch.from_numpy(windows)).numpy()
         differences.append(np.abs(expected - _run(session, windows)).max())
     return float(np.max(differences))  # NaN if any is
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter logs and warns of from the terminal; what matters it raises."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

@@ -42,7 +42,7 @@ import torch.distributed
 import torch.utils.checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from dfdlib import audio, augment, corpus, detector, files, metrics
+from dfdlib import audio, augment, corpus, detector, files, metrics, processes
 from dfdlib.corpus import Corpus
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.recipe import Recipe
@@ -140,14 +140,14 @@ def fit(
             # Lightning ends the process on an interrupt and ignores later ones; a notebook's kernel is to live on.
             signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
-    if _processes() > 1 and torch.distributed.is_initialized():
+    if processes.count() > 1 and torch.distributed.is_initialized():
         # What the first process writes last, the others are about to read.
         torch.distributed.barrier()
     if not state.best_epoch:
         raise RunError("training ended before its first epoch was complete; nothing was kept")
     model.load_state_dict(detector.load(checkpoint).state_dict())
     model.eval()
-    if is_first():
+    if processes.is_first():
         checkpoint.with_suffix(".resume").unlink(missing_ok=True)
     left_out = pd.concat([train_clips.left_out, validation_clips.left_out], ignore_index=True)
     return Training(
@@ -160,14 +160,14 @@ def _refuse_what_processes_cannot_do(recipe: Recipe, training: int, validation: 
         raise ParameterError(
             "strategy = fsdp: a network in parts cannot be saved and gone on with yet; choose ddp, with checkpointing"
         )
-    if _processes() == 1:
+    if processes.count() == 1:
         return
     if recipe.thaw is not None:
         raise ParameterError("thaw: parameters cannot be thawed while several processes train; leave it out")
-    if min(recipe.batch_size, training, validation) < _processes():
+    if min(recipe.batch_size, training, validation) < processes.count():
         raise ParameterError(
             f"batch_size = {recipe.batch_size}, {training} training and {validation} validation clips: none may be "
-            f"fewer than the {_processes()} processes"
+            f"fewer than the {processes.count()} processes"
         )
 
 
@@ -252,10 +252,10 @@ class _Batches:
 
     def _numbers(self) -> list[list[int]]:
         ordered = order(self._clips, recipe=self._recipe, epoch=self._state.epoch)
-        size, first, processes = self._recipe.batch_size, _rank(), _processes()
+        size, first, several = self._recipe.batch_size, processes.rank(), processes.count()
         batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         # Each process must have a clip of every batch; a last batch too small for that is left out.
-        return [batch[first::processes].tolist() for batch in batches if len(batch) >= processes]
+        return [batch[first::several].tolist() for batch in batches if len(batch) >= several]
 
     def __len__(self) -> int:
         return len(self._numbers()) - self._state.batch
@@ -267,7 +267,7 @@ class _Batches:
 
 
 def _validation_batches(clips: Clips, *, recipe: Recipe) -> DataLoader:
-    share = range(_rank(), len(clips), _processes())
+    share = range(processes.rank(), len(clips), processes.count())
     batches = [list(share[start : start + recipe.batch_size]) for start in range(0, len(share), recipe.batch_size)]
     return DataLoader(clips, batch_sampler=batches, num_workers=recipe.workers)
 
@@ -282,7 +282,7 @@ class _Learner(lightning.LightningModule):
         super().__init__()
         self.model, self.recipe, self.state, self.clips = model, recipe, state, clips
         self.validation: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.batches = sum(1 for size in _sizes(len(clips), recipe.batch_size) if size >= _processes())
+        self.batches = sum(1 for size in _sizes(len(clips), recipe.batch_size) if size >= processes.count())
         self.steps = recipe.epochs * math.ceil(self.batches / recipe.accumulate)
         self.class_weights = torch.tensor(_class_weights(recipe, clips.labels), dtype=torch.float32)
 
@@ -309,7 +309,7 @@ class _Learner(lightning.LightningModule):
         for group, peak in zip(self.optimizers().param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         # Dropout that depends on the place in the training alone is the same after a kill.
-        torch.manual_seed(_seed(self.recipe.seed, self.state.epoch, self.state.batch, _rank()))
+        torch.manual_seed(_seed(self.recipe.seed, self.state.epoch, self.state.batch, processes.rank()))
 
     def training_step(self, batch: tuple, batch_index: int) -> torch.Tensor:
         waves, labels, numbers = batch
@@ -324,7 +324,7 @@ class _Learner(lightning.LightningModule):
             )
         self.state.losses.append((total / weight, weight))
         # Gradients of several processes are averaged: this makes them those of the whole batch's mean.
-        return losses.sum() * _processes() / weight
+        return losses.sum() * processes.count() / weight
 
     def validation_step(self, batch: tuple, batch_index: int) -> None:
         waves, labels, _ = batch
@@ -376,7 +376,7 @@ class _Keeper(lightning.Callback):
         beginnings: str,
     ) -> None:
         self.checkpoint, self.recipe, self.metadata, self.state = checkpoint, recipe, metadata, state
-        self.progress = progress if progress is not None and is_first() else _nothing
+        self.progress = progress if progress is not None and processes.is_first() else _nothing
         self.beginnings = beginnings
         self._saved = self._started = time.monotonic()
         self._step_at_start = state.step
@@ -463,7 +463,7 @@ class _Keeper(lightning.Callback):
             logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"])
 
     def _write(self, write: Callable[[], None]) -> None:
-        if not is_first():
+        if not processes.is_first():
             return
         try:
             write()
@@ -481,7 +481,7 @@ class _Keeper(lightning.Callback):
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
 
     def _show(self, learner: _Learner) -> None:
-        if sys.stderr.isatty() and is_first():
+        if sys.stderr.isatty() and processes.is_first():
             loss = self.state.losses[-1][0]
             text = f"epoch {self.state.epoch + 1}, step {self.state.step}/{learner.steps}, loss {loss:.4f}"
             print(f"\r\x1b[K{text}{self._left(learner)}", end="\r", file=sys.stderr, flush=True)
@@ -551,7 +551,7 @@ def _prepared(model: detector.Detector, recipe: Recipe) -> Iterator[None]:
     norms = {
         module: type(module) for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
     }
-    if _processes() > 1:
+    if processes.count() > 1:
         for module, kind in norms.items():
             module.__class__ = _shared(kind)
     try:
@@ -675,22 +675,9 @@ def memory_needed(configuration: str | detector.DetectorConfiguration, recipe: R
 # --- processes ---
 
 
-def _processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _rank() -> int:
-    return int(os.environ.get("RANK", "0"))
-
-
-def is_first() -> bool:
-    """Tell whether this process is the one that writes and speaks, of however many."""
-    return _rank() == 0
-
-
 def _sum_over_processes(*values: torch.Tensor) -> tuple[float, ...]:
     stacked = torch.stack([value.double() for value in values])
-    if _processes() > 1:
+    if processes.count() > 1:
         torch.distributed.all_reduce(stacked)
     return tuple(stacked.tolist())
 
@@ -698,14 +685,14 @@ def _sum_over_processes(*values: torch.Tensor) -> tuple[float, ...]:
 def _gathered(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits and labels of all processes, in the order of the clips."""
     logits, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    if _processes() == 1:
+    if processes.count() == 1:
         return logits, labels
-    found: list = [None] * _processes()
+    found: list = [None] * processes.count()
     torch.distributed.all_gather_object(found, (logits, labels))
     total = sum(len(part[1]) for part in found)
     every_logit, every_label = torch.empty(total, 2), torch.empty(total, dtype=labels.dtype)
     for rank, (part, truth) in enumerate(found):
-        every_logit[rank :: _processes()], every_label[rank :: _processes()] = part, truth
+        every_logit[rank :: processes.count()], every_label[rank :: processes.count()] = part, truth
     return every_logit, every_label
 
 
@@ -716,10 +703,10 @@ def _trainer(
     recipe: Recipe, *, callbacks: list[lightning.Callback], device: str, folder: Path, done: int
 ) -> lightning.Trainer:
     several = {}
-    if _processes() > 1:
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", _processes()))
+    if processes.count() > 1:
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", processes.count()))
         strategy = "ddp" if recipe.strategy == "auto" else recipe.strategy
-        several = {"devices": local, "num_nodes": _processes() // local, "strategy": strategy}
+        several = {"devices": local, "num_nodes": processes.count() // local, "strategy": strategy}
     elif recipe.strategy != "auto":
         several = {"devices": 1, "strategy": recipe.strategy}
     return lightning.Trainer(
@@ -730,7 +717,7 @@ def _trainer(
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip,
         callbacks=callbacks,
-        logger=[_logger(name, folder) for name in recipe.loggers] if is_first() else False,
+        logger=[_logger(name, folder) for name in recipe.loggers] if processes.is_first() else False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -761,7 +748,7 @@ def _beginnings(model: detector.Detector, training: Corpus, validation: Corpus, 
         json.dumps(recipe.identity(), sort_keys=True),
         corpus.fingerprint(training.table),
         corpus.fingerprint(validation.table),
-        str(_processes()),
+        str(processes.count()),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

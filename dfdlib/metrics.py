@@ -201,6 +201,12 @@ def tally_eer(counts: Tally) -> tuple[np.ndarray, np.ndarray]:
     return ((far + frr) / 2)[..., 0], place
 
 
+def tally_roc(counts: Tally) -> Roc:
+    """Receiver operating characteristic of the tally of one test set. See `roc_curve`."""
+    accepted = (counts.bonafide[-1] - counts.bonafide) / counts.bonafide[-1]
+    return Roc(counts.far[::-1], accepted[::-1], counts.thresholds[::-1])
+
+
 def tally_auc(counts: Tally) -> np.ndarray:
     """Area under the ROC curve of a tally, shape (...). See `auc`."""
     at_score = np.diff(counts.bonafide, axis=-1)
@@ -234,9 +240,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
     DataError
         As `validate`.
     """
-    counts = tally(labels, scores)
-    accepted = (counts.bonafide[-1] - counts.bonafide) / counts.bonafide[-1]
-    return Roc(counts.far[::-1], accepted[::-1], counts.thresholds[::-1])
+    return tally_roc(tally(labels, scores))
 
 
 def det_curve(labels: ArrayLike, scores: ArrayLike) -> Det:
@@ -345,9 +349,7 @@ def eer_convex_hull(labels: ArrayLike, scores: ArrayLike) -> float:
     DataError
         As `validate`.
     """
-    counts = tally(labels, scores)
-    corners = _hull(counts)
-    return _crossing(counts.far[corners], counts.frr[corners])
+    return _hull_crossing(tally(labels, scores))
 
 
 # --- area, cost, information ---
@@ -669,10 +671,18 @@ def eer_interval(eer: float, *, n_bonafide: int, n_spoof: int, level: float = 0.
     if not 0 < level < 1:
         raise ParameterError(f"level={level}: must lie between 0 and 1, both excluded (0.95 for 95 %)")
     trials = 4 / (1 / n_bonafide + 1 / n_spoof)
+    low, high = wilson(eer, trials, level=level)
+    return float(low), float(high)
+
+
+def wilson(share: ArrayLike, trials: ArrayLike, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Return Wilson's (1927) interval of shares (k,) of so many independent trials (k,): its lower and upper ends."""
+    share, trials = np.asarray(share, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     z = NormalDist().inv_cdf(0.5 + level / 2)
-    centre = (eer + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    reach = z / (1 + z**2 / trials) * math.sqrt(eer * (1 - eer) / trials + z**2 / (4 * trials**2))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    reach = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    # At 0 and 1 the limit is the share itself, but for rounding.
+    return np.clip(np.minimum(centre - reach, share), 0, 1), np.clip(np.maximum(centre + reach, share), 0, 1)
 
 
 def _reachable_eers(eer: float, n_bonafide: int, n_spoof: int) -> np.ndarray:
@@ -762,11 +772,10 @@ def eer_conventions(labels: ArrayLike, scores: ArrayLike) -> "DataFrame":
     import pandas as pd
 
     counts = tally(labels, scores)
-    corners = _hull(counts)
     values = {
         "ASVspoof": _eer(counts).value,
         "interpolated": _crossing(counts.far, counts.frr),
-        "convex hull": _crossing(counts.far[corners], counts.frr[corners]),
+        "convex hull": _hull_crossing(counts),
     }
     return pd.DataFrame(
         {
@@ -907,6 +916,12 @@ def _crossing(far: np.ndarray, frr: np.ndarray) -> float:
     before = after - 1
     share = gap[before] / (gap[before] - gap[after])
     return float(frr[before] + share * (frr[after] - frr[before]))
+
+
+def _hull_crossing(counts: Tally) -> float:
+    """Return the common value of FAR and FRR on the ROC's convex hull."""
+    corners = _hull(counts)
+    return _crossing(counts.far[corners], counts.frr[corners])
 
 
 def _hull(counts: Tally) -> np.ndarray:

@@ -196,17 +196,8 @@ class DetDisplay(_Display):
             As `dfdlib.metrics.validate`.
         """
         counts = metrics.tally(labels, scores)
-        return cls(
-            far=counts.far,
-            frr=counts.frr,
-            thresholds=counts.thresholds,
-            eer=float(metrics.tally_eer(counts)[0]),
-            n_bonafide=int(counts.bonafide[-1]),
-            n_spoof=int(counts.spoof[-1]),
-            name=name,
-            carried=None if threshold is None else metrics.error_rates(labels, scores, threshold=threshold),
-            band=band,
-        )
+        carried = None if threshold is None else metrics.error_rates(labels, scores, threshold=threshold)
+        return cls(counts.far, counts.frr, counts.thresholds, **_facts(counts), name=name, carried=carried, band=band)
 
     def plot(self, ax: Axes | None = None, **line_options) -> "DetDisplay":
         """Draw the curve, mark its EER on the diagonal and its carried threshold, and return this Display."""
@@ -333,19 +324,10 @@ class RocDisplay(_Display):
         DataError
             As `dfdlib.metrics.validate`.
         """
-        labels, scores = metrics.validate(labels, scores)
-        curve = metrics.roc_curve(labels, scores)
         counts = metrics.tally(labels, scores)
-        return cls(
-            *curve,
-            auc=float(metrics.tally_auc(counts)),
-            eer=float(metrics.tally_eer(counts)[0]),
-            n_bonafide=int(counts.bonafide[-1]),
-            n_spoof=int(counts.spoof[-1]),
-            name=name,
-            carried=None if threshold is None else metrics.error_rates(labels, scores, threshold=threshold),
-            band=band,
-        )
+        carried = None if threshold is None else metrics.error_rates(labels, scores, threshold=threshold)
+        auc = float(metrics.tally_auc(counts))
+        return cls(*metrics.tally_roc(counts), auc, **_facts(counts), name=name, carried=carried, band=band)
 
     def plot(self, ax: Axes | None = None, **line_options) -> "RocDisplay":
         """Draw the curve, mark its EER and its carried threshold, and return this Display."""
@@ -1517,6 +1499,15 @@ def _corners(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     flat_x, flat_y = np.diff(x) == 0, np.diff(y) == 0
     straight = (flat_x[1:] & flat_x[:-1]) | (flat_y[1:] & flat_y[:-1])
     return np.concatenate(([True], ~straight, [True]))
+
+
+def _facts(counts: metrics.Tally) -> dict[str, float | int]:
+    """Return what DET and ROC curves say beside their points."""
+    return {
+        "eer": float(metrics.tally_eer(counts)[0]),
+        "n_bonafide": int(counts.bonafide[-1]),
+        "n_spoof": int(counts.spoof[-1]),
+    }
 
 
 def _percent(share: float, places: int = 2) -> str:

@@ -130,9 +130,24 @@ class Processes:
 ALONE = Processes()
 
 
+def rank() -> int:
+    """Return the number of this process among those that a launcher started, 0 for the first or only one."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def count() -> int:
+    """Return how many processes a launcher started, 1 without one; torch is not needed to know."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Tell whether this process is the one that writes and speaks, of however many."""
+    return rank() == 0
+
+
 def launched() -> bool:
-    """Whether torchrun started this process as one of several; torch is not needed to know."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether torchrun started this process as one of several."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and count() > 1
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def load() -> ModuleType:
     with _LOCK:
         if NETWORK in sys.modules:
             return sys.modules[NETWORK]
-        with _quiet():
+        with quiet():
             if "fairseq" not in sys.modules:
                 try:
                     return _load_alone()
@@ -137,8 +137,8 @@ class _Package(ModuleType):
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave logging and warnings as they were.
+def quiet() -> Iterator[None]:
+    """Keep what is logged and warned of from the terminal, and leave logging and warnings as they were.
 
     On its way fairseq sets the root logger to DEBUG, gives it a handler, logs what optional packages are missing, and
     lets warnings through from the packages it imports.

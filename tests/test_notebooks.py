@@ -48,7 +48,7 @@ def turned(monkeypatch):
             return Scores(table=table, left_out=pd.DataFrame(columns=["path", "reason"]))
 
         monkeypatch.setattr(experiment.Run, "score", score)
-        monkeypatch.setattr(experiment.Run, "detector", lambda run, stage: None)
+        monkeypatch.setattr(experiment.Run, "scorer", lambda run, stage: None)
 
     return turn
 

@@ -163,6 +163,7 @@ def score(
     import pandas as pd
 
     from dfdlib import corpus, scoring
+    from dfdlib.cache import Cache
 
     how = scoring.protocol(protocol, window=window)
     step = scoring.HOP if hop is None else round(hop * how.rate)
@@ -174,8 +175,10 @@ def score(
         scorer = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
         if cached:
             cache = _score_cache()
+        elif out is not None:
+            cache = Cache(out.with_name(f".{out.name}.partial"))
         else:
-            cache = scoring.Cache(out.with_name(f".{out.name}.partial")) if out is not None else None
+            cache = None
         options = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
         scores = scoring.score(clips, scorer, progress=_progress("scoring"), **options)
         left_out = scores.left_out
@@ -608,10 +611,10 @@ def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
 def _score_cache():
     """Open the cache that all scoring commands share, beside the data; go without it where it cannot be written."""
     from dfdlib import profile as profiles
-    from dfdlib import scoring
+    from dfdlib.cache import Cache
 
     try:
-        return scoring.Cache(profiles.root() / "data" / "cache" / "scores.sqlite")
+        return Cache(profiles.root() / "data" / "cache" / "scores.sqlite")
     except RunError as error:
         _echo(f"scoring without a cache: {error}")
         return None

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from dfdlib import calibration, detector, files, inference, processes, profile, scoring, uncertainty
 from dfdlib import corpus as corpora
+from dfdlib.cache import Cache
 from dfdlib.corpus import Corpus
 from dfdlib.detector import Detector
 from dfdlib.errors import DataError, ParameterError, RunError
@@ -202,7 +203,7 @@ class Run:
         protocol: scoring.Protocol | None = None,
     ) -> Scores:
         """Return the scores of clips by any detector, and write them to ``scores/<label>.csv``."""
-        cache = scoring.Cache(self.folder / "cache.sqlite")
+        cache = Cache(self.folder / "cache.sqlite")
         try:
             with _bar(f"scoring {label}", total=len(clips)) as progress:
                 scores = scoring.score(

@@ -16,9 +16,15 @@ Several processes
 Under ``torchrun`` each process takes its share of every batch, and gradients, losses and the statistics of batch norm
 are those of the whole batch: the batch size of a recipe does not change with the number of processes. Dropout differs,
 since each process draws its own. The first process writes; all must see the folder that it writes to.
+
+With the strategy ``fsdp`` each process keeps a part of the weights, the gradients and the optimiser's state, and
+borrows the rest a layer at a time. What is written is whole all the same: a state that several processes left is one
+that any number of them can go on from as long as it is the same number, and a checkpoint is like any other.
 """
 
 import contextlib
+import copy
+import ctypes
 import functools
 import hashlib
 import itertools
@@ -40,6 +46,8 @@ import pandas as pd
 import torch
 import torch.distributed
 import torch.utils.checkpoint
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch.distributed.checkpoint import state_dict as sharded
 from torch.utils.data import DataLoader, Dataset
 
 from dfdlib import audio, augment, corpus, detector, files, metrics, processes
@@ -47,6 +55,8 @@ from dfdlib.corpus import Corpus
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.recipe import Recipe
 
+#: How a network that is dealt out is put together again: in the first process's memory.
+_WHOLE = sharded.StateDictOptions(full_state_dict=True, cpu_offload=True)
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
 
@@ -124,15 +134,17 @@ def fit(
         model.load_state_dict(state.model)
         state.model = {}
         keeper.progress(f"going on after step {state.step}, in epoch {state.epoch + 1}")
+    # A network is dealt out to the processes for good; the caller's is to stay whole.
+    trained = copy.deepcopy(model) if recipe.strategy == "fsdp" else model
     # Lightning trains modules in the mode that it finds them in, and a detector that was loaded is in evaluation mode.
-    model.train()
-    with _quiet_lightning(), _prepared(model, recipe):
+    trained.train()
+    with _quiet_lightning(), _kept_memory(), _prepared(trained, recipe):
         trainer = _trainer(recipe, callbacks=[keeper], device=device, folder=checkpoint.parent, done=state.epoch)
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             if state.epoch < recipe.epochs and not keeper.is_out_of_patience():
                 trainer.fit(
-                    _Learner(model, recipe=recipe, clips=train_clips, state=state),
+                    _Learner(trained, recipe=recipe, clips=train_clips, state=state),
                     train_dataloaders=_Batches(train_clips, recipe=recipe, state=state),
                     val_dataloaders=_validation_batches(validation_clips, recipe=recipe),
                 )
@@ -156,11 +168,9 @@ def fit(
 
 
 def _refuse_what_processes_cannot_do(recipe: Recipe, training: int, validation: int) -> None:
-    if recipe.strategy == "fsdp":
-        raise ParameterError(
-            "strategy = fsdp: a network in parts cannot be saved and gone on with yet; choose ddp, with checkpointing"
-        )
     if processes.count() == 1:
+        if recipe.strategy == "fsdp":
+            raise ParameterError("strategy = fsdp: one process alone has nobody to share with; start it with torchrun")
         return
     if recipe.thaw is not None:
         raise ParameterError("thaw: parameters cannot be thawed while several processes train; leave it out")
@@ -267,9 +277,11 @@ class _Batches:
 
 
 def _validation_batches(clips: Clips, *, recipe: Recipe) -> DataLoader:
-    share = range(processes.rank(), len(clips), processes.count())
-    batches = [list(share[start : start + recipe.batch_size]) for start in range(0, len(share), recipe.batch_size)]
-    return DataLoader(clips, batch_sampler=batches, num_workers=recipe.workers)
+    # As many batches in every process: those of a network that is dealt out go through it together.
+    several = processes.count()
+    batches = math.ceil(math.ceil(len(clips) / several) / recipe.batch_size)
+    share = np.array_split(np.arange(processes.rank(), len(clips), several), batches)
+    return DataLoader(clips, batch_sampler=[batch.tolist() for batch in share], num_workers=recipe.workers)
 
 
 # --- the loop ---
@@ -286,6 +298,20 @@ class _Learner(lightning.LightningModule):
         self.steps = recipe.epochs * math.ceil(self.batches / recipe.accumulate)
         self.class_weights = torch.tensor(_class_weights(recipe, clips.labels), dtype=torch.float32)
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds a part of the network alone."""
+        return self.recipe.strategy == "fsdp"
+
+    def configure_model(self) -> None:
+        if self.is_sharded:
+            from torch.distributed.fsdp import fully_shard
+
+            mesh = self.device_mesh["data_parallel"]
+            for layer in self.model.ssl_model.model.encoder.layers:
+                fully_shard(layer, mesh=mesh)
+            fully_shard(self.model, mesh=mesh)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         kinds = {
             "adam": torch.optim.Adam,
@@ -299,9 +325,23 @@ class _Learner(lightning.LightningModule):
         )
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         if self.state.optimizer:
-            optimizer.load_state_dict(self.state.optimizer)
+            if self.is_sharded:
+                sharded.set_optimizer_state_dict(self.model, optimizer, self.state.optimizer, options=_WHOLE)
+            else:
+                optimizer.load_state_dict(self.state.optimizer)
             self.state.optimizer = {}
         return optimizer
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the state dict of the whole network; every process must call this, and the first one has it."""
+        return sharded.get_model_state_dict(self.model, options=_WHOLE) if self.is_sharded else self.model.state_dict()
+
+    def optimizer_state(self) -> dict:
+        """Return the state of the optimiser for the whole network, as `weights` does."""
+        optimizer = self.trainer.optimizers[0]
+        if self.is_sharded:
+            return sharded.get_optimizer_state_dict(self.model, optimizer, options=_WHOLE)
+        return optimizer.state_dict()
 
     def on_train_batch_start(self, batch: tuple, batch_index: int) -> None:
         step = self.state.steps_before + self.state.batch // self.recipe.accumulate
@@ -340,6 +380,7 @@ class _State:
         self.rows: list[dict] = []
         self.model: dict = {}
         self.optimizer: dict = {}
+        self.scaler: dict = {}
 
     @classmethod
     def read(cls, path: Path, *, beginnings: str) -> "_State | None":
@@ -383,6 +424,8 @@ class _Keeper(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, learner: _Learner) -> None:
         self._saved = self._started = time.monotonic()
+        if self.state.scaler:
+            trainer.precision_plugin.load_state_dict(self.state.scaler)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, learner: _Learner) -> None:
         learner.validation.clear()
@@ -395,7 +438,7 @@ class _Keeper(lightning.Callback):
         self._show(learner)
         # The last batch of an epoch is saved with its validation: Lightning does nothing in an epoch without a batch.
         at_a_step = self.state.batch % self.recipe.accumulate == 0 and self.state.batch < learner.batches
-        if at_a_step and time.monotonic() - self._saved >= self.recipe.save_every:
+        if at_a_step and self._is_due(learner):
             self._save(trainer, learner)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, learner: _Learner) -> None:
@@ -417,11 +460,8 @@ class _Keeper(lightning.Callback):
         # Equal error rates are common on few clips; the loss then decides.
         if min(state.rows, key=lambda row: (row[self.recipe.select], row["validation_loss"])) is row:
             state.best_epoch = row["epoch"]
-            self._write(
-                lambda: detector.save(
-                    self.checkpoint, learner.model, metadata=self.metadata | {"epoch": str(row["epoch"])}
-                )
-            )
+            best = learner.weights()
+            self._write(lambda: self._write_checkpoint(learner, best, epoch=row["epoch"]))
         self._log(trainer, row)
         self._save(trainer, learner)
         left = self._left(learner)
@@ -437,15 +477,27 @@ class _Keeper(lightning.Callback):
         patience = self.recipe.patience
         return patience is not None and self.state.epoch - self.state.best_epoch >= patience
 
+    def _is_due(self, learner: _Learner) -> bool:
+        due = time.monotonic() - self._saved >= self.recipe.save_every
+        # To put a dealt out network together takes all processes, whose clocks differ.
+        return _sum_over_processes(torch.tensor(due))[0] > 0 if learner.is_sharded else due
+
+    def _write_checkpoint(self, learner: _Learner, weights: dict[str, torch.Tensor], *, epoch: int) -> None:
+        model = learner.model
+        if learner.is_sharded:
+            model = detector.skeleton(model.configuration)
+            model.load_state_dict(weights, assign=True)
+        detector.save(self.checkpoint, model, metadata=self.metadata | {"epoch": str(epoch)})
+
     def _save(self, trainer: lightning.Trainer, learner: _Learner) -> None:
-        model = learner.model.state_dict()
+        model, optimizer = learner.weights(), learner.optimizer_state()
+        self.state.scaler = trainer.precision_plugin.state_dict()
         # An update may spoil weights before a loss shows it. A sum is finite only if all its terms are.
         if not all(torch.isfinite(tensor.sum()) for tensor in model.values()):
             raise RunError(
                 f"the weights are no longer finite after step {self.state.step}; lower the learning rate. What was "
                 "saved before is kept"
             )
-        optimizer = trainer.optimizers[0].state_dict()
         self._write(
             lambda: self.state.write(
                 self.checkpoint.with_suffix(".resume"), beginnings=self.beginnings, model=model, optimizer=optimizer
@@ -705,10 +757,11 @@ def _trainer(
     several = {}
     if processes.count() > 1:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", processes.count()))
-        strategy = "ddp" if recipe.strategy == "auto" else recipe.strategy
+        strategy = "ddp"
+        if recipe.strategy == "fsdp":
+            # Lightning's FSDP strategy asks for GPUs; this one leaves to `configure_model` what is dealt out, and how.
+            strategy = ModelParallelStrategy(data_parallel_size=processes.count(), tensor_parallel_size=1)
         several = {"devices": local, "num_nodes": processes.count() // local, "strategy": strategy}
-    elif recipe.strategy != "auto":
-        several = {"devices": 1, "strategy": recipe.strategy}
     return lightning.Trainer(
         max_epochs=recipe.epochs - done,
         accelerator=device,
@@ -763,6 +816,27 @@ def _seed(*parts: int) -> int:
 
 def _nothing(line: str) -> None:
     pass
+
+
+@contextlib.contextmanager
+def _kept_memory() -> Iterator[None]:
+    """Let the C library keep freed memory: each step asks for the same again, and fresh pages cost a tenth of its time.
+
+    Does nothing where that library is not GNU's.
+    """
+    # From malloc.h; the threshold is the greatest that is taken.
+    trim_threshold, mmap_threshold, largest, usual = -1, -3, 2**25, 2**26
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt"):
+        yield
+        return
+    library.mallopt(mmap_threshold, largest)
+    library.mallopt(trim_threshold, -1)
+    try:
+        yield
+    finally:
+        library.mallopt(trim_threshold, usual)
+        library.malloc_trim(0)
 
 
 @contextlib.contextmanager

@@ -74,8 +74,8 @@ class Settings(pydantic.BaseModel):
     loggers : tuple of {"tensorboard", "wandb"}
         Where losses are logged beside the CSV file.
     strategy : {"auto", "ddp", "fsdp"}
-        How several processes train one network: each with all of it. Each with a part ("fsdp", for networks that no
-        single GPU holds) is refused until it can be tried.
+        How several processes train one network: each with all of it (what "auto" chooses), or each with a part, for
+        networks that no single GPU holds.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

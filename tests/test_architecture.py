@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # Each module imports only from those before it.
 ORDER = (
     "errors files processes audio corpus metrics asv resampling uncertainty calibration controls audit demo plots "
-    "study findings wav2vec2 frontend aasist weights detector inference export scoring augment recipe finetune "
+    "study findings wav2vec2 frontend aasist weights detector inference export cache scoring augment recipe finetune "
     "profile baseline doctor experiment comparison chapters page report cli"
 ).split()
 

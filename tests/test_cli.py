@@ -8,12 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from conftest import child
 from typer.testing import CliRunner
 
 from dfdlib import audio, cli, detector
@@ -300,14 +300,6 @@ def test_two_processes_write_what_one_writes_though_one_was_killed(many, weights
     finished(started(tmp_path, weights, many, "killed", "killed.csv", launcher=TORCHRUN))
     same(tmp_path, "killed.csv", "whole.csv")
     assert kept(database) == 600 > before
-
-
-def child(parent, rank):
-    """Return the process that a launcher started as number `rank`."""
-    for number in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        if f"\0RANK={rank}\0" in "\0" + Path(f"/proc/{number}/environ").read_text():
-            return int(number)
-    raise AssertionError(f"no process of rank {rank}")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdlib import audio, corpus, detector, inference, processes, scoring
+from dfdlib.cache import Cache
 from dfdlib.errors import CheckpointError, DataError, ParameterError
 
 PARITY = scoring.protocol("corrected")
@@ -99,14 +100,14 @@ def test_scoring_leaves_training_mode(clips, model):
 
 def test_cached_clips_are_not_decoded_again(clips, tmp_path, model, monkeypatch):
     found = corpus.read(clips)
-    cache = scoring.Cache(tmp_path / "cache.sqlite")
+    cache = Cache(tmp_path / "cache.sqlite")
     first = scoring.score(found, model, protocol=NATIVE, cache=cache)
 
     def refuse(*args, **options):
         raise AssertionError("decoded a clip whose logits are known")
 
     monkeypatch.setattr(audio, "stream", refuse)
-    again = scoring.score(found, model, protocol=NATIVE, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    again = scoring.score(found, model, protocol=NATIVE, cache=Cache(tmp_path / "cache.sqlite"))
     assert again.values.tolist() == first.values.tolist()
     with pytest.raises(AssertionError):  # another protocol is another question
         scoring.score(found, model, protocol=PARITY, cache=cache)
@@ -193,10 +194,10 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, model, rng, s
         if calls == stop:
             raise KeyboardInterrupt
 
-    cache = scoring.Cache(tmp_path / "cache.sqlite")
+    cache = Cache(tmp_path / "cache.sqlite")
     with pytest.raises(KeyboardInterrupt):
         scoring.score(clips, model, protocol=NATIVE, batch_size=2, cache=cache, progress=stop_here)
-    resumed = scoring.score(clips, model, protocol=NATIVE, batch_size=2, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    resumed = scoring.score(clips, model, protocol=NATIVE, batch_size=2, cache=Cache(tmp_path / "cache.sqlite"))
     whole.to_csv(tmp_path / "whole.csv")
     resumed.to_csv(tmp_path / "resumed.csv")
     assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "resumed.csv").read_bytes()
@@ -278,13 +279,13 @@ def test_windows_are_kept_and_a_stopped_timeline_goes_on(tmp_path):
             return super().logits(windows)
 
     with pytest.raises(KeyboardInterrupt):
-        timeline(tmp_path / "talk.wav", Stops(), batch_size=4, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+        timeline(tmp_path / "talk.wav", Stops(), batch_size=4, cache=Cache(tmp_path / "cache.sqlite"))
     rest = Loudness()
-    resumed = timeline(tmp_path / "talk.wav", rest, batch_size=4, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    resumed = timeline(tmp_path / "talk.wav", rest, batch_size=4, cache=Cache(tmp_path / "cache.sqlite"))
     assert sum(shape[0] for shape in rest.batches) == len(whole) - 12
     assert resumed.equals(whole)
     again = Loudness()
-    timeline(tmp_path / "talk.wav", again, batch_size=4, cache=scoring.Cache(tmp_path / "cache.sqlite"))
+    timeline(tmp_path / "talk.wav", again, batch_size=4, cache=Cache(tmp_path / "cache.sqlite"))
     assert again.batches == []
 
 
@@ -323,9 +324,9 @@ def test_a_stopped_long_recording_goes_on(tmp_path):
             return super().logits(windows)
 
     with pytest.raises(KeyboardInterrupt):
-        scoring.score(clips, Stops(), cache=scoring.Cache(tmp_path / "cache.sqlite"), **options)
+        scoring.score(clips, Stops(), cache=Cache(tmp_path / "cache.sqlite"), **options)
     rest = Loudness()
-    resumed = scoring.score(clips, rest, cache=scoring.Cache(tmp_path / "cache.sqlite"), **options)
+    resumed = scoring.score(clips, rest, cache=Cache(tmp_path / "cache.sqlite"), **options)
     assert len(rest.batches) == 2
     assert resumed.values.tolist() == whole.values.tolist()
 
@@ -354,18 +355,6 @@ def test_both_kinds_of_file_hold_the_same(clips, tmp_path):
         assert text[column].astype(object).where(text[column].notna(), None).tolist() == (
             binary[column].astype(object).where(binary[column].notna(), None).tolist()
         )
-
-
-def test_a_cache_is_asked_for_many_clips_at_once(tmp_path):
-    cache = scoring.Cache(tmp_path / "cache.sqlite")
-    logits = {(f"clip{number}", "t"): (float(number), -float(number)) for number in range(1_300)}
-    cache.put(logits, checkpoint="c")
-    found = cache.get((f"clip{number}" for number in range(0, 2_600, 2)), checkpoint="c", treatment="t")
-    assert found == {f"clip{number}": (float(number), -float(number)) for number in range(0, 1_300, 2)}
-    assert cache.get(["clip1"], checkpoint="d", treatment="t") == {}
-    assert cache.treatments("clip1", checkpoint="c") == {"t": (1.0, -1.0)}
-    cache.remove()
-    assert list(tmp_path.iterdir()) == []
 
 
 class Half(processes.Processes):

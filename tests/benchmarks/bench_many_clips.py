@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dfdlib import audio, corpus, scoring
+from dfdlib.cache import Cache
 
 COUNTS = (1_000, 10_000, 100_000)
 
@@ -52,7 +53,7 @@ def measure(folder: Path, cache: Path) -> dict:
     before, started = peak(), time.perf_counter()
     clips = corpus.find([folder])
     found, then = peak(), time.perf_counter()
-    scores = scoring.score(clips, Level(), protocol=protocol, cache=scoring.Cache(cache))
+    scores = scoring.score(clips, Level(), protocol=protocol, cache=Cache(cache))
     scored = time.perf_counter()
     scores.to_csv(folder.with_suffix(".csv"))
     return {

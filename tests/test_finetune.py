@@ -283,6 +283,32 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_clips_and_keeps_what_w
     assert detector.fingerprint(resumed) == detector.fingerprint(fit(name="other.safetensors")[1])
 
 
+def test_the_scale_of_half_precision_is_gone_on_with(fit, monkeypatch):
+    """Lightning takes bfloat16 for float16 on a processor; with its own part for GPUs, torch does as it is told."""
+    import lightning
+    from lightning.pytorch.plugins.precision import MixedPrecision
+
+    plugins = []
+
+    def trainer(*, precision, make=lightning.Trainer, **options):
+        plugins.append(MixedPrecision(precision, "cpu"))
+        return make(plugins=plugins[-1:], **options)
+
+    monkeypatch.setattr(lightning, "Trainer", trainer)
+    recipe = but(precision="float16", learning_rate=1e-4, clip=None)
+    whole = fit(recipe, name="whole.safetensors")[1]
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, progress=stop)
+    resumed = fit(recipe)[1]
+    assert plugins[0].scaler.state_dict() == plugins[2].scaler.state_dict()
+    assert plugins[1].scaler.state_dict() != plugins[2].scaler.state_dict()
+    assert detector.fingerprint(resumed) == detector.fingerprint(whole)
+
+
 def test_a_full_disk_ends_in_one_line_and_leaves_the_last_state(fit, tmp_path, monkeypatch):
     whole = fit(name="whole.safetensors")[1]
     atomic, count = files.atomic, [0]

@@ -12,6 +12,7 @@ import concurrent.futures
 import dataclasses
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,9 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
     if side_by_side > 1 and len(undone) > 1:
         # Spawned, not forked: a process that has used torch may not survive a fork.
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(side_by_side, mp_context=context) as pool:
+        with concurrent.futures.ProcessPoolExecutor(
+            side_by_side, mp_context=context, initializer=_end_with_parent
+        ) as pool:
             work = {pool.submit(_train_alone, run.profile, run.folder, *job): job for job in undone}
             for done in concurrent.futures.as_completed(work):
                 done.result()
@@ -199,6 +202,16 @@ def _train(run: Run, name: str, seed: int, say: Callable[[str], None]) -> Traini
         validation_eer=float(kept["validation_eer"]),
         clips=len(job.training),
     )
+
+
+def _end_with_parent() -> None:
+    """Let this process end when the one that started it was killed; it would go on, and then wait for ever."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _train_alone(settings: profile.Profile, folder: Path, name: str, seed: int) -> None:

@@ -18,8 +18,7 @@ are those of the whole batch: the batch size of a recipe does not change with th
 since each process draws its own. The first process writes; all must see the folder that it writes to.
 
 With the strategy ``fsdp`` each process keeps a part of the weights, the gradients and the optimiser's state, and
-borrows the rest a layer at a time. What is written is whole all the same: a state that several processes left is one
-that any number of them can go on from as long as it is the same number, and a checkpoint is like any other.
+borrows the rest a layer at a time. What is written is whole all the same: a checkpoint is like any other.
 """
 
 import contextlib
@@ -480,7 +479,7 @@ class _Keeper(lightning.Callback):
     def _is_due(self, learner: _Learner) -> bool:
         due = time.monotonic() - self._saved >= self.recipe.save_every
         # To put a dealt out network together takes all processes, whose clocks differ.
-        return _sum_over_processes(torch.tensor(due))[0] > 0 if learner.is_sharded else due
+        return _sum_over_processes(torch.tensor(due, device=learner.device))[0] > 0 if learner.is_sharded else due
 
     def _write_checkpoint(self, learner: _Learner, weights: dict[str, torch.Tensor], *, epoch: int) -> None:
         model = learner.model
@@ -826,7 +825,7 @@ def _kept_memory() -> Iterator[None]:
     """
     # From malloc.h; the threshold is the greatest that is taken.
     trim_threshold, mmap_threshold, largest, usual = -1, -3, 2**25, 2**26
-    library = ctypes.CDLL(None)
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not hasattr(library, "mallopt"):
         yield
         return

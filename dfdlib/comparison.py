@@ -13,7 +13,7 @@ import dataclasses
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,20 +124,9 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
     """
     say = progress or (lambda line: None)
     jobs = [(name, seed) for seed in seeds(run.profile) for name in names(run)]
-    side_by_side = 1
-    if profile.device(run.profile) == "cpu" and run.profile.threads:
-        side_by_side = len(os.sched_getaffinity(0)) // run.profile.threads
     undone = [job for job in jobs if run.trained(run.job(job[0], seed=job[1])) is None]
-    if side_by_side > 1 and len(undone) > 1:
-        # Spawned, not forked: a process that has used torch may not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(
-            side_by_side, mp_context=context, initializer=_end_with_parent
-        ) as pool:
-            work = {pool.submit(_train_alone, run.profile, run.folder, *job): job for job in undone}
-            for done in concurrent.futures.as_completed(work):
-                done.result()
-                say("{}, seed {}: trained".format(*work[done]))
+    for name, seed in _side_by_side(run, _train_alone, undone):
+        say(f"{name}, seed {seed}: trained")
     return [_train(run, *job, say) for job in jobs]
 
 
@@ -149,9 +138,12 @@ def best(trainings: Sequence[Training]) -> str:
 
 def scores(run: Run, training: Training) -> dict[str, scoring.Scores]:
     """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
-    scorer = inference.TorchScorer(detector.load(training.checkpoint), device=profile.device(run.profile))
-    label = f"recipes/{training.recipe}-{training.seed}"
-    return {corpus: run.score(testing_clips(run, corpus), scorer, label=f"{label}-{corpus}") for corpus in run.corpora}
+    with run.threads():
+        scorer = inference.TorchScorer(detector.load(training.checkpoint), device=profile.device(run.profile))
+        return {
+            corpus: run.score(testing_clips(run, corpus), scorer, label=_label(training, corpus))
+            for corpus in run.corpora
+        }
 
 
 def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
@@ -165,6 +157,9 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
     if not trainings:
         return []
     reference, *others = dict.fromkeys(training.recipe for training in trainings)
+    # What is left here for each is to look its logits up.
+    for _ in _side_by_side(run, _score_alone, [(row,) for row in trainings if not _is_scored(run, row)]):
+        pass
     scored = [(training.recipe, scores(run, training)) for training in trainings]
     found = []
     for corpus in run.corpora:
@@ -204,6 +199,36 @@ def _train(run: Run, name: str, seed: int, say: Callable[[str], None]) -> Traini
     )
 
 
+def _label(training: Training, corpus: str) -> str:
+    return f"recipes/{training.recipe}-{training.seed}-{corpus}"
+
+
+def _is_scored(run: Run, training: Training) -> bool:
+    """Tell whether there are scores that are younger than the weights."""
+    since = training.checkpoint.stat().st_mtime_ns
+    tables = [run.folder / "scores" / f"{_label(training, corpus)}.csv" for corpus in run.corpora]
+    return all(table.is_file() and table.stat().st_mtime_ns > since for table in tables)
+
+
+def _side_by_side(run: Run, work: Callable, jobs: Sequence[tuple]) -> Iterator[tuple]:
+    """Call ``work(profile, folder, *job)`` in processes of their own, as many as the profile's threads leave cores for.
+
+    Yields each job when it is done; does nothing where there is no room for two.
+    """
+    room = 1
+    if profile.device(run.profile) == "cpu" and run.profile.threads:
+        room = len(os.sched_getaffinity(0)) // run.profile.threads
+    if min(room, len(jobs)) < 2:
+        return
+    # Spawned, not forked: a process that has used torch may not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(room, mp_context=context, initializer=_end_with_parent) as pool:
+        waiting = {pool.submit(work, run.profile, run.folder, *job): job for job in jobs}
+        for done in concurrent.futures.as_completed(waiting):
+            done.result()
+            yield waiting[done]
+
+
 def _end_with_parent() -> None:
     """Let this process end when the one that started it was killed; it would go on, and then wait for ever."""
 
@@ -217,3 +242,8 @@ def _end_with_parent() -> None:
 def _train_alone(settings: profile.Profile, folder: Path, name: str, seed: int) -> None:
     """Train in a process of its own; what it leaves lies in the run folder."""
     _train(Run(settings, folder), name, seed, lambda line: None)
+
+
+def _score_alone(settings: profile.Profile, folder: Path, training: Training) -> None:
+    """Score in a process of its own; the logits lie in the cache."""
+    scores(Run(settings, folder), training)

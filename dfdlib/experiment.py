@@ -382,7 +382,7 @@ class Run:
             return done
         beginnings = self._beginnings(job)
         model = detector.load(self.profile.checkpoint, configuration=self.profile.detector)
-        with _threads(self.profile.threads):
+        with self.threads():
             result = finetune.fit(
                 model,
                 training=job.training,
@@ -405,6 +405,18 @@ class Run:
             with files.atomic(job.record) as file:
                 json.dump(facts, file, indent=1)
         return result
+
+    @contextlib.contextmanager
+    def threads(self) -> Iterator[None]:
+        """Let torch compute on as many threads as the profile says, or on as many as it likes."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.profile.threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     @functools.cached_property
     def _baseline(self) -> str:
@@ -478,19 +490,6 @@ def _plain(value: object) -> object:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Train on so many of torch's threads, or on as many as it likes."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _bar:

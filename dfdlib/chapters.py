@@ -442,7 +442,7 @@ def comparison_table(run: Run, rows: Sequence[comparison.Comparison]) -> pd.Data
             "reference's EER %": f"{100 * row.difference.before:.2f}",
             "change, points": f"{100 * row.difference.delta:+.2f}",
             "interval": f"{100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f}",
-            "p, adjusted": f"{row.p_adjusted:.3f}",
+            "p, adjusted": "below 0.001" if row.p_adjusted < 0.001 else f"{row.p_adjusted:.3f}",
         }
         for row in rows
     )

@@ -317,10 +317,13 @@ class _Learner(lightning.LightningModule):
             "adamw": torch.optim.AdamW,
             "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
         }
+        # One pass over the values in place of ten; in half precision Lightning cannot clip gradients with it.
+        fused = self.recipe.precision == "float32"
         optimizer = kinds[self.recipe.optimizer](
             parameter_groups(self.model, recipe=self.recipe),
             lr=self.recipe.learning_rate,
             weight_decay=self.recipe.weight_decay,
+            fused=fused,
         )
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         if self.state.optimizer:

@@ -9,6 +9,9 @@ Here the network only ever extracts features: nothing is masked and every dropou
 evaluation modes compute the same thing. The parts that serve pre-training (mask embedding, quantiser and the
 projections beside it) exist because checkpoints hold them; they get no gradient.
 
+fairseq makes the network and runs the encoder. The convolutions, whose frames outnumber those of the encoder by ten or
+more, go through `extract` instead of fairseq's own loop: the same numbers, sooner, in training above all.
+
 Importing this module costs nothing. The first `Frontend` imports what it needs of fairseq.
 
 References
@@ -24,6 +27,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from dfdlib import wav2vec2
 from dfdlib.errors import ParameterError
@@ -185,7 +189,47 @@ class Frontend(nn.Module):
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return features of shape (B, T, width) for waveforms of shape (B, n) at 16 kHz."""
-        return self.model(waveforms, mask=False, features_only=True)["x"]
+        network = self.model
+        x = network.layer_norm(extract(network.feature_extractor, waveforms))
+        if network.post_extract_proj is not None:
+            x = network.post_extract_proj(x)
+        return network.encoder(x)[0]
+
+
+def extract(extractor: nn.Module, waveforms: torch.Tensor) -> torch.Tensor:
+    """Return what fairseq's feature extractor makes of waveforms: (B, n) to (B, T, channels).
+
+    Frames lie with their channels together all the way, as layer norm and what follows want them. fairseq has each
+    channel's frames together, and so turns them round before and after every layer norm, and again going back.
+    """
+    x = waveforms[..., None]
+    for convolution, _, (_, norm, _), activation in extractor.conv_layers:
+        x = activation(norm(_convolved(x, convolution)))
+    return x
+
+
+def _convolved(x: torch.Tensor, convolution: nn.Conv1d) -> torch.Tensor:
+    """Return a strided convolution of frames, (B, T, before) to (B, frames, after).
+
+    With s the stride, s frames that follow each other are one row of a matrix, which each s taps of the kernel are
+    multiplied with where it lies. Taps that are left over are multiplied one by one.
+    """
+    kernel, stride = convolution.kernel_size[0], convolution.stride[0]
+    batch, given, before = x.shape
+    frames = (given - kernel) // stride + 1
+    if before == 1:  # rows too short for a good product; these are copied out, which is cheap for one channel
+        return F.linear(x[..., 0].unfold(1, kernel, stride), convolution.weight[:, 0], convolution.bias)
+    taps = convolution.weight.permute(2, 1, 0)  # (kernel, before, after)
+    together = kernel - kernel % stride
+    parts = [
+        (x[:, tap : tap + frames * stride].reshape(batch, frames, stride * before), taps[tap : tap + stride])
+        for tap in range(0, together, stride)
+    ]
+    parts += [(x[:, tap::stride][:, :frames], taps[tap : tap + 1]) for tap in range(together, kernel)]
+    result = convolution.bias
+    for rows, some in parts:
+        result = torch.baddbmm(result, rows, some.flatten(0, 1).expand(batch, -1, -1))
+    return result
 
 
 def _forget_weight(position: nn.Module, *_: object) -> None:

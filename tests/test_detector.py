@@ -193,7 +193,7 @@ def test_dropout_batch_norm_and_masking_are_off_when_scoring(made: str, dtype: t
         loud = model(torch.stack([waveforms[0], 100 * waveforms[1]]).to(dtype))[:1]
         single = mini(waveforms)
     assert torch.equal(first, second)
-    neighbours = 0.05 if dtype == torch.bfloat16 else 1e-5
+    neighbours = PRECISIONS[dtype] if dtype == torch.bfloat16 else 1e-5
     torch.testing.assert_close(alone, first, rtol=0, atol=neighbours)
     torch.testing.assert_close(loud, first[:1], rtol=0, atol=neighbours)
     torch.testing.assert_close(first.float(), single, rtol=0, atol=PRECISIONS[dtype])

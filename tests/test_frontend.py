@@ -7,9 +7,12 @@ import subprocess
 import sys
 
 import numpy as np
+import plain
 import pytest
 import torch
 from deterministic_weights import fill, waveform
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dfdlib import frontend
 from dfdlib.errors import ParameterError
@@ -51,6 +54,36 @@ def test_shape_is_what_the_configuration_says(mini: Frontend):
     with torch.inference_mode():
         for samples in (MINI.samples(1), 4_321, 16_000):
             assert mini(clips(samples)).shape == (2, MINI.frames(samples), MINI.width)
+
+
+# XLSR's strides and kernels, one that divides neither, and one with gaps; few channels.
+KERNELS = ((8, 10, 5), (8, 3, 2), (8, 2, 2), (8, 7, 3), (8, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def odd() -> Frontend:
+    return fill(Frontend(dataclasses.replace(MINI, convolutions=KERNELS)))
+
+
+@settings(deadline=None)
+@given(beyond=st.integers(0, 3_000), count=st.integers(1, 3))
+def test_features_are_those_of_fairseq(odd: Frontend, mini: Frontend, beyond: int, count: int):
+    for network in (odd, mini):
+        waveforms = clips(network.configuration.samples(1) + beyond, count=count)
+        with torch.inference_mode():
+            torch.testing.assert_close(network(waveforms), plain.features(network, waveforms), rtol=0, atol=1e-5)
+
+
+def test_gradients_are_those_of_fairseq(odd: Frontend):
+    double = copy.deepcopy(odd).double()
+    parameters = [parameter for parameter in double.parameters() if parameter.requires_grad]
+    waveforms = clips(8_001).double()
+    ours, theirs = (
+        torch.autograd.grad(way(waveforms).pow(2).sum(), parameters)
+        for way in (double, lambda waveforms: plain.features(double, waveforms))
+    )
+    assert max(gradient.abs().max() for gradient in theirs) > 1
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
 def test_nothing_is_masked_or_dropped_in_any_mode(mini: Frontend):

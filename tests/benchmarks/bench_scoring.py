@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import plain
 from deterministic_weights import fill, waveform
 
 from dfdlib import aasist, audio, corpus, detector, files, scoring
@@ -53,8 +54,9 @@ class PlainClips(Dataset):
 
 def score_plainly(paths: list[Path], model: detector.Detector) -> np.ndarray:
     """Return scores, shape (n,), the study's way."""
+    model.eval()
     with torch.no_grad():
-        logits = torch.cat([model(batch) for batch in DataLoader(PlainClips(paths), batch_size=4)])
+        logits = torch.cat([plain.logits(model, batch) for batch in DataLoader(PlainClips(paths), batch_size=4)])
     return (logits[:, 1] - logits[:, 0]).numpy()
 
 
@@ -107,7 +109,7 @@ def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict
     times = best(ways | {"peak": lambda: large @ large, "back end": backend}, rounds=rounds)
     with FlopCounterMode(display=False) as counter:
         bare = detector.skeleton(name).eval().requires_grad_(False)
-        bare(torch.empty(1, scoring.PARITY_WINDOW, device="meta"))
+        plain.logits(bare, torch.empty(1, scoring.PARITY_WINDOW, device="meta"))
     peak = 2 * PEAK_SIZE**3 / times["peak"]
     speeds = {name: clips / times[name] for name in ways}
     return {

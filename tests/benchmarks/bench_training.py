@@ -68,13 +68,14 @@ class PlainClips:
 
 def train_plainly(model, clips, *, window: int) -> None:
     """Train for an epoch the study's way."""
+    import plain
     import torch
     from torch.utils.data import DataLoader
 
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-6, weight_decay=1e-4)
     for waves, labels in DataLoader(PlainClips(clips.table, window=window), batch_size=BATCH):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(waves), labels).backward()
+        torch.nn.functional.cross_entropy(plain.logits(model, waves), labels).backward()
         optimizer.step()
 
 
@@ -86,7 +87,8 @@ def measure(folder: Path, *, window: int, checkpointing: bool = False, plain: bo
     recipe = Recipe(window=window, batch_size=BATCH, epochs=1, checkpointing=checkpointing)
     model = fill(detector.skeleton("xlsr-300m")).train()
     starts = []
-    model.register_forward_pre_hook(lambda module, _: starts.append(time.perf_counter()) if module.training else None)
+    encoder = model.ssl_model.model.encoder  # every way calls it once a step
+    encoder.register_forward_pre_hook(lambda module, _: starts.append(time.perf_counter()) if module.training else None)
     clips = corpus.read(folder)
     if plain:
         train_plainly(model, clips.split("training"), window=window)

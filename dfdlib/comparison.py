@@ -13,7 +13,7 @@ import dataclasses
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,8 +125,7 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
     say = progress or (lambda line: None)
     jobs = [(name, seed) for seed in seeds(run.profile) for name in names(run)]
     undone = [job for job in jobs if run.trained(run.job(job[0], seed=job[1])) is None]
-    for name, seed in _side_by_side(run, _train_alone, undone):
-        say(f"{name}, seed {seed}: trained")
+    _side_by_side(run, _train_alone, undone, after=lambda name, seed: say(f"{name}, seed {seed}: trained"))
     return [_train(run, *job, say) for job in jobs]
 
 
@@ -158,8 +157,7 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
         return []
     reference, *others = dict.fromkeys(training.recipe for training in trainings)
     # What is left here for each is to look its logits up.
-    for _ in _side_by_side(run, _score_alone, [(row,) for row in trainings if not _is_scored(run, row)]):
-        pass
+    _side_by_side(run, _score_alone, [(row,) for row in trainings if not _is_scored(run, row)])
     scored = [(training.recipe, scores(run, training)) for training in trainings]
     found = []
     for corpus in run.corpora:
@@ -210,10 +208,12 @@ def _is_scored(run: Run, training: Training) -> bool:
     return all(table.is_file() and table.stat().st_mtime_ns > since for table in tables)
 
 
-def _side_by_side(run: Run, work: Callable, jobs: Sequence[tuple]) -> Iterator[tuple]:
+def _side_by_side(
+    run: Run, work: Callable, jobs: Sequence[tuple], *, after: Callable[..., None] = lambda *job: None
+) -> None:
     """Call ``work(profile, folder, *job)`` in processes of their own, as many as the profile's threads leave cores for.
 
-    Yields each job when it is done; does nothing where there is no room for two.
+    ``after(*job)`` is called when a job is done. Does nothing where there is no room for two.
     """
     room = 1
     if profile.device(run.profile) == "cpu" and run.profile.threads:
@@ -226,7 +226,7 @@ def _side_by_side(run: Run, work: Callable, jobs: Sequence[tuple]) -> Iterator[t
         waiting = {pool.submit(work, run.profile, run.folder, *job): job for job in jobs}
         for done in concurrent.futures.as_completed(waiting):
             done.result()
-            yield waiting[done]
+            after(*waiting[done])
 
 
 def _end_with_parent() -> None:

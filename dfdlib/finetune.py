@@ -134,7 +134,7 @@ def fit(
         state.model = {}
         keeper.progress(f"going on after step {state.step}, in epoch {state.epoch + 1}")
     # A network is dealt out to the processes for good; the caller's is to stay whole.
-    trained = copy.deepcopy(model) if recipe.strategy == "fsdp" else model
+    trained = copy.deepcopy(model) if recipe.is_sharded else model
     # Lightning trains modules in the mode that it finds them in, and a detector that was loaded is in evaluation mode.
     trained.train()
     with _quiet_lightning(), _kept_memory(), _prepared(trained, recipe):
@@ -168,7 +168,7 @@ def fit(
 
 def _refuse_what_processes_cannot_do(recipe: Recipe, training: int, validation: int) -> None:
     if processes.count() == 1:
-        if recipe.strategy == "fsdp":
+        if recipe.is_sharded:
             raise ParameterError("strategy = fsdp: one process alone has nobody to share with; start it with torchrun")
         return
     if recipe.thaw is not None:
@@ -297,13 +297,8 @@ class _Learner(lightning.LightningModule):
         self.steps = recipe.epochs * math.ceil(self.batches / recipe.accumulate)
         self.class_weights = torch.tensor(_class_weights(recipe, clips.labels), dtype=torch.float32)
 
-    @property
-    def is_sharded(self) -> bool:
-        """Whether each process holds a part of the network alone."""
-        return self.recipe.strategy == "fsdp"
-
     def configure_model(self) -> None:
-        if self.is_sharded:
+        if self.recipe.is_sharded:
             from torch.distributed.fsdp import fully_shard
 
             mesh = self.device_mesh["data_parallel"]
@@ -312,22 +307,21 @@ class _Learner(lightning.LightningModule):
             fully_shard(self.model, mesh=mesh)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        kinds = {
-            "adam": torch.optim.Adam,
-            "adamw": torch.optim.AdamW,
-            "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
-        }
         # One pass over the values in place of ten; in half precision Lightning cannot clip gradients with it.
         fused = self.recipe.precision == "float32"
+        kinds = {
+            "adam": functools.partial(torch.optim.Adam, fused=fused),
+            "adamw": functools.partial(torch.optim.AdamW, fused=fused),
+            "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
+        }
         optimizer = kinds[self.recipe.optimizer](
             parameter_groups(self.model, recipe=self.recipe),
             lr=self.recipe.learning_rate,
             weight_decay=self.recipe.weight_decay,
-            fused=fused,
         )
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         if self.state.optimizer:
-            if self.is_sharded:
+            if self.recipe.is_sharded:
                 sharded.set_optimizer_state_dict(self.model, optimizer, self.state.optimizer, options=_WHOLE)
             else:
                 optimizer.load_state_dict(self.state.optimizer)
@@ -336,12 +330,14 @@ class _Learner(lightning.LightningModule):
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the state dict of the whole network; every process must call this, and the first one has it."""
-        return sharded.get_model_state_dict(self.model, options=_WHOLE) if self.is_sharded else self.model.state_dict()
+        if self.recipe.is_sharded:
+            return sharded.get_model_state_dict(self.model, options=_WHOLE)
+        return self.model.state_dict()
 
     def optimizer_state(self) -> dict:
         """Return the state of the optimiser for the whole network, as `weights` does."""
         optimizer = self.trainer.optimizers[0]
-        if self.is_sharded:
+        if self.recipe.is_sharded:
             return sharded.get_optimizer_state_dict(self.model, optimizer, options=_WHOLE)
         return optimizer.state_dict()
 
@@ -481,12 +477,14 @@ class _Keeper(lightning.Callback):
 
     def _is_due(self, learner: _Learner) -> bool:
         due = time.monotonic() - self._saved >= self.recipe.save_every
-        # To put a dealt out network together takes all processes, whose clocks differ.
-        return _sum_over_processes(torch.tensor(due, device=learner.device))[0] > 0 if learner.is_sharded else due
+        if learner.recipe.is_sharded:
+            # To put a dealt out network together takes all processes, whose clocks differ.
+            return _sum_over_processes(torch.tensor(due, device=learner.device))[0] > 0
+        return due
 
     def _write_checkpoint(self, learner: _Learner, weights: dict[str, torch.Tensor], *, epoch: int) -> None:
         model = learner.model
-        if learner.is_sharded:
+        if learner.recipe.is_sharded:
             model = detector.skeleton(model.configuration)
             model.load_state_dict(weights, assign=True)
         detector.save(self.checkpoint, model, metadata=self.metadata | {"epoch": str(epoch)})
@@ -760,7 +758,7 @@ def _trainer(
     if processes.count() > 1:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", processes.count()))
         strategy = "ddp"
-        if recipe.strategy == "fsdp":
+        if recipe.is_sharded:
             # Lightning's FSDP strategy asks for GPUs; this one leaves to `configure_model` what is dealt out, and how.
             strategy = ModelParallelStrategy(data_parallel_size=processes.count(), tensor_parallel_size=1)
         several = {"devices": local, "num_nodes": processes.count() // local, "strategy": strategy}

@@ -140,6 +140,11 @@ class Recipe(Settings):
     rate: Positive = 16_000
     seed: Natural = 0
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds a part of the network alone."""
+        return self.strategy == "fsdp"
+
     def identity(self) -> dict:
         """Return, as plain values for JSON, the settings that decide what comes out."""
         return self.model_dump(mode="json", exclude=WITHOUT_EFFECT)

@@ -137,12 +137,10 @@ def best(trainings: Sequence[Training]) -> str:
 
 def scores(run: Run, training: Training) -> dict[str, scoring.Scores]:
     """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
-    with run.threads():
-        scorer = inference.TorchScorer(detector.load(training.checkpoint), device=profile.device(run.profile))
-        return {
-            corpus: run.score(testing_clips(run, corpus), scorer, label=_label(training, corpus))
-            for corpus in run.corpora
-        }
+    scorer = inference.TorchScorer(detector.load(training.checkpoint), device=profile.device(run.profile))
+    return {
+        corpus: run.score(testing_clips(run, corpus), scorer, label=_label(training, corpus)) for corpus in run.corpora
+    }
 
 
 def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:

@@ -205,7 +205,7 @@ class Run:
         """Return the scores of clips by any detector, and write them to ``scores/<label>.csv``."""
         cache = Cache(self.folder / "cache.sqlite")
         try:
-            with _bar(f"scoring {label}", total=len(clips)) as progress:
+            with self.threads(), _bar(f"scoring {label}", total=len(clips)) as progress:
                 scores = scoring.score(
                     clips,
                     model,

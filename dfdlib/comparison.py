@@ -125,7 +125,7 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
     say = progress or (lambda line: None)
     jobs = [(name, seed) for seed in seeds(run.profile) for name in names(run)]
     undone = [job for job in jobs if run.trained(run.job(job[0], seed=job[1])) is None]
-    _side_by_side(run, _train_alone, undone, after=lambda name, seed: say(f"{name}, seed {seed}: trained"))
+    _train_side_by_side(run, undone, after=lambda name, seed: say(f"{name}, seed {seed}: trained"))
     return [_train(run, *job, say) for job in jobs]
 
 
@@ -138,9 +138,8 @@ def best(trainings: Sequence[Training]) -> str:
 def scores(run: Run, training: Training) -> dict[str, scoring.Scores]:
     """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
     scorer = inference.TorchScorer(detector.load(training.checkpoint), device=profile.device(run.profile))
-    return {
-        corpus: run.score(testing_clips(run, corpus), scorer, label=_label(training, corpus)) for corpus in run.corpora
-    }
+    label = f"recipes/{training.recipe}-{training.seed}"
+    return {corpus: run.score(testing_clips(run, corpus), scorer, label=f"{label}-{corpus}") for corpus in run.corpora}
 
 
 def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
@@ -154,8 +153,6 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
     if not trainings:
         return []
     reference, *others = dict.fromkeys(training.recipe for training in trainings)
-    # What is left here for each is to look its logits up.
-    _side_by_side(run, _score_alone, [(row,) for row in trainings if not _is_scored(run, row)])
     scored = [(training.recipe, scores(run, training)) for training in trainings]
     found = []
     for corpus in run.corpora:
@@ -195,33 +192,18 @@ def _train(run: Run, name: str, seed: int, say: Callable[[str], None]) -> Traini
     )
 
 
-def _label(training: Training, corpus: str) -> str:
-    return f"recipes/{training.recipe}-{training.seed}-{corpus}"
+def _train_side_by_side(run: Run, jobs: Sequence[tuple[str, int]], *, after: Callable[[str, int], None]) -> None:
+    """Train in processes of their own, as many as there is room for; what they leave lies in the run folder.
 
-
-def _is_scored(run: Run, training: Training) -> bool:
-    """Tell whether there are scores that are younger than the weights."""
-    since = training.checkpoint.stat().st_mtime_ns
-    tables = [run.folder / "scores" / f"{_label(training, corpus)}.csv" for corpus in run.corpora]
-    return all(table.is_file() and table.stat().st_mtime_ns > since for table in tables)
-
-
-def _side_by_side(
-    run: Run, work: Callable, jobs: Sequence[tuple], *, after: Callable[..., None] = lambda *job: None
-) -> None:
-    """Call ``work(profile, folder, *job)`` in processes of their own, as many as the profile's threads leave cores for.
-
-    ``after(*job)`` is called when a job is done. Does nothing where there is no room for two.
+    ``after(recipe, seed)`` is called when a job is done. Does nothing where there is no room for two.
     """
-    room = 1
-    if profile.device(run.profile) == "cpu" and run.profile.threads:
-        room = len(os.sched_getaffinity(0)) // run.profile.threads
+    room = run.room()
     if min(room, len(jobs)) < 2:
         return
     # Spawned, not forked: a process that has used torch may not survive a fork.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(room, mp_context=context, initializer=_end_with_parent) as pool:
-        waiting = {pool.submit(work, run.profile, run.folder, *job): job for job in jobs}
+        waiting = {pool.submit(_train_alone, run.profile, run.folder, *job): job for job in jobs}
         for done in concurrent.futures.as_completed(waiting):
             done.result()
             after(*waiting[done])
@@ -238,10 +220,4 @@ def _end_with_parent() -> None:
 
 
 def _train_alone(settings: profile.Profile, folder: Path, name: str, seed: int) -> None:
-    """Train in a process of its own; what it leaves lies in the run folder."""
     _train(Run(settings, folder), name, seed, lambda line: None)
-
-
-def _score_alone(settings: profile.Profile, folder: Path, training: Training) -> None:
-    """Score in a process of its own; the logits lie in the cache."""
-    scores(Run(settings, folder), training)

@@ -212,6 +212,7 @@ class Run:
                     protocol=protocol or self.protocol(),
                     cache=cache,
                     batch_size=self.profile.scoring.batch_size,
+                    workers=self.room(),
                     progress=progress,
                 )
         finally:
@@ -417,6 +418,12 @@ class Run:
             yield
         finally:
             torch.set_num_threads(before)
+
+    def room(self) -> int:
+        """Return how many computations, on as many threads as the profile says, there are cores for."""
+        if profile.device(self.profile) != "cpu" or not self.profile.threads:
+            return 1
+        return max(1, len(os.sched_getaffinity(0)) // self.profile.threads)
 
     @functools.cached_property
     def _baseline(self) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from dfdlib import audio, detector, files
 from dfdlib.cache import Cache
@@ -42,7 +43,7 @@ HOP = PARITY_WINDOW // 2
 
 # Samples that are decoded at a time: 30 s at 16 kHz.
 _BLOCK = 480_000
-# Batches that are read ahead of the one that is being scored, and threads that read them.
+# Batches that are read, and computed, ahead of the one that is wanted next, and threads that read them.
 _AHEAD, _READERS = 3, 2
 # Rows of a table that are looked up at a time.
 _ROWS = 10_000
@@ -241,6 +242,7 @@ def score(
     protocol: Protocol,
     cache: Cache | None = None,
     batch_size: int = 16,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     among: Processes = ALONE,
 ) -> Scores:
@@ -258,6 +260,9 @@ def score(
         Where logits are looked up, and kept batch by batch.
     batch_size : int
         Windows per forward pass. It changes the speed, and of the scores no more than the last digits.
+    workers : int
+        Batches that are computed at a time, each on as many of the processor's threads as torch uses now: for small
+        networks, which are quicker on one thread each than on all threads in turn. It does not change the scores.
     progress : callable, optional
         Called with the number of clips done and their total, in the first process only.
     among : Processes
@@ -266,7 +271,7 @@ def score(
     Raises
     ------
     ParameterError
-        `batch_size` is below one.
+        `batch_size` or `workers` is below one.
     DataError
         No clip could be scored.
     CheckpointError
@@ -276,6 +281,8 @@ def score(
     """
     if batch_size < 1:
         raise ParameterError(f"batch_size={batch_size}: a batch has at least one window")
+    if workers < 1:
+        raise ParameterError(f"workers={workers}: at least one has to do it")
     scorer = _scorer(model)
     clips = corpus.table[["path", "sha256", "duration"]].drop_duplicates("sha256")
     clips = clips.sort_values(["duration", "path"], kind="stable").reset_index(drop=True)
@@ -295,12 +302,19 @@ def score(
     mine = _shared(batches, [protocol.seconds(seconds[rows]).sum() for rows in batches], among=among)
     reasons: dict[str, str] = {}
     done, total = (len(corpus) - int(unknown.sum()) if among.first else 0), len(corpus)
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+    with (
+        ThreadPoolExecutor(max_workers=_READERS) as readers,
+        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool,
+    ):
 
         def read(rows: np.ndarray) -> list[tuple[int, Iterator[np.ndarray] | DataError]]:
             return [(int(row), _begun(clips["path"].iat[row], protocol=protocol)) for row in rows if not long[row]]
 
-        for rows, waves in zip(mine, _ahead(pool, read, mine), strict=True):
+        def compute(waves: list) -> tuple[dict, dict]:
+            return _mean_logits(scorer, waves, names=clips["path"], batch_size=batch_size)
+
+        computed = _ahead(pool, compute, _ahead(readers, read, mine))
+        for rows, (fresh, refused) in zip(mine, computed, strict=True):
             if long[rows[0]]:
                 clip = clips.iloc[rows[0]]
                 fresh, refused = _long_logits(
@@ -312,8 +326,6 @@ def score(
                     cache=cache,
                     batch_size=batch_size,
                 )
-            else:
-                fresh, refused = _mean_logits(scorer, waves, names=clips["path"], batch_size=batch_size)
             for row, pair in fresh.items():
                 logits[row] = pair
             if cache is not None:
@@ -493,11 +505,11 @@ def _begun(path: str, *, protocol: Protocol) -> Iterator[np.ndarray] | DataError
         return error
 
 
-def _ahead(pool: ThreadPoolExecutor, read: Callable, batches: Iterable) -> Iterator:
-    """Yield ``read(batch)`` for each batch in turn, while `pool` reads the next ones."""
+def _ahead(pool: ThreadPoolExecutor, work: Callable, batches: Iterable) -> Iterator:
+    """Yield ``work(batch)`` for each batch in turn, while `pool` works on the next ones."""
     waiting = collections.deque()
     for batch in batches:
-        waiting.append(pool.submit(read, batch))
+        waiting.append(pool.submit(work, batch))
         if len(waiting) > _AHEAD:
             yield waiting.popleft().result()
     while waiting:

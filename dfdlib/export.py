@@ -8,7 +8,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
@@ -183,19 +182,16 @@ def _graph(model: detector.Detector, metadata: dict[str, str]) -> bytes:
     import onnx_ir
 
     least = model.configuration.least_samples
-    # fairseq pads the frames to an even number and masks what it added. That changes nothing but makes the graph
-    # depend on the length in a way that no single graph can follow.
-    with mock.patch.object(wav2vec2.load(), "pad_to_multiple", lambda frames, *_, **__: (frames, 0)):
-        program = torch.onnx.export(
-            model,
-            # Any clips would do. More than one frame and one node, lest a graph for one of them be written.
-            (torch.zeros(3, 16 * least + 1),),
-            dynamo=True,
-            verbose=False,
-            input_names=["waveforms"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("clips"), 1: torch.export.Dim("samples", min=least)},),
-        )
+    program = torch.onnx.export(
+        model,
+        # Any clips would do. More than one frame and one node, lest a graph for one of them be written.
+        (torch.zeros(3, 16 * least + 1),),
+        dynamo=True,
+        verbose=False,
+        input_names=["waveforms"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("clips"), 1: torch.export.Dim("samples", min=least)},),
+    )
     graph = program.model.graph
     # The exporter notes for each node which line of which file on this machine it comes from.
     for node in graph.all_nodes():

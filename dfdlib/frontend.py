@@ -9,8 +9,8 @@ Here the network only ever extracts features: nothing is masked and every dropou
 evaluation modes compute the same thing. The parts that serve pre-training (mask embedding, quantiser and the
 projections beside it) exist because checkpoints hold them; they get no gradient.
 
-fairseq makes the network and runs the encoder. The convolutions, whose frames outnumber those of the encoder by ten or
-more, go through `extract` instead of fairseq's own loop: the same numbers, sooner, in training above all.
+fairseq makes the network and runs the layers of the encoder. What comes before them is done here by other means, with
+the same numbers sooner, in training above all: the feature extractor (`extract`) and the position convolution.
 
 Importing this module costs nothing. The first `Frontend` imports what it needs of fairseq.
 
@@ -193,7 +193,11 @@ class Frontend(nn.Module):
         x = network.layer_norm(extract(network.feature_extractor, waveforms))
         if network.post_extract_proj is not None:
             x = network.post_extract_proj(x)
-        return network.encoder(x)[0]
+        x = x + _positions(network.encoder.pos_conv, x)
+        x = x.transpose(0, 1)  # as fairseq's layers take them
+        for layer in network.encoder.layers:
+            x, _ = layer(x)
+        return network.encoder.layer_norm(x.transpose(0, 1))
 
 
 def extract(extractor: nn.Module, waveforms: torch.Tensor) -> torch.Tensor:
@@ -230,6 +234,33 @@ def _convolved(x: torch.Tensor, convolution: nn.Conv1d) -> torch.Tensor:
     for rows, some in parts:
         result = torch.baddbmm(result, rows, some.flatten(0, 1).expand(batch, -1, -1))
     return result
+
+
+def _positions(layers: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+    """Return what tells the encoder where a frame is, shape (B, T, width) as x."""
+    if torch.compiler.is_exporting():  # other programs know convolutions better than spectra
+        return layers(x.transpose(1, 2)).transpose(1, 2)
+    convolution, _, activation = layers
+    frames, kernel = x.shape[1], convolution.kernel_size[0]
+    length = math.ceil((frames + kernel) / 32) * 32  # a length that is quick to transform, and wraps nothing around
+    wide = torch.promote_types(x.dtype, torch.float32)  # spectra need it
+    spectrum = torch.fft.rfft(F.pad(x.to(wide), (0, 0, kernel // 2, 0)), n=length, dim=1)
+    spectrum = spectrum.unflatten(2, (convolution.groups, -1)).permute(2, 1, 0, 3)  # (groups, frequency, B, before)
+    spectrum = (spectrum @ position_spectrum(convolution, length).to(spectrum.dtype)).permute(2, 1, 0, 3).flatten(2)
+    result = torch.fft.irfft(spectrum, n=length, dim=1)[:, :frames] + convolution.bias
+    return activation(result.to(x.dtype))
+
+
+def position_spectrum(convolution: nn.Conv1d, length: int) -> torch.Tensor:
+    """Return the spectrum of the position convolution's kernel: (groups, frequency, before, after).
+
+    Where values are transformed `length` at a time, a product with it is the convolution: a tenth of the operations or
+    less, since the kernel is so wide.
+    """
+    weight = convolution.weight_v * (convolution.weight_g / convolution.weight_v.norm(dim=(0, 1), keepdim=True))
+    weight = weight.to(torch.promote_types(weight.dtype, torch.float32)).unflatten(0, (convolution.groups, -1))
+    # The convolution of neural networks is a correlation: hence the conjugate.
+    return torch.fft.rfft(weight, n=length).conj().permute(0, 3, 2, 1)
 
 
 def _forget_weight(position: nn.Module, *_: object) -> None:

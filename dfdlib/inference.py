@@ -198,20 +198,14 @@ class _Convolution:
 
 
 class _PositionConvolution:
-    """The position convolution, (B, T, width) to (B, T, width), by overlapping blocks in the frequency domain.
-
-    A kernel of k frames is so wide that this needs a tenth of the operations.
-    """
+    """The position convolution, (B, T, width) to (B, T, width), by overlapping blocks in the frequency domain."""
 
     def __init__(self, convolution: nn.Conv1d):
         self.kernel, self.groups = convolution.kernel_size[0], convolution.groups
         self.bias = convolution.bias.detach()
         self.length = 2 * self.kernel  # of a block
         with torch.no_grad():
-            norms = convolution.weight_v.norm(dim=(0, 1), keepdim=True)
-            weight = (convolution.weight_v * (convolution.weight_g / norms)).unflatten(0, (self.groups, -1))
-            # The convolution of neural networks is a correlation: hence the conjugate. (groups, frequency, in, out)
-            self.spectrum = torch.fft.rfft(weight, n=self.length).conj().permute(0, 3, 2, 1).contiguous()
+            self.spectrum = frontend.position_spectrum(convolution, self.length).contiguous()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         batch, frames, width = x.shape

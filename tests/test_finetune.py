@@ -389,10 +389,12 @@ def test_memory_is_accounted_for_without_a_training_step():
     assert plain["weights"] == pytest.approx(317_837_834 * 4, rel=1e-3)
     assert plain["optimizer"] == 2 * plain["gradients"] <= 2 * plain["weights"]
     assert plain["total"] == sum(size for part, size in plain.items() if part != "total")
-    more = finetune.memory_needed("xlsr-300m", but(batch_size=4, window=32_000))
-    assert more["activations"] == pytest.approx(2 * plain["activations"], rel=0.05)
+    several = [finetune.memory_needed("xlsr-300m", but(batch_size=size, window=32_000)) for size in (4, 6)]
+    a_pair = [more["activations"] - plain["activations"] for more in several]
+    assert a_pair[1] == pytest.approx(2 * a_pair[0], rel=1e-3)
+    assert plain["activations"] == pytest.approx(a_pair[0], rel=0.4)  # the kernel's spectrum is kept once
     less = finetune.memory_needed("xlsr-300m", but(batch_size=2, window=32_000, checkpointing=True))
-    assert less["activations"] < plain["activations"] / 2
+    assert less["activations"] < 0.6 * plain["activations"]
     frozen = finetune.memory_needed("xlsr-300m", but(batch_size=2, window=32_000, freeze="frontend"))
     assert frozen["gradients"] < plain["gradients"] / 100
     assert frozen["activations"] < plain["activations"]

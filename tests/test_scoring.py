@@ -1,11 +1,13 @@
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 from conftest import tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,6 +220,43 @@ class Loudness(inference.Scorer):
         self.batches.append(windows.shape)
         level = np.sqrt((windows.astype(np.float64) ** 2).mean(axis=1))
         return np.stack([20 * level, 1 - 20 * level], axis=1)
+
+
+class InPairs(Loudness):
+    """Waits until two batches are there at once, and notes what torch would use for each."""
+
+    def __init__(self):
+        super().__init__()
+        self.meeting, self.threads = threading.Barrier(2, timeout=60), set()
+
+    def logits(self, windows):
+        self.meeting.wait()
+        self.threads.add((threading.get_ident(), torch.get_num_threads()))
+        return super().logits(windows)
+
+
+def test_workers_compute_side_by_side_and_change_nothing(tmp_path, model, rng):
+    for number in range(16):
+        wave = tone(1.0) * rng.uniform(0.1, 1) + 0.05 * rng.standard_normal(16_000)
+        audio.write_wav(tmp_path / ("Real" if number % 2 else "Fake") / f"{number}.wav", wave, rate=16_000)
+    clips = corpus.read(tmp_path)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone, helped = (
+            scoring.score(clips, model, protocol=NATIVE, batch_size=4, workers=workers) for workers in (1, 2)
+        )
+        pairs = InPairs()
+        by_hand = scoring.score(clips, pairs, protocol=NATIVE, batch_size=4, workers=2)
+    finally:
+        torch.set_num_threads(before)
+    pd.testing.assert_frame_equal(alone.table, helped.table, check_exact=True)
+    assert len(pairs.threads) == 2
+    assert {threads for _, threads in pairs.threads} == {1}
+    expected = scoring.score(clips, Loudness(), protocol=NATIVE, batch_size=4)
+    pd.testing.assert_frame_equal(by_hand.table, expected.table, check_exact=True)
+    with pytest.raises(ParameterError, match="workers=0"):
+        scoring.score(clips, model, protocol=NATIVE, workers=0)
 
 
 def timeline(path, scorer, **options):

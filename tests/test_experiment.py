@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import pandas as pd
@@ -95,6 +96,13 @@ def test_the_recipe_follows_the_window(run, toy, tmp_path):
     assert parity.recipe().window == scoring.PARITY_WINDOW
     original = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["protocol=original"])
     assert original.recipe().rate == 22_050
+
+
+@pytest.mark.parametrize(("threads", "room"), [(1, 6), (4, 1), (8, 1), (None, 1)])
+def test_there_is_room_for_as_many_as_their_threads_leave_cores_for(toy, tmp_path, monkeypatch, threads, room):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
+    settings = profile.load(str(toy)).model_copy(update={"threads": threads, "device": "cpu"})
+    assert experiment.Run(settings, tmp_path).room() == room
 
 
 def test_differences_are_paired(run):

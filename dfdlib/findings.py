@@ -84,6 +84,8 @@ def verdict(differences: Mapping[str, Difference], *, trained_on: str) -> str:
     sentence = f"After fine-tuning on {trained_on} the detector is {_list(parts)}"
     if trained_on in better and worse:
         return f"{sentence}: what it learned for one domain it paid for in another."
+    if trained_on in better and unclear and len(better) > 1:
+        return f"{sentence}: a gain was shown beyond the domain that it was trained on, but not in every one."
     if trained_on in better and unclear:
         return f"{sentence}: the gain was not shown beyond the domain that it was trained on."
     if trained_on in better:

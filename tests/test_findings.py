@@ -46,7 +46,9 @@ def test_the_verdict_turns_with_the_numbers():
     good = findings.verdict({"for-2seconds": BETTER, "custom": BETTER}, trained_on="for-2seconds")
     traded = findings.verdict({"for-2seconds": BETTER, "custom": WORSE}, trained_on="for-2seconds")
     narrow = findings.verdict({"for-2seconds": BETTER, "custom": UNCLEAR}, trained_on="for-2seconds")
+    partly = findings.verdict({"for-2seconds": BETTER, "custom": BETTER, "source": UNCLEAR}, trained_on="for-2seconds")
     bad = findings.verdict({"for-2seconds": WORSE, "custom": WORSE}, trained_on="for-2seconds")
+    assert "shown beyond the domain that it was trained on, but not in every one" in partly
     assert "every domain" in good
     assert "paid for in another" in traded
     assert "not shown beyond" in narrow

@@ -87,8 +87,8 @@ def measure(folder: Path, *, window: int, checkpointing: bool = False, plain: bo
     recipe = Recipe(window=window, batch_size=BATCH, epochs=1, checkpointing=checkpointing)
     model = fill(detector.skeleton("xlsr-300m")).train()
     starts = []
-    encoder = model.ssl_model.model.encoder  # every way calls it once a step
-    encoder.register_forward_pre_hook(lambda module, _: starts.append(time.perf_counter()) if module.training else None)
+    layer = model.ssl_model.model.encoder.layers[0]  # every way calls it once a step
+    layer.register_forward_pre_hook(lambda module, _: starts.append(time.perf_counter()) if module.training else None)
     clips = corpus.read(folder)
     if plain:
         train_plainly(model, clips.split("training"), window=window)

@@ -2,6 +2,20 @@
 
 Polarity, here and everywhere: label 1 is bona fide (real), 0 is spoof (fake); a higher score means bona fide.
 
-Import the modules themselves: ``from dfdlib import metrics``. This package imports none of them, so that asking for one
-does not bring the rest.
+The rooms, each importing only from those before it: `evaluation`, `data`, `detector`, `training`, `experiment`,
+`report`, `cli`. A name is loaded when it is first used, so that asking for one does not bring the rest.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["cli", "data", "detector", "evaluation", "experiment", "report", "training"],
+    submod_attrs={
+        "data.corpus": ["Corpus"],
+        "detector.network": ["Detector"],
+        "detector.score": ["Scores"],
+        "experiment.profile": ["Profile"],
+        "experiment.run": ["Run"],
+    },
+)

@@ -1,5 +1,5 @@
 """``python -m dfdlib``: the command line, for launchers that start modules."""
 
-from dfdlib.cli import main
+from dfdlib.cli.app import main
 
 main()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfdlib import audio
+from dfdlib.data import audio
 
 
 @pytest.fixture
@@ -44,12 +44,13 @@ def exported(tmp_path_factory):
     from deterministic_weights import fill
     from typer.testing import CliRunner
 
-    from dfdlib import cli, detector
+    from dfdlib.cli import app
+    from dfdlib.detector import network
 
     root = tmp_path_factory.mktemp("exported")
     weights, onnx = root / "mini.safetensors", root / "new folder/mini.onnx"
-    detector.save(weights, fill(detector.build("mini", seed=0)), metadata={})
-    return weights, onnx, CliRunner().invoke(cli.app, ["export", "--onnx", str(onnx), "--checkpoint", str(weights)])
+    network.save(weights, fill(network.build("mini", seed=0)), metadata={})
+    return weights, onnx, CliRunner().invoke(app.app, ["export", "--onnx", str(onnx), "--checkpoint", str(weights)])
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +58,7 @@ def toy(tmp_path_factory):
     """A profile of its own with three small corpora and random weights: the path of its YAML file."""
     import yaml
 
-    from dfdlib import detector
+    from dfdlib.detector import network
 
     root = tmp_path_factory.mktemp("toy")
     rng = np.random.default_rng(3)
@@ -74,7 +75,7 @@ def toy(tmp_path_factory):
     fill("custom/Real", 6, real=True)
     fill("custom/Fake", 6, real=False)
     (root / "custom/Real/broken.wav").write_text("no sound")
-    detector.save(root / "weights.safetensors", detector.build("mini", seed=1), metadata={})
+    network.save(root / "weights.safetensors", network.build("mini", seed=1), metadata={})
     places = {name.replace("-", "_"): str(root / name) for name in ("for-2seconds", "custom", "source")}
     settings = {
         "name": "toy",

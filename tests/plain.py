@@ -2,9 +2,9 @@
 
 import torch
 
-from dfdlib.aasist import Aasist
-from dfdlib.detector import Detector
-from dfdlib.frontend import Frontend
+from dfdlib.detector.aasist import Aasist
+from dfdlib.detector.frontend import Frontend
+from dfdlib.detector.network import Detector
 
 
 def features(front: Frontend, waveforms: torch.Tensor) -> torch.Tensor:

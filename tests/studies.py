@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dfdlib import metrics, uncertainty
+from dfdlib.evaluation import intervals, metrics
 
 #: Trials of each class, and how many groups share them where there are groups.
 GROUPS = {50: 10, 250: 50, 1000: 100}
@@ -58,7 +58,7 @@ def _single(arguments):
     labels, (scores,), groups = study(
         np.random.default_rng([seed, trials, KINDS.index(kind)]), trials=trials, separations=[d], kind=kind
     )
-    found = uncertainty.intervals(
+    found = intervals.intervals(
         labels, scores, groups=groups, threshold=0.0, method=method, resamples=resamples, seed=seed
     )
     return {name: low <= truth(d)[name] <= high for name, (_, low, high) in found.items()}
@@ -70,7 +70,7 @@ def _pair(arguments):
         np.random.default_rng([seed, trials, KINDS.index(kind)]), trials=trials, separations=separations, kind=kind
     )
     names = ("eer", "auc", "min_dcf", "act_dcf", "cllr")
-    found = uncertainty.paired_differences(
+    found = intervals.paired_differences(
         labels, *systems, groups=groups, names=names, method=method, resamples=resamples, seed=seed
     )
     hits = {}

@@ -10,8 +10,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from dfdlib import experiment
-from dfdlib.scoring import Scores
+from dfdlib.detector.score import Scores
+from dfdlib.experiment import run as experiment
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dfdlib import audio
-from dfdlib.audit import likeness, measure
+from dfdlib.data import audio
+from dfdlib.data.audit import likeness, measure
 
 SECONDS = 2
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from deterministic_weights import waveform
 
-from dfdlib import augment, detector
+from dfdlib.detector import network
+from dfdlib.training import augment
 
 BATCH, SAMPLES = 16, 32_000
 
@@ -30,7 +31,7 @@ def bench_a_clip(benchmark, name):
 
 def bench_training_on_a_clip(benchmark):
     """A step on a batch; divide by sixteen."""
-    model = detector.build("mini", seed=1).train()
+    model = network.build("mini", seed=1).train()
     optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4)
     waves, labels = torch.randn(BATCH, SAMPLES), torch.arange(BATCH) % 2
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dfdlib import audio, detector, metrics, scoring, uncertainty
+from dfdlib.data import audio
+from dfdlib.detector import network, score
+from dfdlib.evaluation import intervals, metrics
 
 BATCH = 16
 
@@ -16,17 +18,17 @@ def trials():
     return labels, rng.standard_normal(1000) + labels
 
 
-@pytest.mark.parametrize("samples", [32_000, scoring.PARITY_WINDOW])
+@pytest.mark.parametrize("samples", [32_000, score.PARITY_WINDOW])
 def bench_scoring_a_batch(benchmark, samples):
-    model = detector.build("mini", seed=1).eval()
+    model = network.build("mini", seed=1).eval()
     waves = torch.randn(BATCH, samples)
     with torch.inference_mode():
         benchmark(model, waves)
 
 
-@pytest.mark.parametrize("samples", [32_000, scoring.PARITY_WINDOW])
+@pytest.mark.parametrize("samples", [32_000, score.PARITY_WINDOW])
 def bench_training_step(benchmark, samples):
-    model = detector.build("mini", seed=1).train()
+    model = network.build("mini", seed=1).train()
     optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4)
     waves, labels = torch.randn(BATCH, samples), torch.arange(BATCH) % 2
 
@@ -51,4 +53,4 @@ def bench_every_metric(benchmark, trials):
 
 @pytest.mark.parametrize("metric", ["eer", "auc"])
 def bench_interval(benchmark, trials, metric):
-    benchmark(uncertainty.interval, *trials, metric=metric, resamples=1000, seed=1)
+    benchmark(intervals.interval, *trials, metric=metric, resamples=1000, seed=1)

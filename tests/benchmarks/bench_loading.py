@@ -22,11 +22,11 @@ import json, sys, time
 way, path = sys.argv[1:]
 started = time.perf_counter()
 import torch
-from dfdlib import detector
+from dfdlib.detector import network as detector
 if way == "plain":
     from fairseq.models.wav2vec import wav2vec2
 else:
-    from dfdlib import wav2vec2
+    from dfdlib.detector import wav2vec2
     wav2vec2.load()
 imported = time.perf_counter()
 if way == "plain":
@@ -51,7 +51,7 @@ print(json.dumps({"import": imported - started, "load": ready - imported, "peak"
                   "anonymous": size["RssAnon"]}))
 """
 
-FULL = "from dfdlib import wav2vec2\nwav2vec2._load_alone = None\n"
+FULL = "from dfdlib.detector import wav2vec2\nwav2vec2._load_alone = None\n"
 """Before a program: make the import of the network alone fail, so that all of fairseq is imported."""
 
 
@@ -62,12 +62,12 @@ def make_files(folder: Path) -> dict[str, Path]:
     sys.path.insert(0, str(TESTS))
     from deterministic_weights import fill
 
-    from dfdlib import detector
+    from dfdlib.detector import network
 
-    model = fill(detector.skeleton("xlsr-300m"))
+    model = fill(network.skeleton("xlsr-300m"))
     paths = {"torch.save": folder / "published.pth", "safetensors": folder / "ours.safetensors"}
     torch.save({f"module.{name}": tensor for name, tensor in model.state_dict().items()}, paths["torch.save"])
-    detector.save(paths["safetensors"], model, metadata={})
+    network.save(paths["safetensors"], model, metadata={})
     return paths
 
 
@@ -97,16 +97,17 @@ def measure_start(folder: Path, *, rounds: int) -> list[dict]:
 
     import numpy as np
 
-    from dfdlib import audio, detector
+    from dfdlib.data import audio
+    from dfdlib.detector import network
 
     audio.write_wav(folder / "one.wav", 0.1 * np.random.default_rng(1).standard_normal(32_000), rate=audio.RATE)
-    detector.save(folder / "mini.safetensors", detector.build("mini", seed=1), metadata={})
+    network.save(folder / "mini.safetensors", network.build("mini", seed=1), metadata={})
     command = ["score", folder / "one.wav", "--checkpoint", folder / "mini.safetensors", "--no-cache"]
     programs = {
-        "dfd --help": ("from dfdlib.cli import main; main()", ["--help"]),
+        "dfd --help": ("from dfdlib.cli.app import main; main()", ["--help"]),
         "import torch": ("import torch", []),
-        "dfd score, all of fairseq": (FULL + "from dfdlib.cli import main; main()", command),
-        "dfd score": ("from dfdlib.cli import main; main()", command),
+        "dfd score, all of fairseq": (FULL + "from dfdlib.cli.app import main; main()", command),
+        "dfd score": ("from dfdlib.cli.app import main; main()", command),
     }
     seconds: dict[str, list[float]] = {}
     for _ in range(rounds):

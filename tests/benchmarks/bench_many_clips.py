@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dfdlib import audio, corpus, scoring
-from dfdlib.cache import Cache
+from dfdlib.data import audio, corpus
+from dfdlib.detector import score
+from dfdlib.detector.score_cache import Cache
 
 COUNTS = (1_000, 10_000, 100_000)
 
@@ -49,11 +50,11 @@ def peak() -> float:
 
 def measure(folder: Path, cache: Path) -> dict:
     """Find and score the clips of a folder and say what it took."""
-    protocol = scoring.protocol("corrected", window="native")
+    protocol = score.protocol("corrected", window="native")
     before, started = peak(), time.perf_counter()
     clips = corpus.find([folder])
     found, then = peak(), time.perf_counter()
-    scores = scoring.score(clips, Level(), protocol=protocol, cache=Cache(cache))
+    scores = score.score(clips, Level(), protocol=protocol, cache=Cache(cache))
     scored = time.perf_counter()
     scores.to_csv(folder.with_suffix(".csv"))
     return {

@@ -35,8 +35,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import plain
 from deterministic_weights import fill, waveform
 
-from dfdlib import aasist, audio, corpus, detector, files, scoring
-from dfdlib.inference import TorchScorer
+from dfdlib import files
+from dfdlib.data import audio, corpus
+from dfdlib.detector import aasist, network
+from dfdlib.detector import score as scoring
+from dfdlib.detector.scorer import TorchScorer
 
 PEAK_SIZE = 4096
 
@@ -55,7 +58,7 @@ class PlainClips(Dataset):
         return torch.from_numpy(audio.fit(wave, length=scoring.PARITY_WINDOW).copy())
 
 
-def score_plainly(paths: list[Path], model: detector.Detector) -> np.ndarray:
+def score_plainly(paths: list[Path], model: network.Detector) -> np.ndarray:
     """Return scores, shape (n,), the study's way."""
     model.eval()
     with torch.no_grad():
@@ -87,7 +90,7 @@ def peak_memory(function: Callable[[], object]) -> float:
 
 def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict:
     """Score clips both ways."""
-    model = fill(detector.skeleton(name))
+    model = fill(network.skeleton(name))
     scorer = TorchScorer(model, device="cpu")
     for number in range(clips):
         audio.write_wav(folder / f"{number:03}.wav", waveform(2 * audio.RATE, salt=str(number)), rate=audio.RATE)
@@ -111,7 +114,7 @@ def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict
     memory = {name: peak_memory(way) for name, way in ways.items()}
     times = best(ways | {"peak": lambda: large @ large, "back end": backend}, rounds=rounds)
     with FlopCounterMode(display=False) as counter:
-        bare = detector.skeleton(name).eval().requires_grad_(False)
+        bare = network.skeleton(name).eval().requires_grad_(False)
         plain.logits(bare, torch.empty(1, scoring.PARITY_WINDOW, device="meta"))
     peak = 2 * PEAK_SIZE**3 / times["peak"]
     speeds = {name: clips / times[name] for name in ways}
@@ -203,7 +206,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the numbers to this file as JSON")
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--detector", choices=detector.CONFIGURATIONS, default="xlsr-300m")
+    parser.add_argument("--detector", choices=network.CONFIGURATIONS, default="xlsr-300m")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = {

@@ -2,9 +2,9 @@
 
 Every way trains all of XLSR-300M on the same two-second clips from the same weights, in batches of two, in a process
 of its own, on two threads. The plain way is a loop in PyTorch as the original study's: librosa reads whole files, each
-clip is repeated to 64,600 samples, Adam follows cross entropy. The others are `finetune.fit`, from the first batch to
+clip is repeated to 64,600 samples, Adam follows cross entropy. The others are `loop.fit`, from the first batch to
 the checkpoint on disk. Clips per second count from the second step on; the peak is that of the whole process, with
-libraries, saving and loading. Beside it stands what `finetune.memory_needed` computes without training.
+libraries, saving and loading. Beside it stands what `loop.memory_needed` computes without training.
 
 Needs 16 GB of memory, 8 GB of disk and Linux; each way takes some minutes.
 """
@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from deterministic_weights import fill, waveform
 
-from dfdlib import audio, files
+from dfdlib import files
+from dfdlib.data import audio
 
 BATCH, PARITY, NATIVE = 2, 64_600, 32_000
 WAYS = {
@@ -81,11 +82,13 @@ def train_plainly(model, clips, *, window: int) -> None:
 
 def measure(folder: Path, *, window: int, checkpointing: bool = False, plain: bool = False) -> dict:
     """Train one way and return what it took."""
-    from dfdlib import corpus, detector, finetune
-    from dfdlib.recipe import Recipe
+    from dfdlib.data import corpus
+    from dfdlib.detector import network
+    from dfdlib.training import loop
+    from dfdlib.training.recipe import Recipe
 
     recipe = Recipe(window=window, batch_size=BATCH, epochs=1, checkpointing=checkpointing)
-    model = fill(detector.skeleton("xlsr-300m")).train()
+    model = fill(network.skeleton("xlsr-300m")).train()
     starts = []
     layer = model.ssl_model.model.encoder.layers[0]  # every way calls it once a step
     layer.register_forward_pre_hook(lambda module, _: starts.append(time.perf_counter()) if module.training else None)
@@ -93,7 +96,7 @@ def measure(folder: Path, *, window: int, checkpointing: bool = False, plain: bo
     if plain:
         train_plainly(model, clips.split("training"), window=window)
     else:
-        finetune.fit(
+        loop.fit(
             model,
             training=clips.split("training"),
             validation=clips.split("validation"),
@@ -104,7 +107,7 @@ def measure(folder: Path, *, window: int, checkpointing: bool = False, plain: bo
     return {
         "clips_per_second": BATCH / float(np.median(np.diff(starts)[1:])),
         "peak_gib": peak_memory() / 2**30,
-        "computed_gib": finetune.memory_needed("xlsr-300m", recipe)["total"] / 2**30,
+        "computed_gib": loop.memory_needed("xlsr-300m", recipe)["total"] / 2**30,
     }
 
 

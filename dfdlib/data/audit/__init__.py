@@ -1,0 +1,30 @@
+"""Look at the data before the model does.
+
+Read the parts in this order: `measure` decodes every clip once and measures what should say nothing about how it was
+made; `likeness` finds clips that hold the same sound; `shortcuts` tells what EER a classifier reaches that never
+listens; `checks` turns all of it into findings; `examination` runs the checks on one corpus or between several.
+"""
+
+from dfdlib.data.audit.checks import KINDS, SEVERITIES, Finding
+from dfdlib.data.audit.examination import Audit, across, check_suffix, examine, report, write
+from dfdlib.data.audit.measure import NUISANCES, nuisance_features, nuisance_table
+from dfdlib.data.audit.shortcuts import FLOOR, Shortcut, shortcut, shortcut_eer
+
+__all__ = [
+    "FLOOR",
+    "KINDS",
+    "NUISANCES",
+    "SEVERITIES",
+    "Audit",
+    "Finding",
+    "Shortcut",
+    "across",
+    "check_suffix",
+    "examine",
+    "nuisance_features",
+    "nuisance_table",
+    "report",
+    "shortcut",
+    "shortcut_eer",
+    "write",
+]

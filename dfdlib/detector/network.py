@@ -1,0 +1,460 @@
+"""The detector: a front end and a back end together, and its checkpoints in and out.
+
+A detector turns waveforms at 16 kHz into two logits per clip: column 0 spoof, column 1 bona fide. The score of a
+clip is made of them elsewhere; a higher score means bona fide.
+
+`CONFIGURATIONS` names the ones this project knows: `xlsr-300m` has the sizes and the parameter names of the
+published detectors, `mini` takes the same path and trains on two processor cores.
+
+`load` takes the files that `weights` can read and gives a detector that is ready to score; `save` writes safetensors
+with the whole configuration in the header.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from dfdlib import files
+from dfdlib.detector import aasist, checkpoints, frontend
+from dfdlib.errors import CheckpointError, ParameterError
+
+RATE = 16_000
+"""The sampling rate every detector expects, in hertz."""
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+"""How names of entries end that are state but not parameters."""
+
+SIGNATURES = {
+    "xlsr-300m": "48ab1563645d0555a45321e1a64303605caedaf17e662957e5dfa2ebdfe08fa9",
+    "mini": "3ce8944e8b42b3366d209ca190f0715346ab247a42acd68403b652ab0292dc4c",
+}
+"""What `_signature` gives for the state dicts of `CONFIGURATIONS`: a file is recognised without building a network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfiguration:
+    """What a detector is made of.
+
+    Parameters
+    ----------
+    name : str
+        What to call it.
+    frontend : FrontendConfiguration
+        The wav2vec 2.0 network.
+    backend : AasistConfiguration
+        The graph-attention network.
+    rate : int
+        Sampling rate of the waveforms, in hertz.
+    """
+
+    name: str
+    frontend: frontend.FrontendConfiguration
+    backend: aasist.AasistConfiguration
+    rate: int = RATE
+
+    @property
+    def least_samples(self) -> int:
+        """The shortest clip the detector can take, in samples."""
+        return self.frontend.samples(self.backend.least_frames)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Make sure that waveforms of this shape are a batch that the detector can take.
+
+        Raises
+        ------
+        ParameterError
+            The shape is not (B, n), or n is below `least_samples`.
+        """
+        if len(shape) != 2:
+            raise ParameterError(f"waveforms of shape {tuple(shape)}: expected (clips, samples)")
+        if shape[1] < self.least_samples:
+            raise ParameterError(
+                f"waveforms of {shape[1]} samples: the detector {self.name} needs at least {self.least_samples} "
+                f"({1000 * self.least_samples / self.rate:.0f} ms); repeat the clip or leave it out"
+            )
+
+    def to_dict(self) -> dict:
+        """Return the configuration as plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> "DetectorConfiguration":
+        """Return the configuration that `to_dict` was called on.
+
+        Raises
+        ------
+        ParameterError
+            A key is missing or unknown, or a value is out of range.
+        """
+        inner = _checked(cls, values)
+        front = _checked(frontend.FrontendConfiguration, inner["frontend"])
+        back = _checked(aasist.AasistConfiguration, inner["backend"])
+        if not isinstance(inner["name"], str) or inner["rate"] != RATE:
+            raise ParameterError(f"name={inner['name']!r}, rate={inner['rate']!r}: expected a text and {RATE}")
+        return cls(
+            name=inner["name"],
+            frontend=frontend.FrontendConfiguration(**front),
+            backend=aasist.AasistConfiguration(**back),
+        )
+
+
+def _checked(kind: type, values: object) -> dict:
+    """Return `values` with lists as tuples, having made sure that its keys are the fields of `kind`."""
+    if not isinstance(values, Mapping):
+        raise ParameterError(f"configuration: expected the settings of {kind.__name__}, found {values!r:.60}")
+    names = {field.name for field in dataclasses.fields(kind)}
+    if wrong := sorted(names ^ set(values)):
+        raise ParameterError(f"configuration: missing or unknown settings of {kind.__name__}: {', '.join(wrong)}")
+    return {name: _as_tuple(value) for name, value in values.items()}
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
+
+
+CONFIGURATIONS = {
+    "xlsr-300m": DetectorConfiguration(name="xlsr-300m", frontend=frontend.XLSR_300M, backend=aasist.FULL),
+    "mini": DetectorConfiguration(name="mini", frontend=frontend.MINI, backend=aasist.SMALL),
+}
+
+
+class Detector(aasist.Aasist):
+    """Waveforms to logits: the back end, fed by a front end of its own.
+
+    It extends the back end instead of holding it because that is how the published files name their parameters:
+    those of the front end begin with `ssl_model.model.`, those of the back end with nothing.
+
+    Parameters
+    ----------
+    configuration : DetectorConfiguration
+        Usually one of `CONFIGURATIONS`; `build` is the usual way here.
+    """
+
+    def __init__(self, configuration: DetectorConfiguration):
+        super().__init__(configuration.backend, inputs=configuration.frontend.width)
+        self.configuration = configuration
+        self.ssl_model = frontend.Frontend(configuration.frontend)
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return the logits of a batch of clips of equal length.
+
+        Parameters
+        ----------
+        waveforms : Tensor of floating point, shape (B, n)
+            Mono clips at `configuration.rate`, nominally within [-1, 1].
+
+        Returns
+        -------
+        Tensor, shape (B, 2)
+            Column 0 spoof, column 1 bona fide.
+
+        Raises
+        ------
+        ParameterError
+            The shape is another, or the clips are shorter than `configuration.least_samples`.
+        """
+        self.configuration.check(waveforms.shape)
+        return super().forward(self.ssl_model(waveforms))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What can be said about a checkpoint file without building a detector."""
+
+    path: str
+    kind: str
+    """`dfdlib`, `state dict` or `training checkpoint`."""
+    configuration: str
+    """Name of the configuration, or an empty text when the names and shapes are those of none that is known."""
+    seems: str
+    """What else the file seems to be, when there is no configuration; or an empty text."""
+    tensors: int
+    parameters: int
+    dtype: str
+    metadata: dict[str, str]
+    bytes: int
+    sha256: str
+
+
+def build(configuration: str | DetectorConfiguration, *, seed: int | None = None) -> Detector:
+    """Return a detector with random weights, in training mode.
+
+    Parameters
+    ----------
+    configuration : str or DetectorConfiguration
+        A key of `CONFIGURATIONS`, or a configuration.
+    seed : int, optional
+        Equal seeds give equal weights, and torch's global generator is left as it was. Without a seed the weights
+        come from that generator.
+
+    Raises
+    ------
+    ParameterError
+        There is no configuration of that name.
+    """
+    configuration = _configuration(configuration)
+    if seed is None:
+        return Detector(configuration)
+    with torch.random.fork_rng(devices=[]):
+        # The processor's generator only: `torch.manual_seed` would also seed those of accelerators, which the
+        # fork does not put back.
+        torch.default_generator.manual_seed(seed)
+        return Detector(configuration)
+
+
+def skeleton(configuration: str | DetectorConfiguration) -> Detector:
+    """Return a detector on the meta device: tensors with shapes and no values, which cost next to nothing.
+
+    Raises
+    ------
+    ParameterError
+        There is no configuration of that name.
+    """
+    with torch.device("meta"), _NoDrawing():
+        return Detector(_configuration(configuration))
+
+
+class _NoDrawing(TorchFunctionMode):
+    """Leaves out whatever computes initial weights.
+
+    There is nothing to compute on the meta device, and to find that out torch would import its compiler for a second.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.cpu}:
+            return args[0]
+        if function is torch._weight_norm:
+            return args[0].detach()
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"]
+        if function is torch.norm_except_dim:
+            tensor, _, kept = args
+            return tensor.new_empty([size if axis == kept else 1 for axis, size in enumerate(tensor.shape)])
+        return (torch.empty if function is torch.randn else function)(*args, **kwargs)
+
+
+def load(path: str | Path, *, configuration: str | DetectorConfiguration | None = None) -> Detector:
+    """Return the detector of a checkpoint file, in evaluation mode.
+
+    Every parameter of the detector must be in the file with its shape, and nothing else may be.
+    Weights in half precision become single precision.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file of one of the kinds listed at the top of this module.
+    configuration : str or DetectorConfiguration, optional
+        What the file holds. Needed only for a file that carries no configuration and whose names and shapes are
+        not those of one in `CONFIGURATIONS`.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged or unsafe, is no checkpoint, or does not fit.
+    ParameterError
+        There is no configuration of that name.
+    """
+    if configuration is not None:
+        configuration = _configuration(configuration)
+    content = checkpoints.read(path)
+    own = _of_header(path, content)[0]
+    if configuration is not None and own not in {None, configuration}:
+        raise CheckpointError(
+            f"{path}: holds the detector {own.name} with settings of its own, "
+            f"which are not those of {configuration.name}; load it without naming a configuration"
+        )
+    told = configuration or own
+    configuration = told or _closest(content.tensors)
+    model = skeleton(configuration)
+    target = f"the detector {configuration.name}" + ("" if told else ", the likest that is known")
+    _fit(path, content.tensors, model, target=target)
+    model.load_state_dict(checkpoints.copies(path, content), assign=True)
+    return model.eval()
+
+
+def load_frontend_weights(model: Detector, path: str | Path) -> Detector:
+    """Put the weights of a pre-trained wav2vec 2.0 (fairseq's `xlsr2_300m.pt`) into the front end, and return `model`.
+
+    The back end keeps its weights.
+
+    Raises
+    ------
+    CheckpointError
+        As `load`.
+    """
+    content = checkpoints.read(path)
+    network = model.ssl_model.model
+    _fit(path, content.tensors, network, target=f"the front end of the detector {model.configuration.name}")
+    checkpoints.refuse_non_finite(path, content.tensors)
+    # Through the module around it: the network's own way imports all of fairseq.
+    model.ssl_model.load_state_dict({f"model.{name}": tensor for name, tensor in content.tensors.items()})
+    return model
+
+
+def save(path: str | Path, model: Detector, *, metadata: Mapping[str, str]) -> None:
+    """Write the weights and the configuration of `model` to a safetensors file, whole or not at all.
+
+    Equal weights and metadata give equal bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write.
+    model : Detector
+        Its weights are written as they are, on whatever device and in whatever precision.
+    metadata : mapping of str to str
+        What to note in the file: where the weights come from, with what settings.
+
+    Raises
+    ------
+    ParameterError
+        The metadata holds something else than text.
+    """
+    from safetensors.torch import save as to_bytes
+
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ParameterError(f"metadata {key!r}={value!r}: both must be text")
+    header = {"configuration": model.configuration.to_dict(), "metadata": dict(metadata)}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = to_bytes(tensors, metadata={checkpoints.HEADER: json.dumps(header, sort_keys=True)})
+    with files.atomic(path, "wb") as file:
+        file.write(content)
+
+
+def describe(path: str | Path) -> Description:
+    """Return what a checkpoint file holds, without building a detector.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged or unsafe, or is no checkpoint.
+    """
+    content = checkpoints.read(path)
+    configuration, metadata = _of_header(path, content)
+    shapes = checkpoints.shapes(content.tensors)
+    name = configuration.name if configuration is not None else _recognised(shapes)
+    return Description(
+        path=str(path),
+        kind=content.kind,
+        configuration=name,
+        seems="" if name else _seems(shapes),
+        tensors=len(content.tensors),
+        parameters=sum(tensor.numel() for name, tensor in content.tensors.items() if not name.endswith(BUFFERS)),
+        dtype=" ".join(sorted({_name(t.dtype) for t in content.tensors.values() if t.is_floating_point()})),
+        metadata=metadata,
+        bytes=Path(path).stat().st_size,
+        sha256=files.sha256(path),
+    )
+
+
+def fingerprint(model: torch.nn.Module) -> str:
+    """Return the SHA-256 over names, types, shapes and bytes of all parameters and buffers, sorted by name.
+
+    Equal for equal weights, whatever file or process they come from.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {_name(tensor.dtype)} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _of_header(path: str | Path, content: checkpoints.Content) -> tuple[DetectorConfiguration | None, dict[str, str]]:
+    """Return the configuration and the metadata that a file of ours carries; None and nothing for any other."""
+    if content.header is None:
+        return None, {}
+    try:
+        header = json.loads(content.header)
+        metadata = {str(key): str(value) for key, value in header["metadata"].items()}
+        return DetectorConfiguration.from_dict(header["configuration"]), metadata
+    except (ValueError, KeyError, TypeError, AttributeError, ParameterError) as error:
+        raise CheckpointError(
+            f"{path}: its header is not one that this version of dfdlib writes ({error}); "
+            "load it with the version that wrote it"
+        ) from error
+
+
+def _configuration(configuration: str | DetectorConfiguration) -> DetectorConfiguration:
+    if isinstance(configuration, DetectorConfiguration):
+        return configuration
+    if configuration not in CONFIGURATIONS:
+        raise ParameterError(f"no detector is called {configuration!r}; there are {', '.join(CONFIGURATIONS)}")
+    return CONFIGURATIONS[configuration]
+
+
+def _signature(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the SHA-256 over names and shapes, sorted by name."""
+    lines = "".join(f"{name} {list(shape)}\n" for name, shape in sorted(shapes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _recognised(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the name of the known configuration with exactly these names and shapes, or an empty text."""
+    signature = _signature(shapes)
+    return next((name for name, known in SIGNATURES.items() if known == signature), "")
+
+
+def _seems(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    known = {(one.frontend.layers, one.frontend.width): one.name for one in CONFIGURATIONS.values()}
+    return checkpoints.seems(shapes, known=known)
+
+
+def _closest(tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
+    """Return the known configuration that shares most names and shapes with `tensors`."""
+    shapes = checkpoints.shapes(tensors)
+    if name := _recognised(shapes):
+        return CONFIGURATIONS[name]
+    sizes = checkpoints.sizes(shapes)
+
+    def likeness(known: DetectorConfiguration) -> tuple[int, bool]:
+        shared = checkpoints.shapes(skeleton(known).state_dict()).items() & shapes.items()
+        return len(shared), sizes == (known.frontend.layers, known.frontend.width)
+
+    return max(CONFIGURATIONS.values(), key=likeness)
+
+
+def _fit(path: str | Path, tensors: Mapping[str, torch.Tensor], network: torch.nn.Module, *, target: str) -> None:
+    """Make sure that `tensors` are exactly what `network` needs."""
+    entries = network.state_dict()
+    found, needed = checkpoints.shapes(tensors), checkpoints.shapes(entries)
+    kinds = {"matching": [], "missing": [], "unexpected": [], "of the wrong shape or type": []}
+    for name in needed:
+        if name not in found:
+            kinds["missing"].append(name)
+        elif found[name] != needed[name]:
+            kinds["of the wrong shape or type"].append(f"{name} is {_size(found[name])}, needed {_size(needed[name])}")
+        elif tensors[name].is_floating_point() != entries[name].is_floating_point():
+            kinds["of the wrong shape or type"].append(
+                f"{name} is {_name(tensors[name].dtype)}, needed {_name(entries[name].dtype)}"
+            )
+        else:
+            kinds["matching"].append(name)
+    kinds["unexpected"] = [name for name in found if name not in needed]
+    if len(kinds["matching"]) == len(needed) == len(found):
+        return
+    parts = [
+        f"{len(names)} {kind}{': ' if names else ''}{', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
+        for kind, names in kinds.items()
+    ]
+    name = "" if found == needed else _recognised(found)
+    seems = f"the whole detector {name}; load it as that" if name else _seems(found)
+    advice = f"It seems to be {seems}" if seems else "Use another file, or name the configuration that it was made with"
+    raise CheckpointError(
+        f"{path}: does not fit {target}, which has {len(needed)} tensors: {'; '.join(parts)}. {advice}"
+    )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "a scalar"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

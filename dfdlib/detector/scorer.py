@@ -1,0 +1,252 @@
+"""What scoring needs of a detector, whatever runs it, and the way that torch runs it.
+
+A `Scorer` turns windows of samples into logits. `TorchScorer` does so with a detector in memory. It computes what the
+detector's own `forward` computes, from the same weights and by a shorter way through the front end (`FrozenFrontend`),
+which takes nine tenths of the time or more:
+
+- frames lie one after the other with their channels together, as layer norm and matrix products want them, and
+  nothing is transposed; the strided convolutions are then matrix products that read the frames where they lie;
+- the feature extractor works through a clip in blocks whose values stay in the processor's cache;
+- the weight norm of the position convolution is undone once, and the convolution, 128 frames wide, is a product in the
+  frequency domain;
+- as many windows go through the encoder together as fill the matrix products, and not more.
+
+`tests/benchmarks/bench_scoring.py` measures what this gives, on processors. For GPUs there are half precision (torch's
+autocast, with float32 between the layers and in the back end), fused attention, pinned memory and larger batches. There
+was no GPU to measure them on: what they give is not known. The tests compare the numbers on a GPU where there is one.
+"""
+
+import copy
+import hashlib
+import typing
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dfdlib.detector import aasist, frontend
+from dfdlib.detector import network as detector
+from dfdlib.errors import ParameterError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+FRAMES_AT_ONCE = {"cpu": 1_600, "cuda": 25_000}
+"""About how many frames (of 20 ms) go through the encoder together: enough to fill matrix products."""
+
+BLOCK = {"cpu": 100, "cuda": 25_000}
+"""How many frames the feature extractor makes at a time. On a processor, few enough for its cache."""
+
+
+@typing.runtime_checkable
+class Scorer(typing.Protocol):
+    """Windows of samples to logits.
+
+    Attributes
+    ----------
+    fingerprint : str
+        A SHA-256 over the weights and whatever else changes the numbers: what logits are cached under.
+    least_samples : int
+        The shortest window that it takes.
+    """
+
+    fingerprint: str
+    least_samples: int
+
+    def logits(self, windows: np.ndarray) -> np.ndarray:
+        """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n)."""
+        ...
+
+
+class TorchScorer:
+    """Score with a detector in memory.
+
+    Parameters
+    ----------
+    model : Detector
+        Put into evaluation mode, and otherwise left as it is. The scorer stands for its present weights: make
+        another one after training goes on.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute; "auto" is the GPU where there is one.
+    precision : {"float32", "float64", "bfloat16", "float16"}
+        What matrix products are computed in, whatever the weights are stored in. The two halves are for GPUs. Any but
+        float32 has a fingerprint of its own.
+
+    Raises
+    ------
+    ParameterError
+        There is no such device or precision.
+    """
+
+    def __init__(self, model: detector.Detector, *, device: str = "auto", precision: str = "float32"):
+        if precision not in PRECISIONS:
+            raise ParameterError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}")
+        self.device = find_device(device)
+        self.least_samples = model.configuration.least_samples
+        self.fingerprint = detector.fingerprint(model)
+        if precision != "float32":
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint} precision={precision}".encode()).hexdigest()
+        self._precision = PRECISIONS[precision]
+        # Autocast, which mixes half precision with single, is the safe way to half precision.
+        self._dtype = torch.float64 if precision == "float64" else torch.float32
+        parameter = next(model.parameters())
+        if (parameter.device.type, parameter.dtype) != (self.device.type, self._dtype):
+            model = copy.deepcopy(model).to(self.device, self._dtype)
+        self._model = model.eval()
+        self._frontend = FrozenFrontend(model.ssl_model)
+
+    def logits(self, windows: np.ndarray) -> np.ndarray:
+        """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
+
+        Raises
+        ------
+        ParameterError
+            The shape is another, or the windows are shorter than `least_samples`.
+        """
+        self._model.configuration.check(windows.shape)
+        self._model.eval()
+        frames = self._model.configuration.frontend.frames(windows.shape[1])
+        waveforms = torch.from_numpy(windows)
+        if self.device.type == "cuda":
+            waveforms = waveforms.pin_memory()
+        with torch.inference_mode():
+            parts = waveforms.split(max(1, FRAMES_AT_ONCE[self.device.type] // frames))
+            logits = torch.cat([self._forward(part) for part in parts])
+        return logits.double().cpu().numpy()
+
+    def _forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        waveforms = waveforms.to(self.device, self._dtype, non_blocking=True)
+        with torch.autocast(self.device.type, self._precision, enabled=self._precision.itemsize == 2):
+            features = self._frontend(waveforms)
+        return aasist.Aasist.forward(self._model, features)
+
+
+class FrozenFrontend:
+    """A front end whose weights do not change any more: the same features, sooner.
+
+    It shares most weights with `network` and keeps its own copy of those that it needs in another form.
+
+    Parameters
+    ----------
+    network : Frontend
+        On the device and in the precision to compute with.
+    """
+
+    def __init__(self, network: frontend.Frontend):
+        model = network.model
+        self.configuration = network.configuration
+        self.layers = [_Convolution(layer) for layer in model.feature_extractor.conv_layers]
+        self.norm, self.projection = model.layer_norm, model.post_extract_proj
+        self.position = _PositionConvolution(model.encoder.pos_conv[0])
+        self.encoder = model.encoder
+
+    @torch.inference_mode()
+    def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return features of shape (B, T, width) for waveforms of shape (B, n) at 16 kHz."""
+        frames = torch.stack([self._extract(waveform) for waveform in waveforms])
+        x = self.projection(self.norm(frames)).to(waveforms.dtype)
+        x += F.gelu(self.position(x))
+        for layer in self.encoder.layers:
+            x += _attend(layer.self_attn, layer.self_attn_layer_norm(x))
+            x += layer.fc2(_gelu_(layer.fc1(layer.final_layer_norm(x))))
+        return self.encoder.layer_norm(x)
+
+    def _extract(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Return what the convolutions make of one waveform: (n,) to (T, channels)."""
+        configuration, block = self.configuration, BLOCK[waveform.device.type]
+        total = configuration.frames(len(waveform))
+        blocks = []
+        for start in range(0, total, block):
+            needed = configuration.samples(min(block, total - start))
+            x = waveform[start * configuration.stride :][:needed, None]
+            for layer in self.layers:
+                x = layer(x)
+            blocks.append(x)
+        return torch.cat(blocks)
+
+
+class _Convolution:
+    """One layer of the feature extractor, (T, channels) to (T, channels): strided convolution, layer norm, GELU.
+
+    With s the stride, s frames that follow each other are one row of a matrix, and so are all rows that begin s frames
+    later. Each s taps of the kernel are one matrix product with these rows, as they lie in memory.
+    """
+
+    def __init__(self, layer: nn.Sequential):
+        convolution, self.norm = layer[0], layer[2][1]
+        self.kernel, self.stride = convolution.kernel_size[0], convolution.stride[0]
+        self.bias = convolution.bias.detach()
+        taps = convolution.weight.detach().permute(2, 1, 0)  # (kernel, before, after)
+        # Rows of one channel are too short for a good product; there the overlapping rows are copied out instead.
+        together = self.kernel if taps.shape[1] == 1 else self.stride
+        self.taps = [part.flatten(0, 1).contiguous() for part in taps.split(together)]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        frames, channels = (len(x) - self.kernel) // self.stride + 1, x.shape[1]
+        result, first = self.bias, x.storage_offset()
+        for taps in self.taps:
+            rows = x.as_strided((frames, len(taps)), (self.stride * channels, 1), first)
+            result = torch.addmm(result, rows, taps)
+            first += len(taps)
+        return _gelu_(F.layer_norm(result, self.norm.normalized_shape, self.norm.weight, self.norm.bias, self.norm.eps))
+
+
+class _PositionConvolution:
+    """The position convolution, (B, T, width) to (B, T, width), by overlapping blocks in the frequency domain."""
+
+    def __init__(self, convolution: nn.Conv1d):
+        self.kernel, self.groups = convolution.kernel_size[0], convolution.groups
+        self.bias = convolution.bias.detach()
+        self.length = 2 * self.kernel  # of a block
+        with torch.no_grad():
+            self.spectrum = frontend.position_spectrum(convolution, self.length).contiguous()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        batch, frames, width = x.shape
+        hop = self.length - self.kernel + 1  # so many values of a block are not wrapped around
+        count = -(-frames // hop)
+        before = self.kernel // 2
+        padded = F.pad(x, (0, 0, before, (count - 1) * hop + self.length - before - frames))
+        spectrum = torch.fft.rfft(padded.unfold(1, self.length, hop))  # (B, count, width, frequency)
+        spectrum = spectrum.unflatten(2, (self.groups, -1)).flatten(0, 1).permute(1, 3, 0, 2) @ self.spectrum
+        blocks = torch.fft.irfft(spectrum.permute(2, 0, 3, 1), n=self.length)[..., :hop]
+        result = blocks.reshape(batch, count, width, hop).transpose(2, 3).reshape(batch, count * hop, width)
+        return result[:, :frames] + self.bias
+
+
+def _attend(attention: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Return what fairseq's `attention` makes of x, shape (B, T, width), when every frame attends to all frames."""
+    query, key, value = (
+        projection(x).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    return attention.out_proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+
+
+def _gelu_(x: torch.Tensor) -> torch.Tensor:
+    """GELU in place: without the memory for another result, which costs more than GELU itself."""
+    return torch.ops.aten.gelu_(x)
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device called `name`, one of `DEVICES`.
+
+    Raises
+    ------
+    ParameterError
+        There is no such device, or not here.
+    """
+    if name not in DEVICES:
+        raise ParameterError(f"device={name!r}: choose one of {', '.join(DEVICES)}")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ParameterError("device='cuda': torch finds no GPU here; choose cpu, or install torch for this GPU")
+    return torch.device(name)

@@ -1,0 +1,11 @@
+"""Numbers from labels and scores: metrics, their intervals, calibration, tandem costs, controls.
+
+Nothing here knows a clip or a network. Label 1 is bona fide, and a higher score means bona fide.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["bootstrap", "calibration", "controls", "intervals", "metrics", "tandem"],
+)

@@ -1,0 +1,321 @@
+"""A detector in front of speaker verification: what both together cost.
+
+Speaker verification (ASV) has three kinds of trial: ``target`` (the speaker herself), ``nontarget`` (another person)
+and ``spoof`` (a forged clip of the speaker). A higher ASV score means the speaker that was claimed.
+
+- `min_t_dcf` is the tandem detection cost of the ASVspoof 2019 and 2021 challenges: the detector lets a clip pass to
+  an ASV system whose threshold is fixed beforehand, and the cost is taken at the detector's best threshold.
+- `min_a_dcf` is the architecture-agnostic cost of ASVspoof 5, for systems that give one score for both tasks.
+- `read_scores` reads the files that the challenges distribute or ask for.
+
+References
+----------
+T. Kinnunen et al., t-DCF: a detection cost function for the tandem assessment of spoofing countermeasures and
+automatic speaker verification, Odyssey 2018: the "legacy" cost.
+T. Kinnunen et al., Tandem assessment of spoofing countermeasures and automatic speaker verification: fundamentals,
+IEEE/ACM TASLP 28, 2020: the "revised" cost.
+H. Shim et al., a-DCF: an architecture agnostic metric with application to spoofing-robust speaker verification,
+Odyssey 2024.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.evaluation import metrics
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+KINDS = ("target", "nontarget", "spoof")
+
+
+class AsvScores(NamedTuple):
+    """Scores of a speaker verification system by kind of trial, each of shape (n_kind,)."""
+
+    target: np.ndarray
+    nontarget: np.ndarray
+    spoof: np.ndarray
+
+
+class AsvRates(NamedTuple):
+    """Error rates of speaker verification at one threshold, as shares."""
+
+    miss: float  #: targets rejected
+    false_acceptance: float  #: nontargets accepted
+    spoof_acceptance: float  #: spoofs accepted
+
+
+class Priors(NamedTuple):
+    """How often each kind of trial comes, and what the three errors cost."""
+
+    target: float
+    nontarget: float
+    spoof: float
+    c_miss: float
+    c_fa: float
+    c_fa_spoof: float
+
+
+#: ASVspoof 2019 and 2021: one trial in twenty is a spoof, and of the others one in a hundred is another speaker.
+TANDEM = Priors(target=0.9405, nontarget=0.0095, spoof=0.05, c_miss=1, c_fa=10, c_fa_spoof=10)
+#: ASVspoof 5, track 2.
+AGNOSTIC = Priors(target=0.9, nontarget=0.05, spoof=0.05, c_miss=1, c_fa=10, c_fa_spoof=20)
+
+
+def rates(scores: AsvScores, *, threshold: float | None = None) -> AsvRates:
+    """Return the error rates of speaker verification.
+
+    Parameters
+    ----------
+    scores : AsvScores
+    threshold : float, optional
+        By default that of the EER between targets and nontargets, as the challenges fix it.
+
+    Raises
+    ------
+    DataError
+        A kind of trial without a score, or a score that is not finite.
+    ParameterError
+        ``threshold`` is NaN.
+    """
+    target, nontarget, spoof = _checked(scores)
+    if threshold is None:
+        labels = np.repeat([1, 0], [target.size, nontarget.size])
+        threshold = metrics.eer(labels, np.concatenate([target, nontarget])).threshold
+    elif np.isnan(threshold):
+        raise ParameterError(f"threshold={threshold}: must be a number on the scale of the scores")
+    return AsvRates(
+        miss=float(np.mean(target < threshold)),
+        false_acceptance=float(np.mean(nontarget >= threshold)),
+        spoof_acceptance=float(np.mean(spoof >= threshold)),
+    )
+
+
+def min_t_dcf(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    asv: AsvRates,
+    *,
+    formulation: str = "revised",
+    priors: Priors = TANDEM,
+) -> float:
+    """Return the minimum normalised tandem detection cost of a detector in front of an ASV system.
+
+    With the detector's FRR and FAR at threshold t, the ASV's rates, and prior times cost written as one weight w,
+
+    - "revised" (Kinnunen et al., 2020; ASVspoof 2021): ``C0 + C1 FRR(t) + C2 FAR(t)``, divided by
+      ``C0 + min(C1, C2)``, where ``C0 = w_miss miss + w_fa fa``, ``C1 = w_miss - C0``, ``C2 = w_spoof spoof``. With a
+      detector that makes no errors, ``C0 / (C0 + min(C1, C2))`` remains: the ASV's own errors.
+    - "legacy" (Kinnunen et al., 2018; ASVspoof 2019): ``C1 FRR(t) + C2 FAR(t)``, divided by ``min(C1, C2)``. It is 0
+      for a detector without errors.
+
+    Both are 1 for a detector that rejects or accepts everything, whichever costs less.
+
+    Parameters
+    ----------
+    labels, scores : array_like, shape (n,)
+        The detector's: 1 for bona fide, 0 for spoof; a higher score means bona fide.
+    asv : AsvRates
+        From `rates`, or as published.
+    formulation : {"revised", "legacy"}
+    priors : Priors
+        Default: those of ASVspoof 2019 and 2021.
+
+    Raises
+    ------
+    DataError
+        As `metrics.validate`.
+    ParameterError
+        Another formulation, rates or priors out of range, or an ASV system so poor that the weights are not positive.
+    """
+    if formulation not in ("revised", "legacy"):
+        raise ParameterError(f"formulation={formulation!r}: choose revised or legacy")
+    _check_priors(priors)
+    for name, rate in zip(asv._fields, asv, strict=True):
+        if not 0 <= rate <= 1:
+            raise ParameterError(f"asv.{name}={rate}: must be a share from 0 to 1")
+    through = priors.c_miss * priors.target * asv.miss + priors.c_fa * priors.nontarget * asv.false_acceptance
+    miss = priors.c_miss * priors.target - through
+    accept = priors.c_fa_spoof * priors.spoof * asv.spoof_acceptance
+    if miss <= 0 or accept <= 0:
+        raise ParameterError(
+            f"asv={tuple(asv)}: speaker verification with these rates leaves a detector nothing to gain "
+            f"(C1 = {miss:.4g}, C2 = {accept:.4g}, both must be above 0); check the ASV scores"
+        )
+    counts = metrics.tally(labels, scores)
+    cost = float((miss * counts.frr + accept * counts.far).min())
+    if formulation == "legacy":
+        return cost / min(miss, accept)
+    return (through + cost) / (through + min(miss, accept))
+
+
+def min_a_dcf(scores: AsvScores, *, priors: Priors = AGNOSTIC) -> tuple[float, float]:
+    """Return the minimum normalised architecture-agnostic detection cost, and its threshold.
+
+    ``(w_miss miss(t) + w_fa fa(t) + w_spoof spoof(t)) / min(w_miss, w_fa + w_spoof)`` at its lowest, where the rates
+    are those of one score for both tasks and a weight is prior times cost. It lies between 0 and 1.
+
+    Parameters
+    ----------
+    scores : AsvScores
+        Of a system that should accept targets alone.
+    priors : Priors
+        Default: those of ASVspoof 5.
+
+    Raises
+    ------
+    DataError
+        A kind of trial without a score, or a score that is not finite.
+    ParameterError
+        Priors out of range.
+    """
+    _check_priors(priors)
+    target, nontarget, spoof = (np.sort(column) for column in _checked(scores))
+    thresholds = np.append(np.unique(np.concatenate([target, nontarget, spoof])), np.inf)
+    miss = np.searchsorted(target, thresholds, side="left") / target.size
+    fa, accept = (1 - np.searchsorted(column, thresholds, side="left") / column.size for column in (nontarget, spoof))
+    weights = (priors.c_miss * priors.target, priors.c_fa * priors.nontarget, priors.c_fa_spoof * priors.spoof)
+    cost = weights[0] * miss + weights[1] * fa + weights[2] * accept
+    best = int(np.argmin(cost))
+    return float(cost[best] / min(weights[0], weights[1] + weights[2])), float(thresholds[best])
+
+
+def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str = "asv-score") -> AsvScores:
+    """Read the scores of a speaker verification system from a file of an ASVspoof challenge.
+
+    The form is recognised by itself:
+
+    - ASVspoof 2019: ``bonafide|attack target|nontarget|spoof score``;
+    - ASVspoof 2021: ``speaker trial score``, with the challenge's ``trial_metadata.txt`` as ``keys``;
+    - ASVspoof 5: a table with the headings ``spk filename … asv-score …``, and ``asv-label`` in it or in ``keys``;
+    - SASV 2022: ``speaker trial score target|nontarget|spoof``.
+
+    Parameters
+    ----------
+    path : str or Path
+    keys : str or Path, optional
+        The kinds of the trials, where the scores do not say them.
+    column : str
+        The column to read of an ASVspoof 5 table: "sasv-score" for `min_a_dcf`.
+
+    Raises
+    ------
+    DataError
+        A file that is missing or of another form, a trial without a key, a score that is no finite number, or a kind
+        without a trial.
+    """
+    path = Path(path)
+    words = _words(path)
+    first = [str(word) for word in words.iloc[0]]
+    if "filename" in first:
+        table = _headed(words, path)
+        if column not in table:
+            raise DataError(f"{path}: has no column {column!r}; it has {', '.join(table.columns)}")
+        if "asv-label" not in table:
+            table = _with_keys(table, ["spk", "filename"], _headed(_words(_given(keys, path)), keys), keys, path)
+        kinds, values = table["asv-label"], table[column]
+    elif len(first) == 3 and first[1] in KINDS:
+        kinds, values = words[1], words[2]
+    elif len(first) == 4 and first[3] in KINDS:
+        kinds, values = words[3], words[2]
+    elif len(first) == 3:
+        table = words.set_axis(["spk", "filename", "score"], axis=1)
+        known = _words(_given(keys, path))
+        place = next((name for name in known.columns if known[name].isin(KINDS).all()), None)
+        if place is None:
+            raise DataError(f"{keys}: no column says {', '.join(KINDS)} in every line; give the ASV trial metadata")
+        known = known[[0, 1, place]].set_axis(["spk", "filename", "asv-label"], axis=1)
+        table = _with_keys(table, ["spk", "filename"], known, keys, path)
+        kinds, values = table["asv-label"], table["score"]
+    else:
+        raise DataError(
+            f"{path}, line 1: {' '.join(first)!r} is not of an ASV score file: 'attack target|nontarget|spoof score', "
+            "'speaker trial score', 'speaker trial score target|nontarget|spoof' or a table with headings"
+        )
+    return _split(kinds, values, path)
+
+
+def _split(kinds, values, path: Path) -> AsvScores:
+    import pandas as pd
+
+    unknown = ~kinds.isin(KINDS)
+    numbers = pd.to_numeric(values, errors="coerce")
+    for bad, column, fault in (
+        (unknown, kinds, f"is none of {', '.join(KINDS)}"),
+        (~np.isfinite(numbers), values, "is not a finite number"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad.to_numpy()))
+            raise DataError(f"{path}, trial {row + 1}: {str(column.iloc[row])!r} {fault}; correct it")
+    return _checked(AsvScores(*(numbers[kinds == kind].to_numpy(float) for kind in KINDS)), name=f"{path}")
+
+
+def _words(path: str | Path) -> "DataFrame":
+    """Return the words of every line as a table of text, without headings."""
+    import pandas as pd
+
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file; check the path")
+    try:
+        return pd.read_csv(path, sep=r"\s+", header=None, dtype=str, keep_default_na=False, comment="#")
+    except (ValueError, UnicodeError) as error:  # pandas' parser errors are ValueErrors
+        reason = str(error).strip().splitlines()[-1]
+        raise DataError(f"{path}: cannot be read as lines of as many words each ({reason})") from error
+
+
+def _headed(words: "DataFrame", path: str | Path | None) -> "DataFrame":
+    """Take the first line as headings."""
+    table = words.iloc[1:].set_axis(list(words.iloc[0]), axis=1).reset_index(drop=True)
+    missing = [name for name in ("spk", "filename") if name not in table]
+    if missing:
+        raise DataError(f"{path}: has no column {missing[0]!r}; expected headings such as spk, filename, asv-label")
+    return table
+
+
+def _given(keys: str | Path | None, path: Path) -> str | Path:
+    if keys is None:
+        raise DataError(f"{path}: does not say which trials are target, nontarget and spoof; give the file of keys")
+    return keys
+
+
+def _with_keys(scores: "DataFrame", on: list[str], known: "DataFrame", keys: str | Path | None, path: Path):
+    if "asv-label" not in known:
+        raise DataError(f"{keys}: has no column 'asv-label'; give the keys of the ASV trials")
+    twice = known.duplicated(on)
+    if twice.any():
+        raise DataError(f"{keys}: lists {' '.join(known.loc[twice, on].iloc[0])} twice; keep one line for each trial")
+    table = scores.merge(known[[*on, "asv-label"]], on=on, how="left")
+    without = table["asv-label"].isna()
+    if without.any():
+        trial = " ".join(table.loc[without, on].iloc[0])
+        raise DataError(f"{keys}: has no key for {trial}, which {path} scores ({int(without.sum())} without)")
+    return table
+
+
+def _checked(scores: AsvScores, *, name: str = "ASV scores") -> AsvScores:
+    columns = []
+    for kind, column in zip(KINDS, scores, strict=True):
+        column = np.asarray(column, dtype=np.float64)
+        if column.ndim != 1 or column.size == 0:
+            raise DataError(f"{name}: no {kind} trial; all of {', '.join(KINDS)} are needed")
+        bad = np.flatnonzero(~np.isfinite(column))
+        if bad.size:
+            rows = ", ".join(f"{row} ({column[row]})" for row in bad[:5])
+            raise DataError(f"{name}: {kind} scores in rows {rows}, counted from 0, are not finite; score them again")
+        columns.append(column)
+    return AsvScores(*columns)
+
+
+def _check_priors(priors: Priors) -> None:
+    for name in KINDS:
+        if not 0 < getattr(priors, name) < 1:
+            raise ParameterError(f"priors.{name}={getattr(priors, name)}: must lie between 0 and 1, both excluded")
+    if abs(priors.target + priors.nontarget + priors.spoof - 1) > 1e-9:
+        raise ParameterError(f"priors={tuple(priors[:3])}: must add up to 1")
+    for name in ("c_miss", "c_fa", "c_fa_spoof"):
+        if not 0 < getattr(priors, name) < np.inf:
+            raise ParameterError(f"priors.{name}={getattr(priors, name)}: must be above 0 and finite")

@@ -1,0 +1,12 @@
+"""One profile, carried out once in a run folder.
+
+`profile` reads the settings, `run` computes what the notebooks ask for, `comparison` compares recipes.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["comparison", "profile", "run"],
+    submod_attrs={"profile": ["Profile"], "run": ["Run"]},
+)

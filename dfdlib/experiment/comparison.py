@@ -1,0 +1,226 @@
+"""Which way of fine-tuning is better: several recipes, several seeds, the same clips for all.
+
+A recipe differs from the profile's in a few settings, in what else it is trained on, or in both. Each is trained from
+the same baseline with every seed; the validation split alone says which one a user should take, and the testing clips
+say what each one does: the change of the EER against the reference, clip by clip, on every corpus.
+
+A part of the custom set may be trained on. It is split off by speaker, and every recipe is then tested on the speakers
+who are left, whether it has been trained on the others or not.
+"""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfdlib.data.corpus import Corpus
+from dfdlib.detector import network, score
+from dfdlib.detector import scorer as inference
+from dfdlib.errors import DataError
+from dfdlib.evaluation import intervals, metrics
+from dfdlib.evaluation.intervals import Difference
+from dfdlib.experiment import profile
+from dfdlib.experiment.run import Run
+
+
+@dataclass(frozen=True)
+class Training:
+    """One recipe, trained with one seed.
+
+    Attributes
+    ----------
+    recipe : str
+    seed : int
+    checkpoint : Path
+    epochs, best_epoch : int
+    validation_loss, validation_eer : float
+        Of the epoch that was kept, on the validation split of `experiment.TARGET`.
+    clips : int
+        In an epoch.
+    """
+
+    recipe: str
+    seed: int
+    checkpoint: Path
+    epochs: int
+    best_epoch: int
+    validation_loss: float
+    validation_eer: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a recipe did on one corpus, against the reference.
+
+    Attributes
+    ----------
+    recipe, reference, corpus : str
+    eers : tuple of float
+        One a seed.
+    difference : Difference
+        Of the mean EER over the seeds; its interval is from resampling clips, the seeds as they are.
+    p_adjusted : float
+        Of no difference, by Holm's method over all recipes and corpora that are compared.
+    """
+
+    recipe: str
+    reference: str
+    corpus: str
+    eers: tuple[float, ...]
+    difference: Difference
+    p_adjusted: float = 1.0
+
+    def is_shown(self, *, level: float = 0.95) -> bool:
+        """Tell whether the difference is more than the choice of clips explains, many comparisons allowed for."""
+        return self.p_adjusted < 1 - level
+
+
+def seeds(settings: profile.Profile) -> list[int]:
+    """Return the seeds that every recipe is trained with: as many as the profile says, from its own upwards."""
+    return [settings.seed + number for number in range(settings.seeds)]
+
+
+def words(run: Run, name: str | None) -> str:
+    """Return what a recipe is, for readers: the profile's words for it, or its name."""
+    if name is None:
+        return "the profile's settings"
+    return run.profile.recipes[name].words or name
+
+
+def names(run: Run) -> list[str]:
+    """Return the recipes that this run can compare, the reference first; see `impossible` for the others."""
+    gone = impossible(run)
+    return [name for name in run.profile.recipes if name not in gone]
+
+
+def impossible(run: Run) -> dict[str, str]:
+    """Return the recipes that this run's data does not allow, with the reason."""
+    reasons = {}
+    for name, change in run.profile.recipes.items():
+        for corpus in change.also:
+            try:
+                run.extra_clips(corpus)
+            except DataError as error:
+                reasons[name] = str(error)
+    return reasons
+
+
+def testing_clips(run: Run, corpus: str) -> Corpus:
+    """Return what every recipe is tested on: clips that none of them was trained on."""
+    trained_on = {extra for name in names(run) for extra in run.profile.recipes[name].also}
+    return run.held_out(corpus) if corpus in trained_on else run.corpus(corpus)
+
+
+def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Training]:
+    """Train every recipe with every seed, unless that was done from the same beginnings.
+
+    Where the profile says how many threads of the processor a training takes, as many run side by side as there are
+    cores for.
+    """
+    say = progress or (lambda line: None)
+    jobs = [(name, seed) for seed in seeds(run.profile) for name in names(run)]
+    undone = [job for job in jobs if run.trained(run.job(job[0], seed=job[1])) is None]
+    _train_side_by_side(run, undone, after=lambda name, seed: say(f"{name}, seed {seed}: trained"))
+    return [_train(run, *job, say) for job in jobs]
+
+
+def best(trainings: Sequence[Training]) -> str:
+    """Return the recipe with the lowest validation loss, averaged over the seeds; testing clips have no say."""
+    means = pd.DataFrame(trainings).groupby("recipe", sort=False)["validation_loss"].mean()
+    return str(means.idxmin())
+
+
+def scores(run: Run, training: Training) -> dict[str, score.Scores]:
+    """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
+    scorer = inference.TorchScorer(network.load(training.checkpoint), device=profile.device(run.profile))
+    label = f"recipes/{training.recipe}-{training.seed}"
+    return {corpus: run.score(testing_clips(run, corpus), scorer, label=f"{label}-{corpus}") for corpus in run.corpora}
+
+
+def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
+    """Compare every recipe with the first one, on every corpus.
+
+    Returns
+    -------
+    list of Comparison
+        A row for each recipe but the first, and corpus.
+    """
+    if not trainings:
+        return []
+    reference, *others = dict.fromkeys(training.recipe for training in trainings)
+    scored = [(training.recipe, scores(run, training)) for training in trainings]
+    found = []
+    for corpus in run.corpora:
+        by_recipe: dict[str, list[score.Scores]] = {}
+        for name, by_corpus in scored:
+            by_recipe.setdefault(name, []).append(by_corpus[corpus])
+        table = by_recipe[reference][0].table
+        stacked = {name: np.stack([found.values for found in rows]) for name, rows in by_recipe.items()}
+        for name in others:
+            difference = intervals.paired_difference(
+                table["label"].to_numpy(int),
+                stacked[reference],
+                stacked[name],
+                metric="eer",
+                groups=intervals.groups_of(table).groups,
+                **run.resampling(),
+            )
+            eers = tuple(metrics.eer(rows.labels, rows.values).value for rows in by_recipe[name])
+            found.append(Comparison(name, reference, corpus, eers, difference))
+    adjusted = intervals.holm([row.difference.p for row in found])
+    return [dataclasses.replace(row, p_adjusted=float(p)) for row, p in zip(found, adjusted, strict=True)]
+
+
+def _train(run: Run, name: str, seed: int, say: Callable[[str], None]) -> Training:
+    job = run.job(name, seed=seed)
+    result = run.train(job, progress=lambda line: say(f"{name}, seed {seed}: {line}"))
+    kept = result.history.loc[result.history["epoch"] == result.best_epoch].iloc[0]
+    return Training(
+        recipe=name,
+        seed=seed,
+        checkpoint=result.checkpoint,
+        epochs=len(result.history),
+        best_epoch=result.best_epoch,
+        validation_loss=float(kept["validation_loss"]),
+        validation_eer=float(kept["validation_eer"]),
+        clips=len(job.training),
+    )
+
+
+def _train_side_by_side(run: Run, jobs: Sequence[tuple[str, int]], *, after: Callable[[str, int], None]) -> None:
+    """Train in processes of their own, as many as there is room for; what they leave lies in the run folder.
+
+    ``after(recipe, seed)`` is called when a job is done. Does nothing where there is no room for two.
+    """
+    room = run.room()
+    if min(room, len(jobs)) < 2:
+        return
+    # Spawned, not forked: a process that has used torch may not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(room, mp_context=context, initializer=_end_with_parent) as pool:
+        waiting = {pool.submit(_train_alone, run.profile, run.folder, *job): job for job in jobs}
+        for done in concurrent.futures.as_completed(waiting):
+            done.result()
+            after(*waiting[done])
+
+
+def _end_with_parent() -> None:
+    """Let this process end when the one that started it was killed; it would go on, and then wait for ever."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _train_alone(settings: profile.Profile, folder: Path, name: str, seed: int) -> None:
+    _train(Run(settings, folder), name, seed, lambda line: None)

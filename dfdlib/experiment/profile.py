@@ -1,0 +1,257 @@
+"""The experiment as data: validated YAML, changed by name, unknown names refused.
+
+A profile is a file in ``profiles/`` beside this module or any YAML file of the same shape. Paths in it are relative to
+the project's folder, the one that holds ``notebooks/``.
+"""
+
+import difflib
+import importlib.resources
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+
+from dfdlib.errors import ParameterError
+from dfdlib.training import recipe
+
+_PROFILES = importlib.resources.files("dfdlib.experiment") / "profiles"
+
+# Strict, or YAML's true would count as 1.
+Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
+Natural = Annotated[int, pydantic.Field(ge=0, strict=True)]
+
+
+class _Settings(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(_Settings):
+    """Where the corpora are; a corpus that is null has no chapter."""
+
+    for_2seconds: Path
+    custom: Path
+    source: Path | None = None
+    build: Literal["demo"] | None = None
+
+
+class Scoring(_Settings):
+    """How clips are scored."""
+
+    batch_size: Positive = 16
+
+
+class RecipeChange(_Settings):
+    """What a recipe changes of the profile's, in words, settings of `finetune`, and what else it is trained on."""
+
+    words: str = ""
+    settings: dict[str, Any] = {}
+    also: tuple[Literal["custom", "source"], ...] = ()
+
+    def applied(self, base: recipe.Settings) -> recipe.Settings:
+        """Return `base` with these settings."""
+        return recipe.Settings.model_validate(base.model_dump() | self.settings)
+
+
+class Uncertainty(_Settings):
+    """Bootstrap intervals."""
+
+    resamples: Annotated[int, pydantic.Field(ge=100, strict=True)] = 1000
+    level: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.95
+
+
+class Profile(_Settings):
+    """One experiment.
+
+    Attributes
+    ----------
+    name, title : str
+    seed : int
+        Of everything random in a run.
+    detector : str
+        A name in `detector.CONFIGURATIONS`.
+    checkpoint : Path
+        The baseline's weights.
+    protocol : {"corrected", "original"}
+    window : {"parity", "native"}
+    recipes : dict of str to RecipeChange
+        Ways of fine-tuning that are compared; the first is the reference.
+    recipe : str or None
+        The one of them that the report fine-tunes by; by default the settings of `finetune` as they are.
+    seeds : int
+        Trainings of each recipe, with `seed` and the numbers after it.
+    threads : int or None
+        Of the processor, for training; by default torch decides, and the figures may depend on the number of cores.
+    limit : int or None
+        At most so many clips of each split, for a quick look; the report says so.
+    """
+
+    name: str
+    title: str
+    seed: Natural = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    detector: Literal["mini", "xlsr-300m"]
+    checkpoint: Path
+    data: Data
+    protocol: Literal["corrected", "original"] = "corrected"
+    window: Literal["parity", "native"] = "parity"
+    limit: Positive | None = None
+    scoring: Scoring = Scoring()
+    finetune: recipe.Settings = recipe.Settings()
+    recipes: dict[str, RecipeChange] = {}
+    recipe: str | None = None
+    seeds: Positive = 1
+    threads: Positive | None = None
+    uncertainty: Uncertainty = Uncertainty()
+
+    @pydantic.model_validator(mode="after")
+    def _recipes_can_be_made(self) -> "Profile":
+        for name, change in self.recipes.items():
+            try:
+                change.applied(self.finetune)
+            except pydantic.ValidationError as error:
+                first = error.errors()[0]
+                setting = ".".join(str(part) for part in first["loc"])
+                raise ValueError(f"recipes.{name}.settings: {setting} = {first['input']!r}: {first['msg']}") from error
+        if self.recipe is not None and self.recipe not in self.recipes:
+            raise ValueError(
+                f"recipe = {self.recipe!r} is none of {', '.join(self.recipes) or 'the recipes: there are none'}"
+            )
+        return self
+
+
+def device(settings: Profile) -> str:
+    """Return the device that a profile's tensors live on, "cpu" or "cuda", with "auto" decided."""
+    if settings.device != "auto":
+        return settings.device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def root() -> Path:
+    """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one."""
+    if "DFD_ROOT" in os.environ:
+        return Path(os.environ["DFD_ROOT"]).absolute()
+    beside = Path(__file__).absolute().parents[2]
+    return beside if (beside / "notebooks").is_dir() else Path.cwd()
+
+
+def names() -> list[str]:
+    """Return the names of the profiles that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _PROFILES.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load(name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Profile:
+    """Read a profile and change what `overrides` say.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name of `names`, or a YAML file.
+    overrides : iterable of str
+        ``key=value`` with a dotted key, as ``finetune.epochs=2``; the value is read as YAML.
+
+    Raises
+    ------
+    ParameterError
+        No such profile, no YAML, an unknown name, or a value of the wrong kind: the message names the key, where it
+        came from and the closest valid names.
+    """
+    origin, text = _text(str(name_or_path))
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{origin}: is not YAML ({' '.join(str(error).split())}); correct it") from error
+    if not isinstance(values, dict):
+        raise ParameterError(f"{origin}: is not a profile; expected lines such as 'detector: mini'")
+    origins: dict[str, str] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise ParameterError(f"--set {override}: expected KEY=VALUE, as in --set finetune.epochs=2")
+        if not any(name == key or name.startswith(f"{key}.") for name in _keys(Profile)):
+            raise ParameterError(_unknown(key, where=f"--set {override}"))
+        try:
+            _put(values, key, yaml.safe_load(_number(value)))
+        except yaml.YAMLError as error:
+            raise ParameterError(f"--set {override}: the value is not YAML ({' '.join(str(error).split())})") from error
+        origins[key] = f"--set {override}"
+    try:
+        settings = Profile.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise ParameterError(_one_line(error.errors()[0], origin=origin, origins=origins)) from error
+    return _absolute(settings)
+
+
+def _text(name: str) -> tuple[str, str]:
+    if name in names():
+        return f"profile {name}", (_PROFILES / f"{name}.yaml").read_text("utf-8")
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        try:
+            return str(path), path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ParameterError(f"{path}: cannot be read as text ({error}); correct it or choose another") from error
+    raise ParameterError(f"profile {name!r}: there is none of that name; choose {' or '.join(names())}, or a YAML file")
+
+
+def _number(text: str) -> str:
+    """YAML takes 1e-4 for text because it has no point; people who set a learning rate do not."""
+    try:
+        number = float(text) if "e" in text.lower() else None
+    except ValueError:
+        return text
+    if number is None:
+        return text
+    return repr(int(number) if number.is_integer() else number)
+
+
+def _put(values: dict, key: str, value: Any) -> None:
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        child = values.get(parent)
+        values[parent] = child if isinstance(child, dict) else {}
+        values = values[parent]
+    values[leaf] = value
+
+
+def _keys(model: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
+    """Return every dotted name that may be set."""
+    found = []
+    for name, field in model.model_fields.items():
+        nested = isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel)
+        found += _keys(field.annotation, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
+    return found
+
+
+def _one_line(error: dict, *, origin: str, origins: dict[str, str]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    # A whole section may have been set, as in --set 'finetune={epochs: 2}'; the last one set is the one that holds.
+    setters = [name for name in origins if key == name or key.startswith(f"{name}.")]
+    where = origins[setters[-1]] if setters else origin
+    if error["type"] == "extra_forbidden":
+        return _unknown(key, where=where)
+    if error["type"] == "missing":
+        return f"{where}: the setting {key!r} is missing; add it"
+    if error["type"] == "value_error":
+        return f"{where}: {key + ': ' if key else ''}{' '.join(str(error['ctx']['error']).split())}"
+    return f"{where}: {key} = {error['input']!r} is not allowed ({error['msg']})"
+
+
+def _unknown(key: str, *, where: str) -> str:
+    known = _keys(Profile)
+    close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    close = close or [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+    return f"{where}: no setting is called {key!r}; {hint}"
+
+
+def _absolute(settings: Profile) -> Profile:
+    """Return the profile with its paths made absolute, from the project's folder."""
+    places = {name: root() / place for name, place in settings.data if isinstance(place, Path)}
+    data = settings.data.model_copy(update=places)
+    return settings.model_copy(update={"data": data, "checkpoint": root() / settings.checkpoint})

@@ -1,0 +1,11 @@
+"""What a reader sees: figures, tables, sentences, and the page they stand on.
+
+`build` runs the notebooks and writes the page.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["baseline", "build", "page", "plots", "sentences", "study", "tables"],
+)

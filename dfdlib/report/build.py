@@ -1,0 +1,271 @@
+"""Run the notebooks in their order and write the report.
+
+A notebook is run again when something that it depends on has changed: its own source, the settings, dfdlib, the lock,
+the data, the weights, or a notebook before it. What it was run from is written beside it only after it has ended well,
+so that a run that was killed is never taken for a finished one.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfdlib import files
+from dfdlib.errors import ParameterError, RunError
+from dfdlib.experiment import profile
+from dfdlib.report import page
+
+#: What `results/*.json` may hold that the summary joins over all notebooks.
+_JOINED = ("evaluations", "differences", "sentences")
+
+
+@dataclass
+class Result:
+    """The outcome of `build`."""
+
+    page: Path
+    chapters: list[page.Chapter] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every notebook that was asked for has succeeded."""
+        return not any(chapter.status == "failed" for chapter in self.chapters)
+
+
+def build(
+    settings: profile.Profile,
+    *,
+    profile_name: str | None = None,
+    overrides: Sequence[str] = (),
+    run_folder: str | Path | None = None,
+    notebooks_folder: str | Path | None = None,
+    only: Iterable[str] | None = None,
+    force: bool = False,
+    echo: Callable[[str], None] = print,
+) -> Result:
+    """Run what has to be run, then write ``index.html`` and ``summary.json``.
+
+    Parameters
+    ----------
+    settings : Profile
+        Validated; its data is expected to be there.
+    profile_name : str, optional
+        The name or file that the notebooks load the profile from; by default its own name.
+    overrides : sequence of str
+        ``key=value``, handed to the notebooks.
+    run_folder : str or Path, optional
+        By default ``reports/<profile>``.
+    notebooks_folder : str or Path, optional
+        By default the project's ``notebooks``.
+    only : iterable of str, optional
+        Numbers of notebooks, as "02"; the others stay as they are.
+    force : bool
+        Run notebooks even when nothing has changed.
+    echo : callable
+        Takes a line of progress.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ParameterError
+        No such notebook, or one that lacks a parameter.
+    RunError
+        The run folder cannot be written, or another run is at work in it.
+    """
+    folder = Path(run_folder or profile.root() / "reports" / settings.name).absolute()
+    sources = sorted(Path(notebooks_folder or profile.root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not sources:
+        raise RunError(
+            f"{notebooks_folder or profile.root() / 'notebooks'}: holds no notebooks; run this from a checkout"
+        )
+    wanted = _wanted(sources, only)
+    chosen = str(profile_name or settings.name)
+    if chosen not in profile.names() and Path(chosen).is_file():
+        # The kernels work in the notebooks' folder, where a path relative to this one leads nowhere.
+        chosen = str(Path(chosen).absolute())
+    parameters = {"profile": chosen, "run_dir": str(folder), "overrides": list(overrides)}
+    with _alone(folder):
+        inputs = page.inputs(settings)
+        chapters = _chapters(sources, folder=folder, settings=settings, inputs=inputs)
+        broken = False
+        for number, chapter in enumerate(chapters, 1):
+            _recall(chapter)
+            title = f"{number}/{len(chapters)} {chapter.name}"
+            if chapter.source not in wanted:
+                continue
+            if chapter.status == "kept" and not force:
+                echo(f"{title}: nothing has changed since it ran")
+            elif broken:
+                chapter.status = "not run"
+                echo(f"{title}: not run, since an earlier notebook failed")
+            else:
+                echo(f"{title} …")
+                _execute(chapter, parameters=parameters)
+                broken = chapter.status == "failed"
+                took = f"{chapter.seconds:.0f} s"
+                echo(f"{title}: failed after {took}: {chapter.error}" if broken else f"{title}: done in {took}")
+        summary = _summary(
+            chapters, folder=folder, settings=settings, inputs=inputs, overrides=overrides, profile_name=chosen
+        )
+        with files.atomic(folder / "summary.json") as file:
+            json.dump(summary, file, indent=1)
+        index = folder / "index.html"
+        with files.atomic(index) as file:
+            file.write(page.render(summary, chapters=chapters, folder=folder))
+    result = Result(page=index, chapters=chapters)
+    size = index.stat().st_size / 2**20
+    echo(f"report: {index} ({size:.1f} MB)" + ("" if size < 8 else "; larger than the 8 MB that a page should have"))
+    return result
+
+
+def _wanted(sources: list[Path], only: Iterable[str] | None) -> list[Path]:
+    if not only:
+        return sources
+    chosen = []
+    for number in only:
+        found = [source for source in sources if source.stem == number or source.stem.split("_")[0] == number.zfill(2)]
+        if not found:
+            numbers = ", ".join(source.stem.split("_")[0] for source in sources)
+            raise ParameterError(f"--only {number}: there is no such notebook; choose from {numbers}")
+        chosen += found
+    return chosen
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run folder; two runs in it would overwrite each other's results."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")  # noqa: SIM115 - held until the run ends
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be written ({os.strerror(error.errno)}); choose another with --folder"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"{folder}: another run is at work here; wait for it, or choose another --folder") from None
+        yield
+
+
+def _chapters(
+    sources: list[Path], *, folder: Path, settings: profile.Profile, inputs: dict[str, str]
+) -> list[page.Chapter]:
+    package = Path(__file__).parents[1]
+    code = {str(path.relative_to(package)): files.sha256(path) for path in sorted(package.rglob("*.py"))}
+    lock = profile.root() / "requirements.txt"
+    common = json.dumps(
+        [code, files.sha256(lock) if lock.is_file() else "", settings.model_dump(mode="json"), inputs], sort_keys=True
+    )
+    chapters, upstream = [], hashlib.sha256(common.encode()).hexdigest()
+    for source in sources:
+        # Outputs and counters that an editor leaves in a notebook change nothing.
+        cells = [[cell["cell_type"], cell["source"]] for cell in _read(source)["cells"]]
+        upstream = hashlib.sha256((upstream + json.dumps(cells)).encode()).hexdigest()
+        chapters.append(page.Chapter(source=source, executed=folder / "notebooks" / source.name, key=upstream))
+    return chapters
+
+
+def _read(notebook: Path) -> dict:
+    try:
+        return json.loads(notebook.read_text("utf-8"))
+    except ValueError as error:
+        raise RunError(f"{notebook}: is not a notebook ({error}); restore it") from error
+
+
+def _recall(chapter: page.Chapter) -> None:
+    """Take over what an earlier run has left of a chapter."""
+    try:
+        marker = json.loads(chapter.marker.read_text("utf-8"))
+    except (OSError, ValueError):
+        return
+    if chapter.executed.is_file():
+        chapter.status = "kept" if marker["key"] == chapter.key else "outdated"
+        chapter.seconds = marker["seconds"]
+
+
+def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
+    """Run a notebook in a kernel of this environment; what goes wrong in it is noted, not raised."""
+    # Without this a kernel of the same name in the user's home would come first.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    import papermill
+
+    known = papermill.inspect_notebook(str(chapter.source))
+    missing = sorted(set(parameters) - set(known))
+    if missing:
+        raise ParameterError(f"{chapter.source}: its parameters cell does not set {', '.join(missing)}; add it there")
+    started = time.monotonic()
+    try:
+        chapter.executed.parent.mkdir(parents=True, exist_ok=True)
+        chapter.marker.unlink(missing_ok=True)
+        papermill.execute_notebook(
+            str(chapter.source),
+            str(chapter.executed),
+            parameters=parameters,
+            kernel_name="python3",
+            cwd=str(chapter.source.parent),
+            progress_bar=False,
+            coalesce_streams=True,
+            # A kernel's advice about its transport is none of the reader's business.
+            extra_arguments=["--IPKernelApp.log_level=50"],
+        )
+    except papermill.PapermillExecutionError as error:
+        chapter.status = "failed"
+        chapter.error = " ".join(f"{error.ename}: {error.evalue}".removesuffix(": ").split())
+    except RuntimeError as error:
+        # Raised for a kernel that is killed, mostly when memory runs out, or that does not start.
+        chapter.status = "failed"
+        chapter.error = f"{str(error).rstrip('.')}; see whether there is enough memory, then run again"
+    except OSError as error:
+        raise RunError(f"{chapter.executed}: cannot be written ({error}); free some space and run again") from error
+    else:
+        chapter.status = "done"
+    chapter.seconds = round(time.monotonic() - started, 1)
+    if chapter.status == "done":
+        with files.atomic(chapter.marker) as file:
+            json.dump({"key": chapter.key, "seconds": chapter.seconds}, file)
+
+
+def _summary(
+    chapters: list[page.Chapter],
+    *,
+    folder: Path,
+    settings: profile.Profile,
+    inputs: dict[str, str],
+    overrides: Sequence[str],
+    profile_name: str,
+) -> dict:
+    """Join what the notebooks have kept. Whatever differs between two equal runs is under "provenance"."""
+    summary: dict = {
+        "profile": settings.name,
+        "title": settings.title,
+        "limit": settings.limit,
+        "level": settings.uncertainty.level,
+    }
+    summary["status"] = {chapter.name: "done" if chapter.status == "kept" else chapter.status for chapter in chapters}
+    summary |= {name: [] for name in _JOINED} | {"notebooks": {}}
+    for chapter in chapters:
+        if chapter.status not in ("done", "kept", "outdated"):
+            continue
+        try:
+            results = json.loads((folder / "results" / f"{chapter.name}.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        for name in _JOINED:
+            summary[name] += results.pop(name, [])
+        summary["notebooks"][chapter.name] = results
+    summary["provenance"] = page.provenance(settings, inputs=inputs, overrides=overrides, profile_name=profile_name) | {
+        "generated": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "seconds": {chapter.name: chapter.seconds for chapter in chapters},
+    }
+    return summary

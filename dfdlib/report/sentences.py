@@ -1,0 +1,334 @@
+"""Sentences made from numbers, so that no sentence can say what the numbers do not.
+
+Each function takes figures and returns one plain sentence, or several. Which words it uses depends on the figures and
+on their intervals alone: where an interval allows no conclusion, the sentence says so.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from dfdlib.evaluation.intervals import Difference, Interval
+
+_WHEN = {"before": "the baseline", "after": "the fine-tuned detector"}
+
+
+def percent(share: float) -> str:
+    """Return a share of one as a percentage with one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def percent_range(low: float, high: float) -> str:
+    """Return an interval of shares as percentages."""
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def points(change: float) -> str:
+    """Return the size of a difference of two shares, in percentage points without its sign."""
+    return f"{100 * abs(change):.1f} points"
+
+
+def points_range(low: float, high: float) -> str:
+    """Return an interval of differences in percentage points, with signs."""
+    return f"{100 * low:+.1f} to {100 * high:+.1f} points"
+
+
+def evaluation(
+    corpus: str, when: str, *, eer: Interval, auc: Interval, n_bonafide: int, n_spoof: int, level: float = 0.95
+) -> str:
+    """Say how well a detector does on a corpus, and whether that differs from guessing."""
+    sentence = (
+        f"On {corpus} ({n_bonafide} bona fide and {n_spoof} spoof clips) the EER of {_WHEN[when]} is "
+        f"{percent(eer.value)} ({100 * level:g} % interval {percent_range(eer.low, eer.high)}), its AUC "
+        f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
+    )
+    if auc.low <= 0.5 <= auc.high:
+        return f"{sentence}: no better than guessing, as far as these clips can tell."
+    if auc.high < 0.5:
+        return f"{sentence}: it ranks spoof clips above bona fide ones, worse than guessing."
+    return f"{sentence}."
+
+
+def change(corpus: str, difference: Difference, *, trained_on: bool = False, level: float = 0.95) -> str:
+    """Say what fine-tuning did to the EER on a corpus, no more than the interval of the difference allows."""
+    where = (
+        f"{corpus}, the corpus it was fine-tuned for" if trained_on else f"{corpus}, which it was not fine-tuned for"
+    )
+    interval = f"{100 * level:g} % interval of the change {points_range(difference.low, difference.high)}"
+    figures = f"from {percent(difference.before)} to {percent(difference.after)}"
+    if difference.low <= 0 <= difference.high:
+        if difference.delta == 0:
+            moved = f"The EER stayed at {percent(difference.after)}"
+        else:
+            moved = f"The EER {'rose' if difference.delta > 0 else 'fell'} {figures}"
+        return f"{moved} on {where}, but the {interval} includes zero: these clips do not show a change."
+    verb, verdict = ("raised", "worse") if difference.delta > 0 else ("lowered", "better")
+    return (
+        f"Fine-tuning {verb} the EER on {where}, {figures}, by {points(difference.delta)} ({interval}): "
+        f"the detector became {verdict} there."
+    )
+
+
+def verdict(differences: Mapping[str, Difference], *, trained_on: str) -> str:
+    """Say in one sentence whether fine-tuning paid, over all corpora."""
+    better = [name for name, difference in differences.items() if difference.high < 0]
+    worse = [name for name, difference in differences.items() if difference.low > 0]
+    unclear = [name for name in differences if name not in better and name not in worse]
+    parts = []
+    if better:
+        parts.append(f"better on {_list(better)}")
+    if worse:
+        parts.append(f"worse on {_list(worse)}")
+    if unclear:
+        parts.append(f"not measurably different on {_list(unclear)}")
+    sentence = f"After fine-tuning on {trained_on} the detector is {_list(parts)}"
+    if trained_on in better and worse:
+        return f"{sentence}: what it learned for one domain it paid for in another."
+    if trained_on in better and unclear and len(better) > 1:
+        return f"{sentence}: a gain was shown beyond the domain that it was trained on, but not in every one."
+    if trained_on in better and unclear:
+        return f"{sentence}: the gain was not shown beyond the domain that it was trained on."
+    if trained_on in better:
+        return f"{sentence}: the gain carried over to every domain measured."
+    return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
+
+
+def guessing(rows: Iterable[Mapping]) -> list[str]:
+    """Say of each corpus on which a detector is not measurably better than guessing that it is not.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        With ``corpus``, ``when`` and ``auc_ci``; an interval that reaches down to one half counts as guessing.
+    """
+    stages: dict[str, list[str]] = {}
+    for row in rows:
+        if row["auc_ci"][0] <= 0.5:
+            stages.setdefault(row["corpus"], []).append(_WHEN[row["when"]])
+    return [
+        f"On {corpus} {f'neither {who[0]} nor {who[1]} is' if len(who) == 2 else f'{who[0]} is not'} measurably better "
+        "than guessing."
+        for corpus, who in stages.items()
+    ]
+
+
+def hardest_attack(table: pd.DataFrame, *, corpus: str, when: str) -> str:
+    """Name the attacks with the highest and the lowest EER in a table of `metrics.by_attack`."""
+    rows = table.sort_values("eer")
+    easy, hard = rows.iloc[0], rows.iloc[-1]
+    if len(rows) == 1:
+        return f"On {corpus} there is one kind of attack, {hard['attack']}, with an EER of {percent(hard['eer'])}."
+    sentence = (
+        f"On {corpus}, {hard['attack']} is the hardest attack for {_WHEN[when]} (EER {percent(hard['eer'])}) and "
+        f"{easy['attack']} the easiest ({percent(easy['eer'])})"
+    )
+    if hard["eer"] > 0.5:
+        return f"{sentence}: most clips of {hard['attack']} score higher than most bona fide ones."
+    return f"{sentence}."
+
+
+def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
+    """Say which epoch was kept and whether more epochs might have helped."""
+    best = history.loc[history["epoch"] == best_epoch].iloc[0]
+    last = int(history["epoch"].iloc[-1])
+    name = "validation loss" if select == "validation_loss" else "validation EER"
+    sentence = (
+        f"Epoch {best_epoch} of {last} had the best {name} and was kept (training loss {best['train_loss']:.4f}, "
+        f"validation loss {best['validation_loss']:.4f}, validation EER {percent(best['validation_eer'])})"
+    )
+    if best_epoch == last:
+        return f"{sentence}; it is the last one, so training was still improving when it stopped."
+    return f"{sentence}; later epochs were no better."
+
+
+def published_figures(examined: pd.DataFrame) -> list[str]:
+    """Say of each published pair of EER and AUC whether it can be, from `study.examine_figures`."""
+    sentences = []
+    for row in examined.itertuples():
+        pair = (
+            f"an EER of {100 * row.eer:.2f} % ({percent_range(row.eer_low, row.eer_high)}, by the number of clips) "
+            f"with an AUC of {row.auc:.4f} ({row.corpus}, {row.when} fine-tuning)"
+        )
+        bounds = f"between {row.auc_low:.3f} and {row.auc_high:.3f}"
+        if row.possible:
+            sentences.append(f"The study printed {pair}: possible, since that EER allows an AUC {bounds}.")
+        elif pd.notna(row.auc_realigned):
+            sentences.append(
+                f"The study printed {pair}: impossible, since that EER forces the AUC to lie {bounds}. With as many "
+                f"bona fide as spoof clips, labels listed in another order than the scores give exactly one minus the "
+                f"true AUC, which would be {row.auc_realigned:.4f}: possible."
+            )
+        else:
+            sentences.append(
+                f"The study printed {pair}: impossible, since that EER forces the AUC to lie {bounds}. The class sizes "
+                f"are not published, so the true value cannot be recovered."
+            )
+    return sentences
+
+
+def published_class_sizes(corpus: str, sizes: Sequence[tuple[int, int]], *, clips: int) -> str:
+    """Say which class sizes can give the EERs that the study printed for a corpus, from `study.class_sizes`."""
+    if not sizes:
+        return (
+            f"No division of the {clips} clips of the study's {corpus} set into two classes gives the EERs printed for "
+            "it, unless scores tie."
+        )
+    either = _list([f"{bonafide} bona fide with {spoof} spoof clips" for bonafide, spoof in sizes[:4]])
+    more = f" and {len(sizes) - 4} others" if len(sizes) > 4 else ""
+    return (
+        "An EER is the mean of two shares, so that class sizes leave their mark on it: the EERs printed for the "
+        f"{clips} clips of the study's {corpus} set fit {either}{more}."
+    )
+
+
+def published_claims(examined: pd.DataFrame) -> list[str]:
+    """Say of each claim of the study whether its own figures bear it out, from `study.examine_claims`."""
+    sentences = []
+    for row in examined.itertuples():
+        name = {"eer": "EER", "auc": "AUC"}[row.metric]
+        show = (lambda value: f"{100 * value:.2f} %") if row.metric == "eer" else (lambda value: f"{value:.4f}")
+        verb = "agree" if row.holds else "disagree"
+        sentences.append(
+            f"The study says that {row.words}; its printed figures {verb}: the {name} {row.went} from "
+            f"{show(row.before)} to {show(row.after)}."
+        )
+    return sentences
+
+
+def published_in_brief(figures: pd.DataFrame, claims: pd.DataFrame) -> str:
+    """Say how much of what the study published can be, from `study.examine_figures` and `study.examine_claims`."""
+    impossible, wrong = int((~figures["possible"]).sum()), int((~claims["holds"]).sum())
+    return (
+        f"Of the {len(figures)} pairs of EER and AUC that the study printed, {impossible} cannot belong to one set of "
+        f"scores; of the {len(claims)} claims that it makes about its figures, {wrong} contradict them."
+    )
+
+
+def protocol(corpus: str, difference: Difference, *, level: float = 0.95) -> str:
+    """Say what audio at 22,050 Hz taken for 16,000 Hz does to the EER; "before" in `difference` is the right rate."""
+    interval = f"{100 * level:g} % interval of the change {points_range(difference.low, difference.high)}"
+    figures = (
+        f"Read at the right rate, {corpus} gives an EER of {percent(difference.before)}; read as the study read it, "
+        f"{percent(difference.after)} ({interval})"
+    )
+    if difference.low <= 0 <= difference.high:
+        return f"{figures}: no clear effect."
+    return f"{figures}: the mistake made the detector look {'worse' if difference.delta > 0 else 'better'}."
+
+
+def misaligned(rows: Iterable[Mapping]) -> str:
+    """Say what labels in another order than the scores did to the AUC, from `chapters.protocol_rows`."""
+    rows = list(rows)
+    below = sum(row["AUC, original and misaligned"] < 0.5 <= row["AUC, original"] for row in rows)
+    exact = sum(abs(row["AUC, original and misaligned"] - row["1 − AUC"]) < 1e-9 for row in rows)
+    return (
+        f"Computed as the study computed it, with labels and scores in different orders, the AUC of {below} of our "
+        f"{len(rows)} evaluations falls below one half although the detector ranks the classes the right way round; in "
+        f"{exact} of them it is exactly one minus the true AUC."
+    )
+
+
+def recipe(words: str, differences: Mapping[str, Difference], *, reference: str, shown: Collection[str]) -> str:
+    """Say what a way of fine-tuning changed against the reference, on each corpus.
+
+    Parameters
+    ----------
+    words, reference : str
+        What the recipe and the reference are.
+    differences : mapping of str to Difference
+        Of the EER, by corpus.
+    shown : collection of str
+        The corpora on which the difference is more than the choice of clips explains.
+    """
+    parts = []
+    for corpus, difference in differences.items():
+        figures = f"{points_signed(difference.delta)} ({points_range(difference.low, difference.high)})"
+        if corpus not in shown:
+            parts.append(f"no difference that these clips can show on {corpus}: {figures}")
+        else:
+            parts.append(f"{'a higher' if difference.delta > 0 else 'a lower'} EER on {corpus}: {figures}")
+    return f"{words[:1].upper()}{words[1:]}, against {reference}: {'; '.join(parts)}."
+
+
+def recipes(helped: Mapping[str, Collection[str]], hurt: Mapping[str, Collection[str]], *, reference: str) -> str:
+    """Say which ways of fine-tuning helped at all, and at what price.
+
+    Parameters
+    ----------
+    helped, hurt : mapping of str to collection of str
+        For each recipe, in words, the corpora whose EER was shown to fall and to rise.
+    reference : str
+        What all were compared with.
+    """
+    if not helped:
+        return "There is no other way of fine-tuning to compare."
+    good = [words for words, corpora in helped.items() if corpora]
+    bad = [words for words, corpora in hurt.items() if corpora]
+    if not good and not bad:
+        return f"Nothing helped and nothing did harm: no recipe differs measurably from {reference} on any corpus."
+    parts = [f"{words} lowered the EER on {_list(sorted(helped[words]))}" for words in good]
+    parts += [f"{words} raised it on {_list(sorted(hurt[words]))}" for words in bad]
+    sentence = f"Against {reference}, {'; '.join(parts)}."
+    rest = [words for words in helped if words not in good and words not in bad]
+    if not good:
+        sentence = f"Nothing helped. {sentence}"
+    if rest:
+        sentence += f" Not measurably different: {_list(rest)}."
+    return sentence
+
+
+def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
+    """Say which recipe the validation clips favour, and whether it is the one that the report fine-tunes by."""
+    trained = "one training each" if seeds == 1 else f"the mean of {seeds} trainings each"
+    sentence = f"By the loss on the validation split, {trained}, the best recipe is: {best}"
+    if best == used:
+        return f"{sentence}. It is the one that this report fine-tunes by."
+    return f"{sentence}. This report fine-tunes by another, as its profile says: {used}."
+
+
+def operating(corpus: str, when: str, *, eer: float, hter: Interval, far: float, frr: float) -> str:
+    """Say what a user gets who carries the threshold of validation data to a corpus, beside its EER."""
+    sentence = (
+        f"With the threshold that validation clips chose, {_WHEN[when]} accepts {percent(far)} of the spoofs and "
+        f"rejects {percent(frr)} of the bona fide clips of {corpus}: {percent(hter.value)} on average "
+        f"({percent_range(hter.low, hter.high)}), where the EER, whose threshold is chosen on these very clips, is "
+        f"{percent(eer)}"
+    )
+    if hter.low > eer:
+        return f"{sentence}. The threshold does not carry over."
+    return f"{sentence}."
+
+
+def calibrated(corpus: str, when: str, *, raw: float, cllr: float, least: float, warnings: Sequence[str]) -> str:
+    """Say what calibration on validation clips made of the scores of a corpus, and what warned of it."""
+    sentence = (
+        f"Calibrated on validation clips, the scores of {_WHEN[when]} on {corpus} cost {cllr:.3f} bits (Cllr), where "
+        f"{least:.3f} is the best that any calibration could reach and {raw:.3f} is what they cost as they are"
+    )
+    if cllr >= 1:
+        sentence += ": worse than not to listen at all, which costs 1"
+    if warnings:
+        return f"{sentence}. The scores alone warn of it: {' '.join(warnings)}"
+    return f"{sentence}."
+
+
+def controls(rows: Iterable[tuple[str, str, bool]]) -> str:
+    """Say whether all negative controls came out as they must; a row is (corpus, control, holds)."""
+    rows = list(rows)
+    failed = [f"{control} on {corpus}" for corpus, control, holds in rows if not holds]
+    if not failed:
+        return f"All {len(rows)} negative controls came out as they must."
+    return (
+        f"{len(failed)} of {len(rows)} negative controls did not come out as they must: {_list(failed)}. "
+        "Figures on that data are to be read with this in mind."
+    )
+
+
+def points_signed(change: float) -> str:
+    """Return a difference of two shares in percentage points, with its sign."""
+    return f"{100 * change:+.1f} points"
+
+
+def _list(words: Iterable[str]) -> str:
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,191 @@
+"""The study that this project rebuilds: what it printed and said, as data, and the checks that its figures go through.
+
+Source: A. K. Jyoth, "Deep Fake Audio Detection" (2024), report and training log,
+github.com/KhadgaA/Audio-Deepfake-Detection. Nothing here says which figures are wrong. The functions find out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dfdlib.evaluation import metrics
+
+
+@dataclass(frozen=True)
+class Published:
+    """One evaluation as the study printed it: error rates as shares of one.
+
+    Attributes
+    ----------
+    corpus : {"custom", "for-2seconds"}
+    when : {"before", "after"}
+        Of fine-tuning on for-2seconds.
+    eer, auc : float
+        As printed, the EER in hundredths of a percent.
+    clips : int
+    balanced : bool or None
+        Whether there were as many bona fide as spoof clips; None where the study does not say.
+    """
+
+    corpus: str
+    when: str
+    eer: float
+    auc: float
+    clips: int
+    balanced: bool | None
+
+
+EVALUATIONS = (
+    Published("custom", "before", eer=0.3069, auc=0.2387, clips=300, balanced=None),
+    Published("for-2seconds", "before", eer=0.3327, auc=0.2456, clips=1088, balanced=True),
+    Published("for-2seconds", "after", eer=0.1176, auc=0.0437, clips=1088, balanced=True),
+    Published("custom", "after", eer=0.4736, auc=0.4322, clips=300, balanced=None),
+)
+
+#: Mean cross entropy by epoch, from the study's training log.
+LOSSES = pd.DataFrame(
+    {
+        "epoch": range(1, 11),
+        "train_loss": [0.9281, 0.7534, 0.5022, 0.3444, 0.2549, 0.1782, 0.1361, 0.0972, 0.0719, 0.0595],
+        "validation_loss": [0.5575, 0.6532, 0.6264, 0.6835, 0.5732, 0.4165, 0.2916, 0.1464, 0.1603, 0.1034],
+    }
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that the study's discussion says of its own figures.
+
+    Attributes
+    ----------
+    corpus : str
+    metric : {"eer", "auc"}
+    direction : {"fell", "rose"}
+        Where the printed metric must have gone from before to after if the claim is true.
+    words : str
+        The claim, in ours.
+    """
+
+    corpus: str
+    metric: str
+    direction: str
+    words: str
+
+
+CLAIMS = (
+    Claim("for-2seconds", "eer", "fell", "fine-tuning lowered the EER on for-2seconds"),
+    Claim("for-2seconds", "auc", "rose", "fine-tuning raised the AUC on for-2seconds"),
+    Claim("custom", "eer", "fell", "the fine-tuned detector did better on the custom set"),
+)
+
+
+def published(corpus: str, when: str) -> Published | None:
+    """Return the study's evaluation of `corpus` `when` ("before", "after"), or None if it has none."""
+    return next((row for row in EVALUATIONS if (row.corpus, row.when) == (corpus, when)), None)
+
+
+def examine_figures() -> pd.DataFrame:
+    """Check every printed pair of EER and AUC for whether one set of scores can have both.
+
+    Returns
+    -------
+    DataFrame
+        A row an evaluation: what was printed, ``eer_low`` and ``eer_high`` (the 95 % interval that so many independent
+        clips leave the EER, half of them bona fide), ``auc_low`` and ``auc_high`` (the bounds that the EER sets),
+        ``possible``, and ``auc_realigned``: 1 - AUC where the printed one is impossible, its mirror image is possible
+        and the classes were balanced, so that a swap of the labels' order explains it; else missing.
+    """
+    rows = []
+    for row in EVALUATIONS:
+        counts = {"n_bonafide": row.clips // 2, "n_spoof": row.clips - row.clips // 2} if row.balanced else {}
+        check = metrics.check_figures(eer=row.eer, auc=row.auc, **counts)
+        explained = not check.possible and check.misaligned_possible and row.balanced
+        low, high = metrics.eer_interval(row.eer, n_bonafide=row.clips // 2, n_spoof=row.clips - row.clips // 2)
+        rows.append(
+            {
+                "corpus": row.corpus,
+                "when": row.when,
+                "clips": row.clips,
+                "eer": row.eer,
+                "eer_low": low,
+                "eer_high": high,
+                "auc": row.auc,
+                "auc_low": check.auc_bounds[0],
+                "auc_high": check.auc_bounds[1],
+                "possible": check.possible,
+                "auc_realigned": check.auc_if_misaligned if explained else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def class_sizes_unknown() -> list[str]:
+    """Return the corpora of which the study does not say how many clips are bona fide."""
+    return list(dict.fromkeys(row.corpus for row in EVALUATIONS if row.balanced is None))
+
+
+def class_sizes(corpus: str) -> list[tuple[int, int]]:
+    """Return the numbers of bona fide and of spoof clips that can give every EER printed for a corpus, ties aside.
+
+    An EER is the mean of two shares, one of each class, so that not every number of clips can give every EER.
+    """
+    rows = [row for row in EVALUATIONS if row.corpus == corpus]
+    clips = rows[0].clips
+    return [
+        (bonafide, clips - bonafide)
+        for bonafide in range(1, clips)
+        if all(
+            metrics.check_figures(
+                eer=row.eer, auc=row.auc, n_bonafide=bonafide, n_spoof=clips - bonafide
+            ).counts_possible
+            for row in rows
+        )
+    ]
+
+
+def examine_claims() -> pd.DataFrame:
+    """Hold every claim of the study's discussion against the figures that it printed.
+
+    Returns
+    -------
+    DataFrame
+        A row a claim: ``words``, ``metric``, the printed ``before`` and ``after``, what it really did (``went``), and
+        whether the claim ``holds``.
+    """
+    rows = []
+    for claim in CLAIMS:
+        before, after = (getattr(published(claim.corpus, when), claim.metric) for when in ("before", "after"))
+        went = "rose" if after > before else "fell" if after < before else "stayed"
+        rows.append(
+            {
+                "words": claim.words,
+                "corpus": claim.corpus,
+                "metric": claim.metric,
+                "before": before,
+                "after": after,
+                "went": went,
+                "holds": went == claim.direction,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def misaligned_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Return the "AUC" that comes out when labels are listed fakes first and scores reals first.
+
+    With as many bona fide as spoof clips it is exactly 1 - AUC: every score carries the other class's label.
+
+    Parameters
+    ----------
+    labels, scores : ndarray, shape (n,)
+
+    Raises
+    ------
+    DataError
+        As `metrics.validate`.
+    """
+    labels, scores = metrics.validate(labels, scores)
+    reals_first = np.concatenate([scores[labels == 1], scores[labels == 0]])
+    fakes_first = np.sort(labels)
+    return metrics.auc(fakes_first, reals_first)

@@ -1,0 +1,164 @@
+"""A recipe for training: every choice by name, checked before anything is loaded.
+
+`Settings` is what a profile says under ``finetune``; `Recipe` adds what follows from the rest of the profile. The
+defaults are the study's: all parameters, Adam at 1e-6 with weight decay 1e-4, cross entropy, batches of 16, ten
+epochs, the epoch with the lowest validation loss. Only the order of the clips is not: the study went through them
+sorted by class, which `sampler: unshuffled` repeats.
+"""
+
+import math
+from typing import Annotated, Literal
+
+import pydantic
+
+from dfdlib.errors import ParameterError
+from dfdlib.training import augment
+
+# Strict, or YAML's true would count as 1.
+Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
+Natural = Annotated[int, pydantic.Field(ge=0, strict=True)]
+Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
+AboveZero = Annotated[float, pydantic.Field(gt=0)]
+
+#: Settings that do not change what comes out, only how and where it is computed or shown.
+WITHOUT_EFFECT = {"workers", "save_every", "loggers", "checkpointing"}
+
+
+class Settings(pydantic.BaseModel):
+    """What can be chosen.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+        A batch is shared out among processes, if there are several.
+    accumulate : int
+        Batches whose gradients are added up before a step.
+    optimizer : {"adam", "adamw", "sgd"}
+        Adam's weight decay is an L2 term in the gradient, AdamW's is decoupled; SGD has a momentum of 0.9.
+    learning_rate, weight_decay : float
+    layer_decay : float
+        What the rate is multiplied by from one layer of the front end's encoder to the one below it; 1 for one rate.
+    schedule : {"constant", "linear", "cosine", "one-cycle"}
+        After the warm-up the rate stays, or falls to nothing along a line or a cosine. One cycle is a cosine both ways
+        with a warm-up of 30 % (Smith and Topin, arXiv 1708.07120).
+    warmup : float
+        The share of all steps in which the rate rises from nothing.
+    class_weights : {"none", "balanced"} or (float, float)
+        Weights of spoof and bona fide clips in the loss; balanced makes both classes weigh the same.
+    freeze : {"none", "extractor", "frontend"} or int
+        What is not trained: nothing, the front end's convolutions, all of the front end, or its convolutions and so
+        many of the encoder's lower layers.
+    thaw : int or None
+        The epoch, counted from 1, from which on all is trained after all.
+    clip : float or None
+        The largest norm that a gradient may have; larger ones are scaled down.
+    precision : {"float32", "bfloat16", "float16"}
+        Of matrix products; weights stay in float32.
+    checkpointing : bool
+        Compute the encoder's activations twice rather than keep them: much less memory, a third more time.
+    patience : int or None
+        Stop after so many epochs without a better one.
+    window : int or None
+        Samples of a training clip at 16 kHz: a longer clip is cut at a random place, a shorter one repeated. None
+        takes the profile's.
+    sampler : {"shuffled", "unshuffled", "balanced-by-class", "balanced-by-attack"}
+        A new order each epoch; or spoofs, then bona fide clips; or both classes, or all attacks, equally often.
+    augment : tuple of str
+        What is done to training clips, as `augment.build` names it: ``rawboost=3``, ``codec@0.5`` and so on.
+    select : {"validation_loss", "validation_eer"}
+        What the best epoch is the lowest of.
+    workers : int
+        Processes that decode clips; 0 decodes between the steps.
+    save_every : float
+        Seconds after which the state of the training is written, to go on from after a kill.
+    loggers : tuple of {"tensorboard", "wandb"}
+        Where losses are logged beside the CSV file.
+    strategy : {"auto", "ddp", "fsdp"}
+        How several processes train one network: each with all of it (what "auto" chooses), or each with a part, for
+        networks that no single GPU holds.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    epochs: Positive = 10
+    batch_size: Positive = 16
+    accumulate: Positive = 1
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: AboveZero = 1e-6
+    weight_decay: Annotated[float, pydantic.Field(ge=0)] = 1e-4
+    layer_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
+    schedule: Literal["constant", "linear", "cosine", "one-cycle"] = "constant"
+    warmup: Share = 0.0
+    class_weights: Literal["none", "balanced"] | tuple[AboveZero, AboveZero] = "none"
+    freeze: Literal["none", "extractor", "frontend"] | Positive = "none"
+    thaw: Positive | None = None
+    clip: AboveZero | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    checkpointing: bool = False
+    patience: Positive | None = None
+    window: Positive | None = None
+    sampler: Literal["shuffled", "unshuffled", "balanced-by-class", "balanced-by-attack"] = "shuffled"
+    augment: tuple[str, ...] = ()
+    select: Literal["validation_loss", "validation_eer"] = "validation_loss"
+    workers: Natural = 0
+    save_every: Annotated[float, pydantic.Field(ge=0)] = 120.0
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+
+    @pydantic.field_validator("augment")
+    @classmethod
+    def _is_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            augment.build(names)
+        except ParameterError as error:
+            raise ValueError(str(error)) from error
+        return names
+
+    @pydantic.model_validator(mode="after")
+    def _goes_together(self) -> "Settings":
+        if self.thaw is not None and self.freeze == "none":
+            raise ValueError(f"thaw = {self.thaw} without anything frozen; set freeze as well")
+        if self.schedule == "one-cycle" and self.warmup:
+            raise ValueError("one-cycle has a warm-up of its own; leave warmup at 0")
+        return self
+
+
+class Recipe(Settings):
+    """Everything that decides what training does.
+
+    Attributes
+    ----------
+    window : int
+        As `Settings`, with the profile's put in.
+    rate : int
+        The rate in Hz that clips are resampled to; anything but 16,000 is a mistake on purpose.
+    seed : int
+        Of the order, the cuts, the augmentation and the dropout.
+    """
+
+    window: Positive = 64_600
+    rate: Positive = 16_000
+    seed: Natural = 0
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds a part of the network alone."""
+        return self.strategy == "fsdp"
+
+    def identity(self) -> dict:
+        """Return, as plain values for JSON, the settings that decide what comes out."""
+        return self.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+
+    def rate_factor(self, step: int, *, steps: int) -> float:
+        """Return what the learning rate is multiplied by at a step (from 0) of so many."""
+        warmup = 0.3 if self.schedule == "one-cycle" else self.warmup
+        rising = round(warmup * steps)
+        if step < rising:
+            share = (step + 1) / rising
+            return (1 - math.cos(math.pi * share)) / 2 if self.schedule == "one-cycle" else share
+        done = (step - rising) / max(1, steps - rising)
+        if self.schedule == "linear":
+            return 1 - done
+        if self.schedule in ("cosine", "one-cycle"):
+            return (1 + math.cos(math.pi * done)) / 2
+        return 1.0

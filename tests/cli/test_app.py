@@ -1,0 +1,522 @@
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from conftest import child
+from typer.testing import CliRunner
+
+from dfdlib.cli import app
+from dfdlib.data import audio
+from dfdlib.detector import network
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    """A project folder of the test's own: commands keep scores in it."""
+    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def dfd(capfd):
+    """Run the command line in this process: returns exit status, standard output, standard error."""
+
+    def run(*arguments):
+        monkey = pytest.MonkeyPatch()
+        monkey.setattr(sys, "argv", ["dfd", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            app.main()
+        monkey.undo()
+        written = capfd.readouterr()
+        return left.value.code, written.out, written.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
+    network.save(path, network.build("mini", seed=1), metadata={})
+    return path
+
+
+@pytest.fixture
+def table(tmp_path, rng):
+    """A table of scores of forty clips, well separated."""
+    labels = np.repeat([1, 0], 20)
+    frame = pd.DataFrame(
+        {
+            "path": [f"{number}.wav" for number in range(40)],
+            "label": np.where(labels == 1, "bonafide", "spoof"),
+            "score": rng.standard_normal(40) + 2 * labels,
+        }
+    )
+    frame.to_csv(tmp_path / "scores.csv", index=False)
+    return tmp_path / "scores.csv"
+
+
+def commands():
+    yield []
+    for command in app.app.registered_commands:
+        yield [command.name or command.callback.__name__.replace("_", "-")]
+    for command in app.data_app.registered_commands:
+        yield ["data", command.name]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example(command):
+    shown = CliRunner().invoke(app.app, [*command, "--help"])
+    assert shown.exit_code == 0
+    assert not command or f"Example: dfd {' '.join(command)}" in shown.output
+
+
+def test_score_prints_a_table_and_says_which_way_is_real(dfd, clips, weights, tmp_path):
+    status, out, err = dfd("score", clips, "--checkpoint", weights, "--out", tmp_path / "out.csv")
+    assert status == 0
+    assert "higher means bona fide" in out
+    assert len([line for line in out.splitlines() if line.endswith(".wav")]) == 8
+    assert "8 scored, 0 left out" in err
+    assert sorted(pd.read_csv(tmp_path / "out.csv")["label"].unique()) == ["bonafide", "spoof"]
+
+
+def test_export_takes_the_demo_baseline_and_names_what_is_missing(dfd, tmp_path):
+    status, _, err = dfd("export", "--onnx", tmp_path / "file.onnx")
+    assert status == 1
+    assert err.startswith(f"dfd: {tmp_path / 'root/data/models'}")
+    assert "No such file" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "file.onnx").exists()
+
+
+def test_score_takes_clips_without_labels(dfd, clips, weights, tmp_path):
+    lonely = tmp_path / "talk.wav"
+    (clips / "Real/real0.wav").rename(lonely)
+    status, out, _ = dfd("score", lonely, "--checkpoint", weights, "--out", tmp_path / "out.csv")
+    assert status == 0
+    assert "talk.wav" in out
+    assert pd.read_csv(tmp_path / "out.csv")["label"].isna().all()
+
+
+def test_a_bad_clip_is_named_and_the_others_are_scored(dfd, clips, weights):
+    (clips / "Real/text.wav").write_text("no sound")
+    soundfile.write(clips / "Fake/nan.wav", np.full(8000, np.nan), 16_000, subtype="FLOAT")
+    status, _, err = dfd("score", clips, "--checkpoint", weights)
+    assert status == 1
+    assert "8 scored, 2 left out" in err
+    assert "text.wav: cannot be decoded" in err
+    assert "nan.wav: holds samples that are NaN" in err
+
+
+def test_score_takes_a_list_and_writes_a_timeline(dfd, clips, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{clips / 'Real/real0.wav'}\n{clips / 'Fake/fake1.wav'}\n"))
+    status, _, err = dfd("score", "-", "--checkpoint", weights, "--windows", tmp_path / "windows.csv")
+    assert status == 0
+    assert "2 scored" in err
+    written = pd.read_csv(tmp_path / "windows.csv")
+    assert written.columns.tolist() == ["path", "start", "end", "score"]
+    assert len(written) == 2
+
+
+def test_scores_are_kept_between_commands(dfd, clips, weights, root):
+    decode = audio.stream
+    _, first, _ = dfd("score", clips, "--checkpoint", weights, "--no-cache")
+    assert not root.exists()
+    assert dfd("score", clips, "--checkpoint", weights)[1] == first
+    assert (root / "data/cache/scores.sqlite").is_file()
+    audio.stream = None  # nothing is decoded twice
+    try:
+        assert dfd("score", clips, "--checkpoint", weights)[1] == first
+    finally:
+        audio.stream = decode
+
+
+def test_score_without_the_cache_leaves_nothing_but_its_file(dfd, clips, weights, tmp_path, root):
+    place = tmp_path / "out"
+    assert dfd("score", clips, "--checkpoint", weights, "--no-cache", "--out", place / "scores.csv")[0] == 0
+    assert [path.name for path in place.iterdir()] == ["scores.csv"]
+    assert not root.exists()
+
+
+def test_score_draws_recordings_over_time(dfd, weights, tmp_path, rng):
+    for name in ("first", "second"):
+        audio.write_wav(tmp_path / f"{name}.wav", 0.1 * rng.standard_normal(100_000), rate=16_000)
+    paths = [tmp_path / "first.wav", tmp_path / "second.wav"]
+    written = ["--windows", tmp_path / "windows.csv", "--plot", tmp_path / "windows.svg", "--hop", "1"]
+    status, _, err = dfd("score", *paths, "--checkpoint", weights, *written)
+    assert status == 0, err
+    windows = pd.read_csv(tmp_path / "windows.csv")
+    assert windows.groupby("path")["start"].apply(list).tolist() == [[0.0, 1.0, 2.0, 2.2125]] * 2
+    picture = (tmp_path / "windows.svg").read_text()
+    assert picture.count("Score over time of") == 2
+    assert "first.wav" in picture
+    assert f"written to {tmp_path / 'windows.csv'}; written to {tmp_path / 'windows.svg'}" in err
+
+
+def test_a_picture_of_many_recordings_is_refused(dfd, clips, weights, tmp_path):
+    (clips / "one-more.wav").write_bytes((clips / "Real/real0.wav").read_bytes())
+    status, _, err = dfd("score", clips, "--checkpoint", weights, "--plot", tmp_path / "windows.png")
+    assert status == 1
+    assert "--plot draws at most 8 recordings, these are 9; use --windows" in err
+    assert dfd("score", clips, "--plot", tmp_path / "windows.gif")[0] == 2
+
+
+def test_a_terminal_is_shown_the_ends_of_a_long_table(dfd, clips, weights, rng, monkeypatch):
+    for number in range(40):
+        audio.write_wav(clips / f"Fake/more{number}.wav", 0.1 * rng.standard_normal(8_000), rate=16_000)
+    _, whole, _ = dfd("score", clips, "--checkpoint", weights)
+    assert len(whole.splitlines()) == 49
+    monkeypatch.setattr(app, "_terminal", lambda: True)
+    _, ends, _ = dfd("score", clips, "--checkpoint", weights)
+    shown = ends.splitlines()
+    assert shown[:21] == whole.splitlines()[:21]
+    assert shown[-20:] == whole.splitlines()[-20:]
+    assert "8 more: see --out FILE or a pipe" in shown[21]
+
+
+def test_score_with_an_exported_detector(dfd, clips, exported, tmp_path):
+    weights, file, _ = exported
+    for place, given in (("torch.csv", ["--checkpoint", weights]), ("onnx.csv", ["--onnx", file])):
+        status, _, err = dfd("score", clips, *given, "--out", tmp_path / place)
+        assert status == 0, err
+    torch, onnx = (pd.read_csv(tmp_path / name) for name in ("torch.csv", "onnx.csv"))
+    np.testing.assert_allclose(onnx["score"], torch["score"], atol=1e-4)
+    assert (onnx["checkpoint"] != torch["checkpoint"]).all()
+    assert dfd("score", clips, "--onnx", file, "--checkpoint", weights)[0] == 2
+
+
+def test_score_in_another_precision(dfd, clips, weights, tmp_path):
+    for precision in ("float32", "float64"):
+        given = ["--device", "cpu", "--precision", precision, "--out", tmp_path / f"{precision}.csv"]
+        assert dfd("score", clips, "--checkpoint", weights, *given)[0] == 0
+    single, double = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("float32", "float64"))
+    np.testing.assert_allclose(single["score"], double["score"], atol=1e-4)
+    assert (single["checkpoint"] != double["checkpoint"]).all()
+    status, _, err = dfd("score", clips, "--checkpoint", weights, "--precision", "int4")
+    assert status == 1
+    assert "precision='int4': choose one of" in err
+
+
+@pytest.fixture
+def many(tmp_path, rng):
+    """A folder with three hundred clips of two seconds in five lengths, two of them equal and one of them no clip."""
+    for number in range(300):
+        length = 32_000 + 800 * (number % 5)
+        kind = "Real" if number % 2 else "Fake"
+        audio.write_wav(tmp_path / f"many/{kind}/{number}.wav", 0.1 * rng.standard_normal(length), rate=16_000)
+    (tmp_path / "many/Real/copy.wav").write_bytes((tmp_path / "many/Real/1.wav").read_bytes())
+    (tmp_path / "many/Real/text.wav").write_text("no sound")
+    return tmp_path / "many"
+
+
+def started(tmp_path, weights, clips, root, out, *options, launcher=("dfd",)):
+    """Start ``dfd score`` as a process of its own, with a project folder of its own."""
+    (tmp_path / root).mkdir(exist_ok=True)
+    command = [*launcher, "score", clips, "--checkpoint", weights, "--batch-size", "4", "--out", tmp_path / out]
+    command += ["--windows", tmp_path / f"windows-{out}", *options]
+    return subprocess.Popen(
+        [str(word) for word in command], env=os.environ | {"DFD_ROOT": str(tmp_path / root), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finished(process):
+    """Wait for a process to end; one clip is none, so it ends with status 1."""
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 1, err
+    assert "301 scored, 1 left out" in err
+
+
+def same(tmp_path, first, second):
+    for prefix in ("", "windows-"):
+        assert (tmp_path / f"{prefix}{first}").read_bytes() == (tmp_path / f"{prefix}{second}").read_bytes()
+
+
+def kept(database):
+    """Return how many logits a cache holds, 0 where there is none yet."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+            return opened.execute("SELECT count(*) FROM logits").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+def wait_for(process, database, count):
+    """Wait until a process has kept so many logits; says how many there are."""
+    while (now := kept(database)) < count and process.poll() is None:
+        time.sleep(0.01)
+    assert process.poll() is None, "the process ended before it could be killed"
+    return now
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    # before the first score, among the scores, and among the windows, of which there are as many again
+    ("options", "counts"),
+    [((), (0, 1, 150, 290, 310, 590)), (("--no-cache",), (60, 450))],
+    ids=["cache", "no cache"],
+)
+def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path, options, counts):
+    finished(started(tmp_path, weights, many, "whole", "whole.csv", *options))
+    database = tmp_path / (".killed.csv.partial" if options else "killed/data/cache/scores.sqlite")
+    before = 0
+    for count in counts:
+        killed = started(tmp_path, weights, many, "killed", "killed.csv", *options)
+        wait_for(killed, database, count)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        assert kept(database) >= max(before, count)
+        before = kept(database)
+    finished(started(tmp_path, weights, many, "killed", "killed.csv", *options))
+    same(tmp_path, "killed.csv", "whole.csv")
+    assert not (options and database.exists())
+
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "dfdlib")
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_writes_though_one_was_killed(many, weights, tmp_path):
+    finished(started(tmp_path, weights, many, "whole", "whole.csv"))
+    finished(started(tmp_path, weights, many, "both", "both.csv", launcher=TORCHRUN))
+    same(tmp_path, "both.csv", "whole.csv")
+    database = tmp_path / "killed/data/cache/scores.sqlite"
+    for rank, count in ((1, 80), (0, 160)):
+        run = started(tmp_path, weights, many, "killed", "killed.csv", launcher=TORCHRUN)
+        wait_for(run, database, count)
+        os.kill(child(run.pid, rank), signal.SIGKILL)
+        assert run.wait(timeout=60) != 0  # the other one was ended
+        assert not (tmp_path / "killed.csv").exists()
+        assert kept(database) >= count
+    before = kept(database)
+    finished(started(tmp_path, weights, many, "killed", "killed.csv", launcher=TORCHRUN))
+    same(tmp_path, "killed.csv", "whole.csv")
+    assert kept(database) == 600 > before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["score", "nowhere.wav"], "nowhere.wav: there is no such file or folder"),
+        (["score", ".", "--protocol", "newest"], "choose one of original, corrected"),
+        (["score", ".", "--checkpoint", "none.pth"], "no usable clip"),
+        (["evaluate", "none.csv"], "none.csv: there is no such file"),
+        (["report", "--profile", "none"], "choose demo or original-study"),
+        (["report", "--set", "finetune.epoch=2"], "did you mean finetune.epochs"),
+        (["audit", "."], "no usable clip"),
+    ],
+)
+def test_what_is_wrong_with_the_input_is_one_line(dfd, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = dfd(*arguments)
+    assert status == 1
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_missing_checkpoint_is_one_line(dfd, clips):
+    status, _, err = dfd("score", clips, "--checkpoint", "none.pth")
+    assert status == 1
+    assert "none.pth" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_wrong_usage_is_status_2(dfd):
+    assert dfd("score")[0] == 2
+    assert dfd("no-such-command")[0] == 2
+    assert dfd("check-figures", "--eer", "much", "--auc", "0.5")[0] == 2
+
+
+def test_evaluate(dfd, table):
+    status, out, _ = dfd("evaluate", table, "--json")
+    values = json.loads(out)
+    assert status == 0
+    intervals = {"eer", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr"}
+    assert {"by", "n_bonafide", "n_spoof", "eer_threshold", *intervals, *(f"{name}_ci" for name in intervals)} == set(
+        values
+    )
+    assert values["n_bonafide"] == 20
+    assert values["by"] == "clip"
+    assert all(values[f"{name}_ci"][0] <= values[name] <= values[f"{name}_ci"][1] for name in intervals)
+    status, out, _ = dfd("evaluate", table)
+    assert f"{values['eer']:.4f}" in out
+    assert "convex hull" in out
+
+
+def test_evaluate_at_a_threshold_and_per_column(dfd, table):
+    frame = pd.read_csv(table)
+    frame["attack"] = np.where(frame["label"] == "bonafide", "bonafide", np.tile(["tts", "vc"], 20))
+    frame["codec"] = np.tile(["mp3", "mp3", "opus", "opus"], 10)
+    frame["speaker"] = np.tile(list("abcde"), 8)
+    frame.to_csv(table, index=False)
+    status, out, _ = dfd("evaluate", table, "--json", "--threshold", 1, "--per", "attack", "--per", "codec")
+    values = json.loads(out)
+    assert status == 0
+    assert values["by"] == "speaker"
+    assert values["hter"] == pytest.approx((values["far"] + values["frr"]) / 2)
+    assert values["far_ci"][0] <= values["far"] <= values["far_ci"][1]
+    assert [(row["attack"], row["n_spoof"]) for row in values["per"]["attack"]] == [("tts", 10), ("vc", 10)]
+    assert [row["codec"] for row in values["per"]["codec"]] == ["mp3", "opus", "pooled"]
+    _, out, _ = dfd("evaluate", table, "--per", "codec", "--by", "codec")
+    assert "per codec" in out
+    assert "opus" in out
+    by_clip = json.loads(dfd("evaluate", table, "--json", "--by", "clip")[1])
+    assert by_clip["by"] == "clip"
+    assert by_clip["eer"] == values["eer"]
+    assert by_clip["eer_ci"] != values["eer_ci"]
+    for option in ("--by", "--per"):
+        status, _, err = dfd("evaluate", table, option, "channel")
+        assert status == 1
+        assert "no such column" in err
+
+
+def test_evaluate_beside_speaker_verification(dfd, table, tmp_path):
+    (tmp_path / "asv.txt").write_text("bonafide target 3\nbonafide target 2\nbonafide nontarget 0\nA01 spoof 4\n")
+    status, out, _ = dfd("evaluate", table, "--json", "--asv", tmp_path / "asv.txt")
+    assert status == 0
+    assert 0 < json.loads(out)["min_t_dcf"] <= 1
+    status, _, err = dfd("evaluate", table, "--asv", tmp_path / "none.txt")
+    assert status == 1
+    assert "no such file" in err
+
+
+def test_evaluate_refuses_one_class(dfd, table):
+    pd.read_csv(table).head(20).to_csv(table, index=False)
+    status, _, err = dfd("evaluate", table)
+    assert status == 1
+    assert "spoof" in err
+
+
+def test_compare(dfd, table, tmp_path):
+    better = pd.read_csv(table)
+    better["score"] += 5 * (better["label"] == "bonafide")
+    better.to_csv(tmp_path / "after.csv", index=False)
+    status, out, _ = dfd("compare", table, tmp_path / "after.csv", "--json")
+    values = json.loads(out)
+    assert status == 0
+    assert values["delta_eer"] == values["eer_after"] - values["eer_before"] < 0
+    for name in ("eer", "auc", "min_dcf"):
+        low, high = values[f"delta_{name}_ci"]
+        assert low <= values[f"delta_{name}"] <= high
+        assert 0 <= values[f"delta_{name}_p"] <= values[f"delta_{name}_p_holm"] <= 1
+    status, out, _ = dfd("compare", table, tmp_path / "after.csv")
+    assert f"{values['delta_auc']:.4f}" in out
+    same = json.loads(dfd("compare", table, table, "--json", "--by", "clip")[1])
+    assert same["delta_eer_ci"] == [0, 0]
+    assert same["delta_eer_p_holm"] == 1
+
+
+def test_compare_draws_what_belongs_together(dfd, table, tmp_path):
+    frame = pd.read_csv(table)
+    frame["sentence"] = np.tile(np.arange(20), 2)
+    frame.to_csv(table, index=False)
+    frame["score"] += np.tile(np.arange(20) % 2, 2)
+    frame.to_csv(tmp_path / "after.csv", index=False)
+    by = {
+        way: json.loads(dfd("compare", table, tmp_path / "after.csv", "--json", "--by", way)[1])
+        for way in ("auto", "sentence", "clip")
+    }
+    assert by["auto"] == by["sentence"]
+    assert by["auto"]["by"] == "sentence"
+    assert by["clip"]["delta_auc_ci"] != by["auto"]["delta_auc_ci"]
+
+
+def test_check_figures(dfd):
+    status, out, _ = dfd("check-figures", "--eer", "0.3069", "--auc", "0.2387", "--json")
+    assert status == 1
+    assert json.loads(out)["possible"] is False
+    assert json.loads(out)["auc_bounds"] == pytest.approx([0.4804, 0.9058], abs=1e-3)
+    status, out, _ = dfd("check-figures", "--eer", "0.4736", "--auc", "0.4322")
+    assert status == 0
+    assert "possible." in out.splitlines()[0]
+    assert "A balanced test set gives this EER with 397, 416, 435, 454, 473" in out
+
+
+def test_check_figures_against_the_number_of_trials(dfd):
+    figures = ("check-figures", "--eer", "0.3069", "--auc", "0.7", "--bonafide", "150")
+    status, out, _ = dfd(*figures, "--spoof", "150")
+    assert status == 1
+    assert "cannot give this EER; the nearest they give: 30.6667% and 31.3333%" in out
+    assert "95 % interval from 25." in out
+    status, out, _ = dfd(*figures[:-1], "120", "--spoof", "180", "--json")
+    assert status == 0
+    assert json.loads(out)["counts_possible"] is True
+    status, _, err = dfd(*figures)
+    assert status == 1
+    assert "both n_bonafide and n_spoof" in err
+
+
+def test_audit(dfd, toy, tmp_path):
+    custom = toy.parent / "custom"
+    status, out, _ = dfd("audit", custom, "--json", "--out", tmp_path / "audit.csv")
+    assert status == 1  # a clip was left out
+    found = json.loads(out)
+    assert found["clips"] == 12
+    assert found["left_out"][0]["path"].endswith("broken.wav")
+    assert 0 <= found["shortcut_eer"] <= 1
+    assert found["shortcut_eer_ci"][0] <= found["shortcut_eer"] <= found["shortcut_eer_ci"][1]
+    assert [finding["kind"] for finding in found["findings"] if finding["severity"] == "problem"][-1] == "unreadable"
+    assert len((tmp_path / "audit.csv").read_text().splitlines()) == 13
+
+
+def test_audit_of_clips_without_a_problem_in_words(dfd, clips):
+    status, out, _ = dfd("audit", clips)
+    assert status == 0
+    assert "one clip moves an error rate by 25.0 points" in out
+    assert "4 independent clips in its smaller class" in out
+
+
+def test_audit_of_several_corpora_compares_them(dfd, clips):
+    for place in ("first/training", "second/testing"):
+        for label in ("Real", "Fake"):
+            shutil.copytree(clips / label, clips / place / label)
+    status, out, _ = dfd("audit", clips / "first", clips / "second", "--json")
+    assert status == 1
+    found = json.loads(out)
+    assert [corpus["clips"] for corpus in found["corpora"]] == [8, 8]
+    assert [(finding["severity"], finding["kind"], finding["clips"]) for finding in found["across"]] == [
+        ("problem", "leak", 16)
+    ]
+
+
+def test_audit_refuses_a_file_that_it_cannot_write_before_it_looks(dfd, clips):
+    status, out, err = dfd("audit", clips, "--out", "audit.txt")
+    assert (status, out) == (1, "")
+    assert "audit.txt: an audit is written as .json" in err
+
+
+def test_data_list_and_fetch(dfd):
+    status, out, _ = dfd("data", "list", "--json")
+    assert status == 0
+    assert {row["profile"] for row in json.loads(out)} == {"demo", "original-study"}
+    status, out, _ = dfd("data", "fetch", "for-2seconds")
+    assert status == 0
+    assert "Fake-or-Real" in out
+    assert dfd("data", "fetch", "everything")[0] == 2
+
+
+def test_an_interrupt_is_said_in_one_line(dfd, monkeypatch):
+    from dfdlib.data import corpus
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "find", interrupt)
+    status, _, err = dfd("score", "clip.wav")
+    assert status == 130
+    assert "what was finished is kept" in err
+
+
+def test_the_command_is_installed():
+    done = subprocess.run(["dfd", "--help"], capture_output=True, text=True, check=True)
+    assert "higher means bona fide" in " ".join(done.stdout.split())

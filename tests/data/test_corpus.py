@@ -1,0 +1,213 @@
+import shutil
+
+import pandas as pd
+import pytest
+from conftest import tone
+
+from dfdlib import files, processes
+from dfdlib.data import audio, corpus
+from dfdlib.errors import DataError
+
+
+def test_real_and_fake_folders(clips):
+    table = corpus.read(clips).table
+    assert list(table.columns) == list(corpus.COLUMNS)
+    assert table["label"].tolist() == [0] * 4 + [1] * 4
+    assert table.groupby("label")["attack"].first().to_dict() == {0: "unknown", 1: "bonafide"}
+    assert (table["duration"] == 0.5).all()
+    assert table["sha256"].iloc[0] == files.sha256(table["path"].iloc[0])
+
+
+@pytest.mark.parametrize(("real", "fake"), [("REAL", "FAKE"), ("real", "fake"), ("bonafide", "spoof")])
+def test_class_folders_in_any_case(tmp_path, real, fake):
+    for folder in (real, fake):
+        audio.write_wav(tmp_path / folder / "clip.wav", tone(0.1), rate=16_000)
+    by_folder = {
+        path.split("/")[-2]: label for path, label in corpus.read(tmp_path).table[["path", "label"]].to_numpy()
+    }
+    assert by_folder == {real: 1, fake: 0}
+
+
+def test_split_folders(tmp_path):
+    for split in ("training", "val", "testing"):
+        for folder in ("real", "fake"):
+            audio.write_wav(tmp_path / split / folder / f"{split}.wav", tone(0.1), rate=16_000)
+    whole = corpus.read(tmp_path, name="for-2seconds")
+    assert sorted(set(whole.table["split"])) == ["testing", "training", "validation"]
+    assert len(whole.split("validation")) == 2
+    with pytest.raises(
+        DataError, match="for-2seconds: no clip in split 'holdout'; it has testing, training, validation"
+    ):
+        whole.split("holdout")
+    # one split folder given by itself still knows what it is
+    assert set(corpus.read(tmp_path / "testing").table["split"]) == {"testing"}
+
+
+def test_unusable_clips_are_listed_and_left_out(clips):
+    (clips / "Real" / "text.wav").write_text("no sound")
+    (clips / "Real" / "empty.mp3").write_bytes(b"")
+    (clips / "Real" / "notes.txt").write_text("not a clip at all")
+    found = corpus.read(clips)
+    assert len(found) == 8
+    reasons = {path.split("/")[-1]: reason for path, reason in found.left_out.to_numpy()}
+    assert set(reasons) == {"text.wav", "empty.mp3"}
+    assert "cannot be decoded" in reasons["text.wav"]
+    assert "empty file" in reasons["empty.mp3"]
+
+
+def test_one_class_no_clip_no_folder(clips, tmp_path):
+    with pytest.raises(DataError, match="there is no such file or folder"):
+        corpus.read(tmp_path / "nowhere")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="no usable clip"):
+        corpus.read(empty)
+    shutil.rmtree(clips / "Fake")
+    with pytest.raises(DataError, match="no spoof clip among 4"):
+        corpus.read(clips)
+
+
+def test_clips_without_a_class_can_be_found_but_not_read(tmp_path):
+    audio.write_wav(tmp_path / "talk.wav", tone(0.1), rate=16_000)
+    assert corpus.find([tmp_path]).table["label"].isna().all()
+    with pytest.raises(DataError, match=r"talk\.wav: no folder above it says Real or Fake"):
+        corpus.read(tmp_path)
+
+
+def test_a_clip_named_twice_is_one_clip(clips):
+    assert len(corpus.find([clips, clips / "Real" / "real0.wav"])) == 8
+
+
+def test_manifest_carries_what_folders_cannot(clips):
+    rows = [
+        {"path": "Real/real0.wav", "label": "bonafide", "speaker": "anna", "attack": "bonafide"},
+        {"path": "Fake/fake0.wav", "label": "spoof", "speaker": "", "attack": "vocoder"},
+        {"path": "Fake/gone.wav", "label": "spoof", "speaker": "", "attack": "vocoder"},
+    ]
+    for path in (clips / "list.csv", clips / corpus.MANIFEST):
+        frame = pd.DataFrame(rows)
+        frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+    for place in (clips / "list.csv", clips):
+        found = corpus.read(place)
+        assert found.table["attack"].tolist() == ["bonafide", "vocoder"]
+        assert found.table["speaker"].tolist() == ["anna", ""]
+        assert found.table["duration"].tolist() == [0.5, 0.5]
+        assert found.left_out["path"].str.endswith("gone.wav").all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,label\nReal/real0.wav,bonafide\n", "has no column 'path'"),
+        ("path,label\nReal/real0.wav,genuine?\n", "row 1: label 'genuine\\?' is neither"),
+    ],
+)
+def test_manifests_that_are_wrong(clips, text, message):
+    (clips / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        corpus.read(clips / "list.csv")
+
+
+def test_asvspoof_protocol(clips, tmp_path):
+    protocol = tmp_path / "protocol.txt"
+    protocol.write_text("LA_0001 real0 - - bonafide\nLA_0001 fake0 - A07 spoof\nLA_0002 fake9 - A08 spoof\n")
+    for name in ("Real/real0.wav", "Fake/fake0.wav"):
+        shutil.copy(clips / name, tmp_path)
+    found = corpus.read_asvspoof_protocol(protocol, clips=tmp_path)
+    assert found.table[["speaker", "label", "attack"]].to_numpy().tolist() == [
+        ["LA_0001", 1, "bonafide"],
+        ["LA_0001", 0, "A07"],
+    ]
+    assert len(found.left_out) == 1
+    protocol.write_text("LA_0001 real0 bonafide\n")
+    with pytest.raises(DataError, match="line 1"):
+        corpus.read_asvspoof_protocol(protocol, clips=tmp_path)
+
+
+def test_a_limit_takes_from_both_classes(clips):
+    assert corpus.read(clips).head(4).table["label"].tolist() == [0, 0, 1, 1]
+    assert len(corpus.read(clips).head(None)) == 8
+
+
+def test_summary_counts(clips):
+    summary = corpus.read(clips).summary().set_index("label")
+    assert summary.loc["bonafide", "clips"] == 4
+    assert summary.loc["spoof", "total_min"] == pytest.approx(2 / 60)
+
+
+def speakers(*rows):
+    """Return a corpus from (label, speaker, sentence)."""
+    table = pd.DataFrame(rows, columns=["label", "speaker", "sentence"]).astype({"label": "Int8"})
+    table["sha256"] = [str(row) for row in range(len(table))]
+    return corpus.Corpus(name="talk", table=table, left_out=pd.DataFrame(columns=["path", "reason"]))
+
+
+def test_a_split_by_speaker_shares_no_speaker_and_no_sentence():
+    rows = [(label, f"s{number}", f"{number}.{label}") for number in range(10) for label in (1, 0)]
+    rows += [(0, "robot", f"{number}.1") for number in range(4)]
+    talk = speakers(*rows)
+    first, second = talk.split_by_speaker(share=0.4, seed=1)
+    assert set(first.table["speaker"]).isdisjoint(second.table["speaker"])
+    assert set(first.table["sentence"]).isdisjoint(second.table["sentence"])
+    assert "robot" in set(second.table["speaker"])
+    assert len(set(first.table["speaker"])) <= 4
+    again = talk.split_by_speaker(share=0.4, seed=1)[0]
+    assert again.table.equals(first.table)
+    assert not talk.split_by_speaker(share=0.4, seed=2)[0].table.equals(first.table)
+
+
+@pytest.mark.parametrize("rows", [[(1, "", "a"), (0, "s", "b")], [(1, "s", "a"), (0, "s", "b")]])
+def test_a_split_by_speaker_needs_speakers(rows):
+    with pytest.raises(DataError, match="speakers are not all known"):
+        speakers(*rows).split_by_speaker(share=0.4, seed=1)
+
+
+def test_clips_are_in_the_order_of_their_folders_and_names(tmp_path):
+    names = ["b/2.wav", "a/2.wav", "a/10.WAV", "a-b/1.wav", "a/c/1.wav", "z.flac", "B.wav"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        audio.write_wav(tmp_path / name, tone(0.1), rate=16_000)
+    (tmp_path / "a/.hidden.wav").write_bytes(b"")
+    (tmp_path / "folder.wav").mkdir()
+    found = corpus.find([tmp_path]).table["path"].tolist()
+    assert found == [str(path) for path in sorted(tmp_path / name for name in names)]
+
+
+def test_a_changed_file_is_known_by_what_it_holds_now(clips):
+    rows = [("Real/real0.wav", "bonafide", 9.0, "0" * 64), ("Fake/fake0.wav", "spoof", 9.0, "1" * 64)]
+    pd.DataFrame(rows, columns=["path", "label", "duration", "sha256"]).to_csv(clips / "list.csv", index=False)
+    table = corpus.read(clips / "list.csv").table
+    assert table["sha256"].tolist() == [files.sha256(clips / path) for path, *_ in rows]
+    assert table["duration"].tolist() == [0.5, 0.5]
+
+
+class Recorded(processes.Processes):
+    """One of two processes, told what the other one said."""
+
+    def __init__(self, rank, others=None):
+        super().__init__(rank, 2)
+        self.others, self.said = others, None
+
+    def from_first(self, make):
+        return make()
+
+    def of_all(self, value):
+        self.said = value
+        values = [value, value if self.others is None else self.others]
+        return values if self.rank == 0 else values[::-1]
+
+
+def test_processes_share_in_reading_clips(clips, monkeypatch):
+    (clips / "Real/text.wav").write_text("no sound")
+    (clips / "Fake/empty.wav").write_bytes(b"")
+    alone = corpus.find([clips])
+    read = []
+    duration = audio.duration
+    monkeypatch.setattr(audio, "duration", lambda path: read.append(path) or duration(path))
+    second = Recorded(1)
+    corpus.find([clips], among=second)
+    assert len(read) == 5
+    both = corpus.find([clips], among=Recorded(0, second.said))
+    assert len(set(read)) == 10
+    assert both.table.equals(alone.table)
+    assert both.left_out.equals(alone.left_out)

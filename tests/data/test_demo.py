@@ -1,0 +1,365 @@
+"""The demo corpora: fair to both classes, disjoint where they say so, and the same each time."""
+
+import gzip
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfdlib.data import audio, audit, corpus, demo
+from dfdlib.data.demo import chain, corpora, debian, recordings, synthesis
+from dfdlib.data.demo import plan as planning
+from dfdlib.errors import DataError, ParameterError, RunError
+
+RATE = audio.RATE
+
+
+def speechlike(rng, seconds=3.0, pauses=True):
+    """Return a voiced tone with syllables, and with a long pause in its middle."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    wave = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 30)) * (1.1 + np.sin(2 * np.pi * 4 * time))
+    if pauses:
+        wave[(time > seconds / 2) & (time < seconds / 2 + 0.6)] = 0
+    return 0.05 * wave + 1e-4 * rng.standard_normal(len(time))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """Return a made-up catalogue: prompts in five languages and two volunteers."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for language, (folder, speaker) in recordings.PROMPT_VOICES.items():
+        for number in range(120):
+            rows.append(
+                {
+                    "recording": f"{folder}/{number}",
+                    "file": f"{folder}/{number}.g722",
+                    "package": f"asterisk-core-sounds-{language}-g722",
+                    "language": language,
+                    "speaker": speaker,
+                    "sentence": f"prompt-{number}",
+                    # Every tenth prompt repeats a sentence of the one before.
+                    "text": f"This is the long prompt {number - (number % 10 == 1)}. Bye {number}.",
+                    "seconds": float(rng.uniform(0.5, 12)),
+                }
+            )
+    for game, language in (("klettres", "da"), ("ktuberling", "sl")):
+        for number in range(60):
+            rows.append(
+                {
+                    "recording": f"{game}/{language}/{number}",
+                    "file": f"{game}/{language}/{number}.ogg",
+                    "package": f"{game}-data",
+                    "language": language,
+                    "speaker": f"{game}-{language}",
+                    "sentence": f"{game}/{language}/{number}",
+                    "text": "bå" if game == "klettres" else "",
+                    "seconds": float(rng.uniform(0.3, 1.2)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def table(recorded):
+    return planning.plan(recorded)
+
+
+# The plan
+
+
+def test_every_real_clip_has_one_fake_twin(table):
+    twin = ["part", "split", "language", "sentence", "recordings", "start", "length", "codec"]
+    real, fake = (table.loc[table["label"] == label, twin].reset_index(drop=True) for label in (1, 0))
+    assert len(real) > 300
+    pd.testing.assert_frame_equal(real, fake)
+
+
+def test_no_recording_or_sentence_is_in_two_splits(table):
+    for _, rows in table.groupby("corpus"):
+        assert (rows.explode("recordings").groupby("recordings")["split"].nunique() == 1).all()
+        assert (rows.groupby("sentence")["split"].nunique() == 1).all()
+
+
+def test_prompts_that_share_a_sentence_share_a_split(table):
+    for _, rows in table[table["corpus"] != "custom"].groupby("corpus"):
+        split = rows.groupby("sentence")["split"].first()
+        pairs = [(f"prompt-{n}", f"prompt-{n + 1}") for n in range(0, 120, 10)]
+        both = [(split[a], split[b]) for a, b in pairs if a in split and b in split]
+        assert both
+        assert all(a == b for a, b in both)
+
+
+def test_clips_have_names_of_their_own(table):
+    assert table["clip"].is_unique
+
+
+def test_corpora_share_no_recording(table):
+    assert (table.explode("recordings").groupby("recordings")["corpus"].nunique() == 1).all()
+
+
+def test_custom_has_speakers_and_attacks_of_its_own(table):
+    own, others = table[table["corpus"] == "custom"], table[table["corpus"] != "custom"]
+    assert not set(own["speaker"]) & set(others["speaker"])
+    assert set(own["attack"]) & set(others["attack"]) == {"bonafide"}
+
+
+def test_for_2seconds_has_attacks_that_source_has_not(table):
+    attacks = table.groupby("corpus")["attack"].agg(set)
+    assert {"piper-joe", "world"} <= attacks["for-2seconds"] - attacks["source"]
+
+
+def test_lengths_are_those_promised(table):
+    assert (table.loc[table["corpus"] == "for-2seconds", "length"] == 2.0).all()
+    assert table.loc[table["corpus"] == "source", "length"].between(1.0, 4.0).all()
+    assert table.loc[table["corpus"] == "custom", "length"].between(2.0, 4.0).all()
+
+
+def test_clips_of_a_recording_do_not_overlap(table):
+    for _, rows in table[(table["label"] == 1) & (table["corpus"] != "custom")].groupby("recordings"):
+        rows = rows.sort_values("start")
+        assert (rows["start"].iloc[1:].to_numpy() >= (rows["start"] + rows["length"]).iloc[:-1].to_numpy() - 2e-3).all()
+        assert ((rows["start"] + rows["length"]) <= rows["whole"]).all()
+
+
+def test_plan_depends_on_nothing_but_the_recordings(recorded, table):
+    pd.testing.assert_frame_equal(planning.plan(recorded.copy()), table)
+
+
+def test_only_readers_of_the_language_are_given_text(table):
+    assert set(table.loc[table["attack"] == "flite", "language"]) == {"en"}
+    assert set(table.loc[table["attack"] == "piper-joe", "language"]) == {"en"}
+    assert set(table.loc[table["attack"] == "hibari", "language"]) == {"da"}
+
+
+def test_excerpt_is_around_its_part():
+    text = " ".join(map(str, range(20)))
+    words, start = corpora.excerpt(text, 0.5, 0.2)
+    assert words.split() == [str(n) for n in range(8, 16)]
+    assert start == pytest.approx((10 - 8) / 8)
+    assert corpora.excerpt("one", 0.0, 0.5) == ("one", 0.0)
+    assert corpora.excerpt(text, 0.0, 1.0) == (text, 0.0)
+
+
+# Transcripts and recordings
+
+
+def test_transcripts_leave_out_what_is_not_said():
+    text = (
+        "\ufeff; a comment: of the file\n\nadded: Added.\nbeep: [a tone]\nsilence/1: (1 second of silence)\n"
+        "letters/at: at [@]\ntime:  It is: noon. \nempty:\nbroken line\n"
+    )
+    assert recordings.parse_transcripts(text) == {"added": "Added.", "letters/at": "at", "time": "It is: noon."}
+
+
+def test_catalogue_reads_an_unpacked_package(tmp_path):
+    sounds = tmp_path / "usr/share/asterisk/sounds/it_IT_m_Carlo/digits"
+    sounds.mkdir(parents=True)
+    for name in ("1.g722", "tone.g722"):
+        (sounds / name).write_bytes(b"x")
+    docs = tmp_path / "usr/share/doc/asterisk-core-sounds-it"
+    docs.mkdir(parents=True)
+    (docs / "core-sounds-it.txt.gz").write_bytes(gzip.compress(b"digits/1: uno\ndigits/tone: [tone]\n"))
+    words = tmp_path / "usr/share/klettres/da"
+    (words / "alpha").mkdir(parents=True)
+    (words / "alpha/a-0.ogg").write_bytes(b"x")
+    (words / "sounds.xml").write_text('<klettres><sound name="Å" file="da/alpha/a-0.ogg"/></klettres>', "utf-8")
+    table = recordings.catalogue(tmp_path)
+    assert list(table["text"]) == ["uno", "å"]
+    assert list(table["speaker"]) == ["carlo", "klettres-da"]
+    assert list(table["sentence"]) == ["digits/1", "klettres/da/alpha/a-0"]
+
+
+def test_recordings_that_cannot_be_used_are_listed(tmp_path, rng):
+    audio.write_wav(tmp_path / "good.wav", speechlike(rng), rate=44_100)
+    audio.write_wav(tmp_path / "telephone.wav", speechlike(rng), rate=8000)
+    audio.write_wav(tmp_path / "silent.wav", np.zeros(RATE), rate=44_100)
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    table = pd.DataFrame({"file": [str(tmp_path / f"{n}.wav") for n in ("good", "telephone", "silent", "broken")]})
+    seen = recordings.measure(table, look=corpora.look).set_index(pd.Index(["good", "telephone", "silent", "broken"]))
+    assert seen.at["good", "reason"] == ""
+    assert seen.at["good", "seconds"] > 0.8
+    assert "8000 Hz" in seen.at["telephone", "reason"]
+    assert "no speech" in seen.at["silent", "reason"]
+    assert "decoded" in seen.at["broken", "reason"]
+
+
+# The chain
+
+
+def test_trim_removes_silence_and_shortens_pauses(rng):
+    wave = speechlike(rng)
+    padded = np.concatenate([np.zeros(8000), wave, np.zeros(12_000)])
+    assert len(chain.trim(padded)) == pytest.approx(len(chain.trim(wave)), abs=0.05 * RATE)
+    assert len(chain.trim(wave)) / RATE == pytest.approx(3.0 - 0.6 + chain.LONGEST_PAUSE, abs=0.1)
+
+
+def test_trim_refuses_silence():
+    with pytest.raises(DataError, match="no speech"):
+        chain.trim(np.zeros(RATE))
+
+
+@pytest.mark.parametrize("codec", chain.CODECS)
+def test_codecs_keep_time_and_sound(codec, rng):
+    wave = chain.trim(speechlike(rng))
+    coded = chain.CODECS[codec](wave)
+    assert len(coded) == len(wave)
+    assert np.corrcoef(wave, coded)[0, 1] > 0.95
+    assert np.array_equal(coded, chain.CODECS[codec](wave))
+
+
+def test_match_takes_over_the_channel(rng):
+    partner = chain.trim(speechlike(rng))
+    other = np.convolve(rng.standard_normal(RATE * 2), [1, 0.9], "same")
+    difference = chain._spectrum(chain.match(other, partner, rng=rng), loud=True) - chain._spectrum(partner, loud=True)
+    before = chain._spectrum(other, loud=True) - chain._spectrum(partner, loud=True)
+    assert np.std(difference[2:]) < 0.4 * np.std(before[2:])
+
+
+def test_finish_gives_length_and_level(rng):
+    for seconds in (0.7, 2.5, 6.0):
+        wave = chain.finish(speechlike(rng, seconds), codec="g722", start=0.3, length=2.0, rng=rng)
+        assert len(wave) == 2 * RATE
+        assert chain.LEVELS[0] - 0.1 < 20 * np.log10(chain.rms(wave)) < chain.LEVELS[1] + 0.1
+        assert np.abs(wave).max() < 1
+
+
+@pytest.mark.parametrize("attack", synthesis.VOCODERS)
+def test_real_and_rebuilt_clips_share_a_format(attack, tmp_path, rng):
+    path = tmp_path / "recording.wav"
+    audio.write_wav(path, speechlike(rng, 4.0), rate=RATE)
+    row = {"attack": "bonafide", "start": 0.5, "length": 2.0, "whole": 3.6, "codec": "g722", "clip": "a"}
+    clips = [corpora.make({**row, "attack": made}, [path]) for made in ("bonafide", attack)]
+    real, fake = (audit.nuisance_features(clip, RATE) for clip in clips)
+    assert real["duration"] == fake["duration"] == 2.0
+    assert real["level"] == pytest.approx(fake["level"], abs=8.5)
+    assert real["leading_silence"] == pytest.approx(fake["leading_silence"], abs=0.05)
+    assert real["bandwidth"] == pytest.approx(fake["bandwidth"], rel=0.5)
+    assert fake["offset"] < -60
+    assert not np.allclose(clips[0], clips[1], atol=0.01)
+    assert np.array_equal(clips[1], corpora.make({**row, "attack": attack}, [path]))
+
+
+# Synthesis
+
+
+@pytest.mark.parametrize(("attack", "language", "text"), [("piper-joe", "en", "Hello."), ("hibari", "da", "bå")])
+def test_synthesis_repeats_itself(attack, language, text):
+    voice = synthesis.voice(attack, language=language, key="key")
+    first = synthesis.read(text, voice, speed=1.0)
+    synthesis.read("Something else.", voice, speed=1.0)
+    synthesis.read.cache_clear()
+    assert np.array_equal(first, synthesis.read(text, voice, speed=1.0))
+    assert len(first) > 0.2 * RATE
+    assert len(synthesis.read(text, voice, speed=0.6)) > len(first)
+
+
+def test_text_without_sound_is_a_data_error():
+    with pytest.raises(DataError, match="hibari-heart"):
+        synthesis.read("", synthesis.voice("hibari", language="en", key=""), speed=1.0)
+
+
+# The build
+
+
+def test_unknown_part_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match=r"sauce.*for-2seconds"):
+        demo.build(tmp_path, parts=["sauce"])
+
+
+def test_files_of_others_are_not_removed(tmp_path):
+    (tmp_path / "custom/Real").mkdir(parents=True)
+    mine = tmp_path / "custom/Real/mine.wav"
+    mine.write_bytes(b"a recording")
+    with pytest.raises(RunError, match="move them away"):
+        corpora._make_room(tmp_path, "custom", tmp_path / "built/custom.unfinished", "recipe")
+    assert mine.exists()
+
+
+def test_clips_of_another_recipe_are_removed(tmp_path):
+    clip, mark = tmp_path / "custom/Real/old.wav", tmp_path / "built/custom.unfinished"
+    clip.parent.mkdir(parents=True)
+    corpora._make_room(tmp_path / "elsewhere", "custom", mark, "recipe 1")
+    clip.write_bytes(b"a clip")
+    corpora._make_room(tmp_path, "custom", mark, "recipe 1")
+    assert clip.exists()
+    corpora._make_room(tmp_path, "custom", mark, "recipe 2")
+    assert not clip.exists()
+
+
+def test_without_apt_one_line_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunError, match=r"apt-get: not found.*data of your own") as caught:
+        demo.build(tmp_path / "demo")
+    assert "\n" not in str(caught.value)
+
+
+def test_failure_of_apt_is_one_line(tmp_path, monkeypatch):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("apt-get", "dpkg-deb"):
+        (programs / name).write_text("#!/bin/sh\necho 'E: no such package' >&2\necho more >&2\nexit 100\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    with pytest.raises(RunError, match="no such package") as caught:
+        debian.fetch(tmp_path / "packages", data=["a"], programs=["b"])
+    assert "\n" not in str(caught.value)
+
+
+def test_one_bad_recording_is_left_out(tmp_path, rng):
+    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+    audio.write_wav(good, speechlike(rng), rate=RATE)
+    bad.write_bytes(b"no sound")
+    row = {"attack": "bonafide", "start": 0.0, "length": 1.0, "whole": 2.5, "codec": "g722", "clip": "a"}
+    jobs = [corpora.Job(tmp_path / f"{name}.made.wav", row, [f"{name}.wav"]) for name in ("good", "bad")]
+    made, failed = corpora.make_chunk(jobs, packages=debian.Packages(root=tmp_path, versions={}))
+    assert (made.duration, made.reason) == (1.0, "")
+    assert "bad.wav" in failed.reason
+    assert not jobs[1].path.exists()
+
+
+def test_finished_clips_are_kept(tmp_path, rng):
+    kept = tmp_path / "1.wav"
+    audio.write_wav(kept, speechlike(rng), rate=RATE)
+    before = kept.read_bytes()
+    corpora.make_chunk([corpora.Job(kept, {}, ["nowhere.wav"])], packages=debian.Packages(root=tmp_path, versions={}))
+    assert kept.read_bytes() == before
+
+
+def test_importing_is_light():
+    heavy = "{'torch', 'scipy', 'sklearn', 'onnxruntime', 'av', 'matplotlib'}"
+    command = f"import sys, dfdlib.data.demo; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_real_build_is_sound_and_repeats(tmp_path, monkeypatch):
+    small = {"training": {"en": 6, "fr": 3}, "validation": {"en": 3, "fr": 3}, "testing": {"en": 3, "fr": 3}}
+    monkeypatch.setitem(planning.CLIPS, "for-2seconds", small)
+    monkeypatch.setattr(planning, "CUSTOM_SPEAKERS", 3)
+    parts = ["for-2seconds", "custom"]
+    first = demo.build(tmp_path / "first", parts=parts, workers=2)
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "packages").symlink_to(first / "packages")
+    second = demo.build(tmp_path / "second", parts=parts, workers=1)
+    for name in parts:
+        one, two = (pd.read_parquet(root / name / "manifest.parquet") for root in (first, second))
+        pd.testing.assert_frame_equal(one, two)
+        read = corpus.read(first / name)
+        assert len(read) == len(one) > 0
+        assert len(read.left_out) == 0
+        assert (one.groupby("label").size().nunique()) == 1
+        assert (one.groupby("sentence")["split"].nunique() == 1).all()
+    assert {path.name for path in (first / "for-2seconds").iterdir() if path.is_dir()} == set(planning.SPLITS)
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*.wav")}
+    demo.build(first, parts=parts)
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*.wav")} == before

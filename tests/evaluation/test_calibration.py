@@ -1,0 +1,324 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.evaluation import calibration, metrics
+from dfdlib.evaluation.calibration import Calibration
+
+
+def trials(n_bonafide=212, n_spoof=212, *, seed=0, scale=3.0, gap=5.0, shift=-7.0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([1, 0], [n_bonafide, n_spoof])
+    return labels, scale * rng.normal(size=labels.size) + gap * labels + shift
+
+
+# Scores with ties, of any order: ten to forty trials of each class on a grid.
+SCORES = st.lists(st.integers(-50, 50).map(lambda value: value / 4), min_size=10, max_size=40)
+
+
+@st.composite
+def any_trials(draw):
+    bonafide, spoof = draw(SCORES), draw(SCORES)
+    return np.repeat([1, 0], [len(bonafide), len(spoof)]), np.array(bonafide + spoof)
+
+
+def separable(labels, scores):
+    return scores[labels == 1].min() >= scores[labels == 0].max()
+
+
+# --- logistic ---
+
+
+@pytest.mark.parametrize("p_spoof", [0.5, 0.05])
+@pytest.mark.parametrize("sizes", [(212, 212), (300, 40)])
+def test_logistic_is_that_of_scikit_learn(sizes, p_spoof):
+    labels, scores = trials(*sizes)
+    fitted = calibration.fit(labels, scores, p_spoof=p_spoof)
+    weights = np.where(labels == 1, (1 - p_spoof) / sizes[0], p_spoof / sizes[1])
+    other = LogisticRegression(C=math.inf, tol=1e-12, max_iter=10_000).fit(
+        scores[:, None], labels, sample_weight=weights * labels.size
+    )
+    assert fitted.slope == pytest.approx(other.coef_[0, 0], rel=1e-5)
+    assert fitted.intercept == pytest.approx(other.intercept_[0] - logit(1 - p_spoof), rel=1e-5)
+
+
+def test_logistic_of_separable_classes_has_the_targets_of_platt():
+    labels, scores = trials(30, 20, gap=40.0)
+    assert separable(labels, scores)
+    fitted = calibration.fit(labels, scores)
+    assert np.isfinite(fitted.llr(scores)).all()
+    # Each trial twice, once for either class, weighed by its target: the same estimate without soft targets.
+    target = np.where(labels == 1, 31 / 32, 1 / 22)
+    weight = np.where(labels == 1, 0.5 / 30, 0.5 / 20)
+    other = LogisticRegression(C=math.inf, tol=1e-12, max_iter=10_000).fit(
+        np.tile(scores, 2)[:, None],
+        np.repeat([1, 0], 50),
+        sample_weight=50 * np.concatenate((weight * target, weight * (1 - target))),
+    )
+    assert fitted.slope == pytest.approx(other.coef_[0, 0], rel=1e-4)
+    assert fitted.intercept == pytest.approx(other.intercept_[0], rel=1e-3)
+
+
+def test_a_likelihood_ratio_by_hand():
+    # Normal classes of one variance have an affine LLR: slope (m1 - m0) / s^2, zero halfway between the means.
+    labels, scores = trials(40_000, 40_000)
+    fitted = calibration.fit(labels, scores)
+    assert fitted.slope == pytest.approx(5 / 9, rel=0.03)
+    assert -fitted.intercept / fitted.slope == pytest.approx(-7 + 2.5, abs=0.1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_trials())
+def test_logistic_never_costs_more_and_keeps_the_order(data):
+    labels, scores = data
+    fitted = calibration.fit(labels, scores)
+    llr = fitted.llr(scores)
+    assert np.isfinite(llr).all()
+    assert fitted.slope >= 0
+    if not separable(labels, scores):
+        assert metrics.cllr(labels, llr) <= min(1.0, metrics.cllr(labels, scores)) + 1e-9
+    if fitted.slope > 0:
+        assert metrics.eer(labels, llr).value == metrics.eer(labels, scores).value
+        assert metrics.auc(labels, llr) == metrics.auc(labels, scores)
+    else:
+        assert fitted.flat
+        assert (llr == 0).all()
+    again = calibration.fit(labels, llr)
+    assert again.llr(llr) == pytest.approx(llr, abs=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(any_trials(), st.sampled_from([1e-6, 0.3, 1e6]), st.sampled_from([-1000.0, 5.0]))
+def test_logistic_does_not_depend_on_the_scale(data, factor, shift):
+    labels, scores = data
+    first = calibration.fit(labels, scores).llr(scores)
+    second = calibration.fit(labels, factor * (scores + shift)).llr(factor * (scores + shift))
+    assert second == pytest.approx(first, abs=1e-4)
+
+
+def test_scores_that_rank_the_wrong_way_say_nothing():
+    labels, scores = trials()
+    for method in calibration.METHODS:
+        fitted = calibration.fit(labels, -scores, method=method)
+        if method == "logistic":
+            assert fitted.flat
+            assert (fitted.llr(-scores) == 0).all()
+        assert np.abs(fitted.llr(-scores)).max() < 0.7
+        assert calibration.fit(labels, np.ones(labels.size), method=method).flat
+
+
+# --- PAV ---
+
+
+def test_pav_is_that_of_scikit_learn():
+    labels, scores = trials(150, 90)
+    scores = scores.round(1)  # ties
+    fitted = calibration.fit(labels, scores, method="pav")
+    ends = [scores.min() - 1] * 2 + [scores.max() + 1] * 2
+    every, classes = np.append(scores, ends), np.append(labels, [1, 0, 1, 0])
+    weights = np.where(classes == 1, 1 / 152, 1 / 92)
+    other = IsotonicRegression().fit(every, classes, sample_weight=weights)
+    assert fitted.llr(scores) == pytest.approx(logit(other.predict(scores)), abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_trials())
+def test_pav_rises_within_its_bounds_and_is_its_own_fixed_point(data):
+    labels, scores = data
+    fitted = calibration.fit(labels, scores, method="pav")
+    llr = fitted.llr(np.linspace(-40, 40, 801))
+    assert (np.diff(llr) >= 0).all()
+    assert -math.log(fitted.n_bonafide + 2) - 1e-12 <= llr.min() <= llr.max() <= math.log(fitted.n_spoof + 2) + 1e-12
+    own = fitted.llr(scores)
+    assert calibration.fit(labels, own, method="pav").llr(own) == pytest.approx(own, abs=1e-9)
+
+
+def test_pav_comes_near_the_least_cllr():
+    labels, scores = trials(2000, 2000)
+    fitted = calibration.fit(labels, scores, method="pav")
+    assert 0 <= metrics.cllr(labels, fitted.llr(scores)) - metrics.min_cllr(labels, scores) < 0.005
+
+
+# --- use ---
+
+
+@pytest.mark.parametrize("method", calibration.METHODS)
+def test_a_calibration_survives_json(method):
+    labels, scores = trials(300, 40)
+    fitted = calibration.fit(labels, scores, method=method)
+    again = Calibration.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    assert again == fitted
+    assert len(again.bonafide) == 201
+    assert len(again.spoof) == 40
+    assert (again.low, again.high) == (scores.min(), scores.max())
+    assert again.range["spoof"] == pytest.approx((scores[labels == 0].min(), scores[labels == 0].max()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slope": -1.0}, "slope must be at least 0"),
+        ({"slope": None}, "no calibration"),
+        ({"method": "magic"}, "method='magic'"),
+        ({"threshold": math.inf}, "threshold must be finite"),
+        ({"bonafide": [2.0, 1.0]}, "rising"),
+        ({"spoof": []}, "rising"),
+        ({"n_spoof": "many"}, "no calibration"),
+        ({"extra": 1}, "need method"),
+    ],
+)
+def test_what_is_no_calibration_is_refused(change, message):
+    values = calibration.fit(*trials()).to_dict() | change
+    with pytest.raises(DataError, match=message):
+        Calibration.from_dict(values)
+    with pytest.raises(DataError, match="no calibration"):
+        Calibration.from_dict([1])
+
+
+def test_judging_shows_what_a_carried_threshold_costs():
+    fitted = calibration.fit(*trials())
+    labels, scores = trials(100, 60, seed=1, shift=-4.0)  # another domain: everything scores three higher
+    found = calibration.judge(fitted, labels, scores)
+    assert found["threshold"] == calibration.frozen_threshold(*trials()) == fitted.threshold
+    assert (found["far"], found["frr"]) == metrics.error_rates(labels, scores, threshold=fitted.threshold)
+    assert found["hter"] == metrics.hter(labels, scores, threshold=fitted.threshold) > found["eer"]
+    assert found["cllr_raw"] == metrics.cllr(labels, scores)
+    assert found["cllr"] == metrics.cllr(labels, fitted.llr(scores)) > found["min_cllr"]
+    assert found["act_dcf_raw"] == metrics.act_dcf(labels, scores)
+    assert found["act_dcf"] == metrics.act_dcf(labels, fitted.llr(scores)) > found["min_dcf"]
+    same = calibration.judge(fitted, *trials(100, 60, seed=1))
+    assert same["cllr"] < same["cllr_raw"]
+    assert same["act_dcf"] < same["act_dcf_raw"]
+    assert (found["n_bonafide"], found["n_spoof"]) == (100, 60)
+    assert json.dumps(found)
+
+
+def test_probabilities_by_hand():
+    # odds of bona fide: 1 to 1, times e^0; 19 to 1; and 1 to 1 times 3
+    assert calibration.probability([0.0], p_spoof=0.5) == pytest.approx([0.5])
+    assert calibration.probability(0.0, p_spoof=0.05) == pytest.approx(0.95)
+    assert calibration.probability(math.log(3), p_spoof=0.5) == pytest.approx(0.75)
+    assert calibration.probability([1e9, -1e9], p_spoof=0.5).tolist() == [1.0, 0.0]
+
+
+def test_the_meaning_of_a_score():
+    fitted = Calibration("logistic", 0.5, 10, 10, 3.0, 1.0, -3.4 - math.log(3), (), (0.0, 6.0), (-6.0, 0.0))
+    assert calibration.meaning(fitted, 3.4 + math.log(9)) == (
+        "A score of 5.6 is a log-likelihood ratio of +1.10: bona fide clips get such a score 3 times as often as "
+        "spoofs. Such a clip is bona fide with a probability of 98.3 % if 5 % of clips are spoofed and 75.0 % if 50 % "
+        "of clips are spoofed. It is at or above the threshold of 3."
+    )
+    low = calibration.meaning(fitted, -2000.0, priors=(0.5,))
+    assert "spoofs get such a score" in low
+    assert "probability of under 0.1 % if 50 %" in low
+    assert "below the threshold" in low
+    assert "equally often" in calibration.meaning(fitted, 3.4 + math.log(3))
+
+
+# --- warnings ---
+
+
+def test_nothing_is_said_of_clips_of_the_same_kind():
+    fitted = calibration.fit(*trials())
+    for seed in range(1, 20):
+        assert calibration.unlike(fitted, trials(40, 20, seed=seed)[1]) == []
+        assert calibration.unlike(fitted, trials(10, 300, seed=seed)[1]) == []
+
+
+def test_each_way_of_being_unlike_is_named():
+    fitted = calibration.fit(*trials())
+    _, scores = trials(40, 20, seed=1)
+    (shifted,) = calibration.unlike(fitted, trials(40, 200, seed=1)[1] - 3)
+    assert shifted.startswith("No mixture of bona fide and spoof clips like those calibrated on gives such scores")
+    outside = calibration.unlike(fitted, scores + 10)
+    assert "are outside the range that was calibrated on" in outside[0]
+    assert any("60 of 60 clips come out as bona fide" in line for line in calibration.unlike(fitted, scores + 40))
+    assert any("60 of 60 clips come out as spoof" in line for line in calibration.unlike(fitted, scores - 40))
+    # between the classes, where few clips of either class lie
+    narrow = calibration.unlike(fitted, -4.5 + 0.1 * scores / np.abs(scores).max())[-1]
+    assert "Kolmogorov" in narrow
+    assert calibration.unlike(fitted, [scores.max()]) == []
+    (one,) = calibration.unlike(fitted, [1000.0])
+    assert one.startswith("1 of 1 scores (100 %)")
+    for line in outside:
+        assert line.endswith(".")
+        assert "\n" not in line
+
+
+# --- reliability ---
+
+
+def test_reliability_by_hand():
+    # Two bins of five: 1 of 5 and 4 of 5 are bona fide; Wilson's limits of 1 in 5 are 0.0362 and 0.6245.
+    labels = [0, 0, 0, 0, 1, 1, 1, 1, 1, 0]
+    llr = [-1.0] * 5 + [1.0] * 5
+    found = calibration.reliability(labels, llr, bins=2)
+    assert found.counts.tolist() == [5, 5]
+    assert found.observed == pytest.approx([0.2, 0.8])
+    assert found.predicted == pytest.approx([expit(-1), expit(1)])
+    assert found.low == pytest.approx([0.0362, 0.3755], abs=1e-4)
+    assert found.high == pytest.approx([0.6245, 0.9638], abs=1e-4)
+    # One spoof in twenty: odds times 19.
+    rare = calibration.reliability(labels, llr, bins=2, p_spoof=0.05)
+    assert rare.observed == pytest.approx([19 / 23, 76 / 77])
+    assert rare.predicted == pytest.approx(expit(np.array([-1, 1]) + math.log(19)))
+
+
+def test_reliability_at_an_even_prior_ignores_the_balance_of_the_test_set():
+    labels, scores = trials(20_000, 1000)
+    fitted = calibration.fit(*trials(5000, 5000, seed=1))
+    found = calibration.reliability(labels, fitted.llr(scores))
+    assert ((found.low <= found.predicted) & (found.predicted <= found.high)).sum() >= 8
+    assert found.counts.sum() == 21_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(any_trials(), st.integers(1, 30))
+def test_reliability_holds_every_trial_and_orders_its_columns(data, bins):
+    labels, scores = data
+    found = calibration.reliability(labels, scores, bins=bins)
+    assert found.counts.sum() == labels.size
+    assert 1 <= found.counts.size <= bins
+    assert (np.diff(found.predicted) > -1e-12).all()
+    assert ((found.low >= 0) & (found.low <= found.observed) & (found.observed <= found.high)).all()
+    assert (found.high <= 1).all()
+
+
+# --- refusals ---
+
+
+def test_refusals():
+    labels, scores = trials()
+    with pytest.raises(DataError, match="4 bona fide and 212 spoof trials are too few"):
+        calibration.fit(labels[208:], scores[208:])
+    with pytest.raises(DataError, match="no spoof trial"):
+        calibration.fit(labels[:212], scores[:212])
+    with pytest.raises(DataError, match="not finite"):
+        calibration.fit(labels, np.where(labels == 1, scores, np.nan))
+    with pytest.raises(ParameterError, match="method='isotonic'"):
+        calibration.fit(labels, scores, method="isotonic")
+    for call in (
+        lambda: calibration.fit(labels, scores, p_spoof=1.0),
+        lambda: calibration.probability(0.0, p_spoof=0.0),
+        lambda: calibration.reliability(labels, scores, p_spoof=2),
+    ):
+        with pytest.raises(ParameterError, match="p_spoof"):
+            call()
+    with pytest.raises(ParameterError, match="bins=0"):
+        calibration.reliability(labels, scores, bins=0)
+    fitted = calibration.fit(labels, scores)
+    with pytest.raises(DataError, match="rows 1, counted from 0"):
+        fitted.llr([1.0, np.inf])
+    with pytest.raises(DataError, match="must be numbers"):
+        calibration.probability(["much"], p_spoof=0.5)
+    for empty in ([], 3.4):
+        with pytest.raises(DataError, match="scores have shape"):
+            calibration.unlike(fitted, empty)

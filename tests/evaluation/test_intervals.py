@@ -1,0 +1,447 @@
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+import pytest
+import studies
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.evaluation import bootstrap, intervals, metrics
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def gaussian(rng, n=120, shift=1.2, digits=None):
+    labels = np.array([1] * (n // 3) + [0] * (n - n // 3))[rng.permutation(n)]
+    scores = rng.normal(size=n) + shift * labels
+    return labels, scores if digits is None else scores.round(digits)
+
+
+def draws(labels, *systems, name, **options):
+    boot = bootstrap.Bootstrap(labels, systems, names=[name], threshold=0.5, **options)
+    return boot.draws[:, :, 0].T
+
+
+# --- intervals ---
+
+
+@pytest.mark.parametrize("name", intervals.METRICS)
+def test_every_metric_has_its_value_within_an_interval_by_every_method(rng, name):
+    labels, scores = gaussian(rng)
+    value = (metrics.evaluate(labels, scores, threshold=0.5) | {
+        "eer_interpolated": metrics.eer_interpolated(labels, scores),
+        "eer_convex_hull": metrics.eer_convex_hull(labels, scores),
+    })[name]  # fmt: skip
+    for method in intervals.METHODS:
+        for groups in (None, rng.integers(0, 15, labels.size)):
+            found = intervals.interval(
+                labels, scores, metric=name, threshold=0.5, groups=groups, method=method, resamples=200
+            )
+            assert found.value == pytest.approx(value)
+            assert found.low < found.value < found.high
+
+
+def test_percentiles_are_those_of_the_draws(rng):
+    labels, scores = gaussian(rng)
+    options = {"groups": rng.integers(0, 15, labels.size), "resamples": 150, "seed": 3}
+    for name in ("eer", "auc", "cllr"):
+        found = intervals.interval(labels, scores, metric=name, method="percentile", level=0.9, **options)
+        (expected,) = draws(labels, scores, name=name, **options)
+        assert found[1:] == pytest.approx(tuple(np.quantile(expected, [0.05, 0.95])))
+
+
+def test_bca_by_hand(rng):
+    # the FRR of 30 bona fide trials: the spoofs do not matter, and the jackknife values of a mean are known
+    labels = np.array([1] * 30 + [0] * 5)
+    scores = np.concatenate([np.arange(30), np.arange(5)]).astype(float)
+    found = intervals.interval(labels, scores, metric="frr", threshold=6, method="bca", resamples=400, seed=2)
+    (drawn,) = bootstrap.Bootstrap(labels, [scores], names=["frr"], threshold=6.0, resamples=400, seed=2).draws.T[0]
+    below = np.mean(drawn < 0.2 - 1e-9) + np.mean(np.abs(drawn - 0.2) < 1e-9) / 2
+    bias = NormalDist().inv_cdf(below)
+    influence = np.where(np.arange(30) < 6, 1, 0) - 0.2
+    acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
+    ends = [
+        NormalDist().cdf(bias + (bias + z) / (1 - acceleration * (bias + z)))
+        for z in (NormalDist().inv_cdf(0.025), NormalDist().inv_cdf(0.975))
+    ]
+    assert found[1:] == pytest.approx(tuple(np.quantile(drawn, ends)))
+
+
+def test_the_default_by_hand(rng):
+    # by clip, 40 and 80 trials: variances of the classes as 1/40 to 1/80
+    labels, scores = gaussian(rng)
+    (drawn,) = draws(labels, scores, name="auc", resamples=300, seed=1)
+    found = intervals.interval(labels, scores, metric="auc", resamples=300, seed=1)
+    half = 0.5 / (40 * 80)
+    logit = lambda x: np.log((x + half) / (1 - x + half))  # noqa: E731
+    parts = np.array([1 / 40, 1 / 80])
+    freedom = parts.sum() ** 2 / (parts**2 / [39, 79]).sum()
+    widening = np.sqrt((parts * [40 / 39, 80 / 79]).sum() / parts.sum())
+    centre = 2 * logit(found.value) - logit(drawn).mean()
+    student = 1.9908  # of 78.1 degrees of freedom
+    assert freedom == pytest.approx(78.1, abs=0.1)
+    reach = student * widening * logit(drawn).std(ddof=1)
+    assert logit(np.array(found[1:])) == pytest.approx([centre - reach, centre + reach], rel=1e-3)
+
+
+def test_the_seed_decides(rng):
+    labels, scores = gaussian(rng)
+    first = intervals.interval(labels, scores, seed=1)
+    assert intervals.interval(labels, scores, seed=1) == first
+    assert intervals.interval(labels, scores, seed=2) != first
+
+
+def test_several_metrics_share_their_resamples(rng):
+    labels, scores = gaussian(rng)
+    together = intervals.intervals(labels, scores, threshold=0.5, resamples=100)
+    assert list(together) == list(intervals.METRICS)
+    for name, found in together.items():
+        assert found == intervals.interval(labels, scores, metric=name, threshold=0.5, resamples=100)
+    without = intervals.intervals(labels, scores, resamples=100)
+    assert set(together) - set(without) == {"far", "frr", "hter"}
+
+
+def test_groups_that_resemble_themselves_widen_the_interval(rng):
+    speakers = np.repeat(np.arange(30), 20)
+    labels = np.tile([0, 1], 300)
+    scores = rng.normal(size=600) * 0.3 + labels + rng.normal(size=30)[speakers]
+    by_clip = intervals.interval(labels, scores, metric="eer")
+    by_group = intervals.interval(labels, scores, metric="eer", groups=speakers)
+    assert by_group.high - by_group.low > 1.5 * (by_clip.high - by_clip.low)
+
+
+def test_a_wider_level_is_a_wider_interval(rng):
+    labels, scores = gaussian(rng)
+    for method in intervals.METHODS:
+        narrow, wide = (intervals.interval(labels, scores, level=level, method=method) for level in (0.5, 0.99))
+        assert wide.low <= narrow.low <= narrow.high <= wide.high
+
+
+@given(
+    st.lists(st.integers(-5, 5), min_size=2, max_size=12),
+    st.lists(st.integers(-5, 5), min_size=2, max_size=12),
+    st.sampled_from(intervals.METHODS),
+)
+@settings(deadline=None, max_examples=50)
+def test_intervals_stay_within_what_is_possible(bonafide, spoof, method):
+    labels, scores = np.repeat([1, 0], [len(bonafide), len(spoof)]), np.array(bonafide + spoof, dtype=float)
+    for name, (value, low, high) in intervals.intervals(
+        labels, scores, threshold=0.5, method=method, resamples=100
+    ).items():
+        assert np.isfinite([value, low, high]).all()
+        assert 0 <= low <= value <= high
+        if name not in ("act_dcf", "cllr"):
+            assert high <= 1 + 1e-12
+
+
+# --- no error on the test set ---
+
+
+@pytest.mark.parametrize("method", intervals.METHODS)
+def test_a_detector_without_errors_gets_an_interval_of_some_width(method):
+    labels, scores = np.repeat([1, 0], [20, 30]), np.arange(50.0, 0, -1)
+    found = intervals.intervals(labels, scores, threshold=30.5, method=method)
+    none_of_20, none_of_30 = 1 - 0.025 ** (1 / 20), 1 - 0.025 ** (1 / 30)
+    for name in ("eer", "eer_interpolated", "eer_convex_hull", "frr"):
+        assert found[name] == pytest.approx((0, 0, none_of_20))
+    assert found["far"] == pytest.approx((0, 0, none_of_30))
+    assert found["hter"] == pytest.approx((0, 0, none_of_20 / 2))
+    assert found["auc"] == pytest.approx((1, 1 - none_of_20, 1))
+    assert found["min_dcf"] == pytest.approx((0, 0, 1.9 * none_of_20))
+    assert found["min_cllr"].high > none_of_20
+    # upside down: nothing but errors
+    reverse = intervals.intervals(labels, -scores, threshold=-20, method=method)
+    assert reverse["eer"] == pytest.approx((1, 1 - none_of_20, 1))
+    assert reverse["auc"] == pytest.approx((0, 0, none_of_20))
+
+
+def test_without_errors_groups_count_not_clips():
+    labels, scores = np.repeat([1, 0], 20), np.arange(40.0, 0, -1)
+    groups = np.tile(np.arange(5), 8)
+    assert intervals.interval(labels, scores, groups=groups).high == pytest.approx(1 - 0.025 ** (1 / 5))
+
+
+def test_one_trial_of_each_class():
+    assert intervals.interval([1, 0], [2, 1], metric="auc") == pytest.approx((1, 0.025, 1))
+    with pytest.raises(DataError, match="two of each"):
+        intervals.delong_auc([1, 0], [2, 1])
+
+
+def test_scores_that_all_tie_have_no_spread():
+    assert intervals.interval([1, 0, 1, 0], [1, 1, 1, 1]) == (0.5, 0.5, 0.5)
+
+
+# --- differences ---
+
+
+@pytest.mark.parametrize("method", intervals.METHODS)
+def test_a_difference_is_that_of_the_same_clips(rng, method):
+    labels = np.tile([1, 0, 0, 0], 30)
+    before = rng.normal(size=120) + labels
+    after = before + rng.normal(scale=0.5, size=120)
+    options = {"groups": np.arange(120) // 4, "resamples": 150, "seed": 5}
+    for name, found in intervals.paired_differences(labels, before, after, method=method, **options).items():
+        assert found.before == pytest.approx(intervals.interval(labels, before, metric=name).value)
+        assert found.after == pytest.approx(intervals.interval(labels, after, metric=name).value)
+        assert found.delta == found.after - found.before
+        assert found == intervals.paired_difference(labels, before, after, metric=name, method=method, **options)
+        first, second = draws(labels, before, after, name=name, **options)
+        if method == "percentile":
+            assert found[3:5] == pytest.approx(tuple(np.quantile(second - first, [0.025, 0.975])))
+        if method == "corrected" and name != "eer":
+            assert (found.low + found.high) / 2 == pytest.approx(found.delta)
+            # 30 groups with both classes: Student's t of 29 degrees of freedom
+            reach = 2.04523 * np.std(second - first, ddof=1) * np.sqrt(30 / 29)
+            assert found.high - found.delta == pytest.approx(reach, rel=1e-4)
+
+
+def test_a_pair_is_narrower_than_two_of_a_kind(rng):
+    labels, before = gaussian(rng, n=400)
+    after = before + 0.1 * rng.normal(size=400)
+    pair = intervals.paired_difference(labels, before, after, metric="auc")
+    single = intervals.interval(labels, before, metric="auc")
+    assert pair.high - pair.low < 0.5 * (single.high - single.low)
+
+
+def test_nothing_changed_and_everything_changed(rng):
+    labels, scores = gaussian(rng)
+    for same in (scores, 2 * scores + 1):
+        unchanged = intervals.paired_difference(labels, scores, same)
+        assert unchanged[2:] == (0, 0, 0, 1)
+    better = intervals.paired_difference(labels, scores, labels.astype(float))
+    assert better.delta == -metrics.eer(labels, scores).value
+    assert better.high < 0
+    assert better.p < 0.001
+
+
+def test_two_detectors_without_errors_may_still_differ():
+    labels = np.repeat([1, 0], 20)
+    first, second = np.arange(40.0, 0, -1), labels.astype(float)
+    found = intervals.paired_difference(labels, first, second)
+    limit = 1 - 0.025 ** (1 / 20)
+    assert found == pytest.approx((0, 0, 0, -limit, limit, 1))
+    worst = intervals.paired_difference(labels, first, -second)
+    assert worst[:3] == (0, 1, 1)
+    assert worst.low > 0
+    assert worst.p == 0
+
+
+@pytest.mark.parametrize("method", intervals.METHODS)
+def test_several_seeds_are_averaged(rng, method):
+    labels, before = gaussian(rng)
+    after = before + rng.normal(scale=0.5, size=(3, labels.size))
+    options = {"resamples": 150, "seed": 5, "method": method}
+    found = intervals.paired_difference(labels, before, after, metric="auc", **options)
+    assert found.after == pytest.approx(np.mean([metrics.auc(labels, row) for row in after]))
+    first, *others = draws(labels, before, *after, name="auc", resamples=150, seed=5)
+    change = np.mean(others, axis=0) - first
+    if method == "percentile":
+        assert found[3:5] == pytest.approx(tuple(np.quantile(change, [0.025, 0.975])))
+    one = intervals.paired_difference(labels, before, after[:1], metric="auc", **options)
+    assert one == intervals.paired_difference(labels, before, after[0], metric="auc", **options)
+    assert found.low < found.delta < found.high
+
+
+def test_p_and_the_interval_agree(rng):
+    for _ in range(20):
+        labels, before = gaussian(rng)
+        after = before + rng.normal(scale=0.7, size=labels.size) + 0.3 * labels
+        for found in intervals.paired_differences(labels, before, after, resamples=100).values():
+            assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_holm_by_hand():
+    # in order 0.01, 0.02, 0.03, 0.04: times 4, 3, 2, 1, never falling
+    assert intervals.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert intervals.holm([0.5, 0.6]) == pytest.approx([1, 1])
+    assert intervals.holm([]).shape == (0,)
+    for wrong in ([0.1, np.nan], [1.5], 0.1):
+        with pytest.raises(ParameterError, match="p_values="):
+            intervals.holm(wrong)
+
+
+# --- DeLong ---
+
+
+def test_delong_by_hand_and_against_the_bootstrap(rng):
+    # bona fide 3, 1 and spoof 2, 0: each bona fide trial beats 1 and 1/2 of the others, each spoof loses 1/2 and 1
+    found = intervals.delong_auc([1, 1, 0, 0], [3, 1, 2, 0])
+    reach = NormalDist().inv_cdf(0.975) * np.sqrt(0.125 / 2 + 0.125 / 2)
+    assert found == pytest.approx((0.75, 0.75 - reach, 1.0))
+    labels, scores = gaussian(rng, n=600, digits=1)
+    found = intervals.delong_auc(labels, scores)
+    assert found.value == pytest.approx(metrics.auc(labels, scores))
+    assert found == pytest.approx(intervals.interval(labels, scores, metric="auc", resamples=4000), abs=0.006)
+
+
+def test_the_paired_delong_test(rng):
+    # spoof 0 and 2 throughout; bona fide 3, 1 before and 3, 3 after: one bona fide trial gains 1/2, one spoof trial too
+    found = intervals.delong_test([1, 1, 0, 0], [3, 1, 2, 0], [3, 3, 2, 0])
+    error = np.sqrt(0.125 / 2 + 0.125 / 2)
+    assert found[:3] == pytest.approx((0.75, 1, 0.25))
+    assert found.p == pytest.approx(2 * NormalDist().cdf(-0.25 / error))
+    labels, before = gaussian(rng, n=600)
+    after = before + rng.normal(scale=0.5, size=600)
+    found = intervals.delong_test(labels, before, after)
+    assert found == pytest.approx(
+        intervals.paired_difference(labels, before, after, metric="auc", resamples=4000), abs=0.005
+    )
+    assert intervals.delong_test(labels, before, before)[2:] == (0, 0, 0, 1)
+
+
+# --- bands ---
+
+
+def test_a_band_holds_the_curve_and_never_rises(rng):
+    labels, scores = gaussian(rng, n=300)
+    band = intervals.curve_band(labels, scores, groups=np.arange(300) // 3, resamples=200)
+    curve = metrics.det_curve(labels, scores)
+    observed = [curve.frr[curve.far <= far].min() for far in band.far]
+    assert (band.frr_low <= observed).all()
+    assert (observed <= band.frr_high).all()
+    assert (np.diff(band.far) > 0).all()
+    assert (np.diff(band.frr_low) <= 0).all()
+    assert (np.diff(band.frr_high) <= 0).all()
+    assert ((band.frr_low >= 0) & (band.frr_high <= 1)).all()
+    steps = np.diff([NormalDist().inv_cdf(far) for far in band.far])
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-6)
+
+
+def test_a_band_where_nothing_is_missed():
+    labels, scores = np.repeat([1, 0], 20), np.arange(40.0, 0, -1)
+    band = intervals.curve_band(labels, scores, far=[0.5, 0.1])
+    assert band.far.tolist() == [0.5, 0.1]
+    assert band.frr_low.tolist() == [0, 0]
+    assert band.frr_high == pytest.approx([1 - 0.025 ** (1 / 20)] * 2)
+    with pytest.raises(ParameterError, match="far="):
+        intervals.curve_band(labels, scores, far=[2])
+
+
+# --- what is drawn together ---
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame(
+        {
+            "label": [1, 0] * 6,
+            "sentence": list("aabbccddeeff"),
+            "speaker": list("abcdeabcdeab"),
+            "attack": ["bonafide", "tts"] * 3 + ["bonafide", "vc"] * 3,
+            "codec": ["", *"xyxyxyxyxyx"],
+        }
+    )
+
+
+def test_groups_are_chosen_in_one_place(table):
+    assert intervals.groups_of(table).by == "sentence"
+    assert intervals.groups_of(table).groups.tolist() == table["sentence"].tolist()
+    assert intervals.groups_of(table.assign(sentence="")).by == "speaker"
+    assert intervals.groups_of(table.assign(sentence=["a"] * 6 + ["b"] * 6)).by == "speaker"  # too few to draw from
+    assert intervals.groups_of(table.drop(columns="sentence").assign(speaker=None)) == ("clip", None)
+    assert intervals.groups_of(table, by="clip") == ("clip", None)
+    assert intervals.groups_of(table, by="speaker").groups.tolist() == table["speaker"].tolist()
+
+
+def test_by_attack_leaves_bona_fide_clips_on_their_own(table):
+    by, groups = intervals.groups_of(table, by="attack")
+    assert by == "attack"
+    assert groups[1::2].tolist() == ["tts"] * 3 + ["vc"] * 3
+    assert len(set(groups[::2])) == 6
+    assert table["attack"][0] == "bonafide"
+
+
+def test_columns_that_cannot_group(table):
+    with pytest.raises(
+        DataError, match="by='channel': the table has no such column; choose auto, clip or one of label"
+    ):
+        intervals.groups_of(table, by="channel")
+    with pytest.raises(DataError, match="by='codec': row 0, counted from 0, has no value"):
+        intervals.groups_of(table, by="codec")
+
+
+# --- everything by name ---
+
+
+def test_evaluate_adds_an_interval_to_every_metric(rng):
+    labels, scores = gaussian(rng)
+    values = intervals.evaluate(labels, scores, threshold=0.5, resamples=100)
+    expected = metrics.evaluate(labels, scores, threshold=0.5)
+    assert {name: values[name] for name in expected} == expected
+    counts_and_places = {"n_bonafide", "n_spoof", "eer_threshold", "threshold"}
+    assert {name for name in values if name.endswith("_ci")} == {
+        f"{name}_ci" for name in set(expected) - counts_and_places
+    }
+    assert all(low <= values[name.removesuffix("_ci")] <= high for name, (low, high) in (
+        item for item in values.items() if item[0].endswith("_ci")))  # fmt: skip
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metric": "accuracy"}, "metric='accuracy': must be one of eer, "),
+        ({"metric": "hter"}, "metric='hter': needs a threshold"),
+        ({"method": "normal"}, "method='normal': must be one of corrected, percentile, bca"),
+        ({"resamples": 10}, "resamples=10"),
+        ({"level": 95}, "level=95"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ParameterError, match=message):
+        intervals.interval([1, 0, 1], [3, 1, 2], **options)
+    with pytest.raises(ParameterError, match=message):
+        intervals.paired_difference([1, 0, 1], [3, 1, 2], [3, 1, 2], **options)
+
+
+def test_trials_are_validated():
+    with pytest.raises(DataError, match="no spoof"):
+        intervals.interval([1, 1], [1, 2])
+    with pytest.raises(DataError, match="2 labels but 3 scores"):
+        intervals.paired_difference([1, 0], [1, 2], [1, 2, 3])
+    for other in (intervals.curve_band, intervals.delong_auc):
+        with pytest.raises(DataError, match="rows 2"):
+            other([1, 0, 1], [1, 2, np.nan])
+    with pytest.raises(DataError, match="rows 2"):
+        intervals.delong_test([1, 0, 1], [1, 2, 3], [1, 2, np.nan])
+    with pytest.raises(DataError, match="1 group among 4 trials"):
+        intervals.interval([1, 0, 1, 0], [3, 1, 2, 0], groups=["a"] * 4)
+
+
+# --- do they hold the truth? ---
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    found = studies.coverage(trials=50, kind="clips", separation=1.2, studies=200)
+    assert all(0.89 <= share <= 0.995 for share in found.values()), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", studies.KINDS)
+@pytest.mark.parametrize("trials", studies.GROUPS)
+def test_coverage_of_single_systems(trials, kind):
+    found = studies.coverage(trials=trials, kind=kind, separation=1.2)
+    assert all(0.92 <= share <= 0.986 for share in found.values()), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", studies.KINDS)
+@pytest.mark.parametrize("trials", studies.GROUPS)
+def test_coverage_of_paired_differences(trials, kind):
+    found = studies.coverage(trials=trials, kind=kind, separation=(2.0, 2.0))
+    assert all(0.92 <= share <= 0.986 for share in found.values()), found
+
+
+@pytest.mark.slow
+def test_plain_percentiles_do_not_cover_what_is_fitted_to_the_test_set():
+    # why they are not the default
+    found = studies.coverage(trials=250, kind="clips", separation=1.2, method="percentile")
+    assert found["min_cllr"] < 0.7
+    assert found["min_dcf"] < 0.9

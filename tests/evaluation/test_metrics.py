@@ -1,0 +1,496 @@
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
+
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.evaluation import metrics
+
+# Worked by hand. FAR and FRR at the thresholds 0, 1, 2, 3, 4, 6, 7, 8, 9 and above all:
+#   FAR 1 .8 .6 .4 .4  .2  .2 0  0   0
+#   FRR 0  0  0  0 .25 .25 .5 .5 .75 1
+LABELS = np.array([1, 0, 1, 0, 1, 0, 1, 0, 0])
+SCORES = np.array([9, 7, 8, 4, 6, 2, 3, 1, 0], dtype=float)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)
+
+
+@st.composite
+def trials(draw, least=1, most=25):
+    """Labels and small whole scores, so that ties within and between classes are common."""
+    sizes = st.integers(least, most)
+    labels = [1] * draw(sizes) + [0] * draw(sizes)
+    scores = draw(st.lists(st.integers(-8, 8), min_size=len(labels), max_size=len(labels)))
+    order = draw(st.permutations(range(len(labels))))
+    return np.array(labels)[order], np.array(scores, dtype=float)[order]
+
+
+def gaussian(rng, n=600, shift=1.5, digits=None):
+    labels = rng.integers(0, 2, n)
+    scores = rng.normal(size=n) + shift * labels
+    return labels, scores if digits is None else scores.round(digits)
+
+
+# --- golden values ---
+
+
+def test_det_curve_by_hand():
+    curve = metrics.det_curve(LABELS, SCORES)
+    np.testing.assert_allclose(curve.far, [1, 0.8, 0.6, 0.4, 0.4, 0.2, 0.2, 0, 0, 0])
+    np.testing.assert_allclose(curve.frr, [0, 0, 0, 0, 0.25, 0.25, 0.5, 0.5, 0.75, 1])
+    np.testing.assert_array_equal(curve.thresholds, [0, 1, 2, 3, 4, 6, 7, 8, 9, np.inf])
+
+
+def test_equal_error_rates_by_hand():
+    assert metrics.eer(LABELS, SCORES) == pytest.approx((0.225, 6.0))
+    assert metrics.eer_interpolated(LABELS, SCORES) == pytest.approx(0.25)
+    assert metrics.eer_convex_hull(LABELS, SCORES) == pytest.approx(2 / 9)
+
+
+def test_area_cost_and_information_by_hand():
+    assert metrics.auc(LABELS, SCORES) == pytest.approx(17 / 20)
+    assert metrics.min_dcf(LABELS, SCORES) == pytest.approx(0.4)  # at threshold 3: no miss, FAR 0.4
+    # equal priors and costs: (FRR + FAR) / 1 is least at threshold 3
+    assert metrics.min_dcf(LABELS, SCORES, p_spoof=0.5, c_miss=1, c_fa=1) == pytest.approx(0.4)
+    # one block of two trials of each class is mixed, the rest is pure
+    expected = (0.5 * math.log2(1.8) + 0.4 * math.log2(2.25)) / 2
+    assert metrics.min_cllr(LABELS, SCORES) == pytest.approx(expected)
+
+
+def test_actual_cost_uses_the_bayes_threshold():
+    assert metrics.bayes_threshold() == pytest.approx(math.log(0.5 / 0.95))
+    assert metrics.act_dcf(LABELS, SCORES) == pytest.approx(1.0)  # accepts everything
+    assert metrics.act_dcf(LABELS, SCORES - 5) == pytest.approx(1.9 * 0.25 + 0.2)
+    assert metrics.act_dcf(LABELS, SCORES - 100) == pytest.approx(1.9)  # rejects everything
+
+
+def test_cllr_by_hand():
+    assert metrics.cllr([1, 0], [math.log(3), -math.log(3)]) == pytest.approx(math.log2(4 / 3))
+    assert metrics.cllr([1, 1, 0], [0, 0, 0]) == pytest.approx(1.0)
+    assert metrics.cllr([1, 0], [1000, -1000]) == pytest.approx(0.0)
+    assert metrics.cllr([1, 0], [-1000, 1000]) == pytest.approx(1000 / math.log(2))
+
+
+def test_rates_at_a_fixed_threshold():
+    assert metrics.error_rates(LABELS, SCORES, threshold=4) == pytest.approx((0.4, 0.25))
+    assert metrics.error_rates(LABELS, SCORES, threshold=4.001) == pytest.approx((0.2, 0.25))
+    assert metrics.hter(LABELS, SCORES, threshold=4) == pytest.approx(0.325)
+    with pytest.raises(ParameterError, match="threshold=nan"):
+        metrics.hter(LABELS, SCORES, threshold=math.nan)
+
+
+def test_two_thresholds_equally_close_take_the_lower():
+    labels, scores = [0, 1, 0], [1, 2, 3]  # FAR - FRR is 1, +1/2, -1/2
+    assert metrics.eer(labels, scores) == (0.25, 2.0)
+    # mirrored, the other of the two has the lower threshold: the one case where the mirror image differs
+    assert metrics.eer([1, 0, 1], [-1, -2, -3]) == (0.75, -2.0)
+    assert metrics.eer_interpolated(labels, scores) == metrics.eer_interpolated([1, 0, 1], [-1, -2, -3]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "eer", "auc"),
+    [([1, 0], [2, 1], 0, 1), ([1, 0], [1, 2], 1, 0), ([1, 0], [1, 1], 0.5, 0.5), ([0, 1, 1, 0], [3] * 4, 0.5, 0.5)],
+    ids=["perfect", "upside down", "one tie", "all tied"],
+)
+def test_extremes(labels, scores, eer, auc):
+    value, threshold = metrics.eer(labels, scores)
+    assert value == eer
+    assert threshold in scores
+    assert metrics.auc(labels, scores) == auc
+    assert metrics.eer_interpolated(labels, scores) == eer
+    assert metrics.eer_convex_hull(labels, scores) == min(eer, 0.5)
+    assert metrics.min_cllr(labels, scores) == pytest.approx(1 - abs(auc - 0.5) * 2 if auc >= 0.5 else 1)
+
+
+# --- against an independent implementation ---
+
+
+@pytest.mark.parametrize("digits", [None, 1, 0], ids=["no ties", "some ties", "many ties"])
+class TestAgainstScikitLearn:
+    def test_curves_and_area(self, rng, digits):
+        labels, scores = gaussian(rng, digits=digits)
+        assert metrics.auc(labels, scores) == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores), abs=1e-12)
+        theirs = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
+        for mine, other in zip(metrics.roc_curve(labels, scores), theirs, strict=True):
+            np.testing.assert_allclose(mine, other, atol=1e-12)
+        far, frr, thresholds = sklearn.metrics.det_curve(labels, scores)
+        curve = metrics.det_curve(labels, scores)
+        places = np.searchsorted(curve.thresholds, thresholds)
+        np.testing.assert_allclose(curve.far[places], far, atol=1e-12)
+        np.testing.assert_allclose(curve.frr[places], frr, atol=1e-12)
+
+    def test_information(self, rng, digits):
+        labels, scores = gaussian(rng, digits=digits)
+        share = labels.mean()
+        weights = np.where(labels == 1, 0.5 / share, 0.5 / (1 - share))
+        loss = sklearn.metrics.log_loss(labels, 1 / (1 + np.exp(-scores)), sample_weight=weights)
+        assert metrics.cllr(labels, scores) == pytest.approx(loss / math.log(2))
+        fitted = IsotonicRegression().fit(scores, labels, sample_weight=weights).predict(scores)
+        loss = sklearn.metrics.log_loss(labels, np.clip(fitted, 1e-15, 1 - 1e-15), sample_weight=weights)
+        assert metrics.min_cllr(labels, scores) == pytest.approx(loss / math.log(2))
+
+    def test_costs(self, rng, digits):
+        labels, scores = gaussian(rng, digits=digits)
+        far, tpr, _ = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
+        assert metrics.min_dcf(labels, scores) == pytest.approx(np.min(0.95 * (1 - tpr) + 0.5 * far) / 0.5)
+
+
+@given(trials())
+def test_eer_is_what_a_plain_search_finds(data):
+    labels, scores = data
+    best = None
+    for threshold in sorted(set(scores)):
+        far, frr = metrics.error_rates(labels, scores, threshold=threshold)
+        if best is None or abs(far - frr) < best[0] - 1e-12:
+            best = abs(far - frr), (far + frr) / 2, threshold
+    assert metrics.eer(labels, scores) == pytest.approx(best[1:])
+
+
+# --- properties ---
+
+
+@given(trials(), st.sampled_from([lambda x: 3 * x - 7, np.exp, lambda x: x**3]))
+def test_a_rising_map_of_the_scores_changes_nothing(data, rising):
+    labels, scores = data
+    mapped = rising(scores)
+    for metric in (metrics.auc, metrics.min_dcf, metrics.min_cllr, metrics.eer_interpolated, metrics.eer_convex_hull):
+        assert metric(labels, mapped) == metric(labels, scores)
+    assert metrics.eer(labels, mapped).value == metrics.eer(labels, scores).value
+
+
+@given(trials(), st.randoms(use_true_random=False))
+def test_the_order_of_trials_changes_nothing(data, random):
+    labels, scores = data
+    order = random.sample(range(len(labels)), len(labels))
+    assert metrics.evaluate(labels[order], scores[order]) == pytest.approx(metrics.evaluate(labels, scores))
+
+
+@given(trials())
+def test_swapped_classes_with_negated_scores_are_the_same_task(data):
+    labels, scores = data
+    mirrored = 1 - labels, -scores
+    for metric in (metrics.auc, metrics.cllr, metrics.min_cllr, metrics.eer_interpolated, metrics.eer_convex_hull):
+        assert metric(*mirrored) == pytest.approx(metric(labels, scores))
+    far, frr, _ = metrics.det_curve(labels, scores)
+    closest = np.sort(np.abs(far - frr))
+    assume(closest[1] - closest[0] > 1e-9)  # the mirror image of an exact draw is tested by hand above
+    assert metrics.eer(*mirrored).value == pytest.approx(metrics.eer(labels, scores).value)
+
+
+@given(trials())
+def test_negated_scores_mirror_the_area(data):
+    labels, scores = data
+    assert metrics.auc(labels, -scores) == pytest.approx(1 - metrics.auc(labels, scores))
+
+
+@given(trials())
+def test_every_list_of_trials_is_within_the_bounds(data):
+    labels, scores = data
+    area = metrics.auc(labels, scores)
+    low, high = metrics.auc_bounds(metrics.eer_interpolated(labels, scores))
+    assert low - 1e-12 <= area <= high + 1e-12
+    value, threshold = metrics.eer(labels, scores)
+    far, frr = metrics.error_rates(labels, scores, threshold=threshold)
+    assert metrics.possible(value, area, gap=abs(far - frr))
+
+
+@given(trials())
+def test_orders_between_metrics(data):
+    labels, scores = data
+    assert metrics.eer_convex_hull(labels, scores) <= metrics.eer_interpolated(labels, scores) + 1e-12
+    assert metrics.eer_convex_hull(labels, scores) <= 0.5 + 1e-12
+    assert 0 <= metrics.min_dcf(labels, scores) <= min(1, metrics.act_dcf(labels, scores)) + 1e-12
+    assert -1e-12 <= metrics.min_cllr(labels, scores) <= min(1, metrics.cllr(labels, scores)) + 1e-12
+
+
+@given(st.floats(0, 1))
+def test_both_bounds_are_reached_by_a_step(share):
+    low, high = metrics.auc_bounds(share)
+    assert low == pytest.approx((1 - share) ** 2)
+    assert high == pytest.approx(1 - share**2)
+    assert metrics.possible(share, low)
+    assert metrics.possible(share, high)
+
+
+def test_bounds_are_reached_by_trials():
+    # a tenth of the spoof trials above all, a tenth of the bona fide ones below all
+    labels = np.array([1] * 10 + [0] * 10)
+    worst = np.array([5.0] * 9 + [0] + [9] + [5 - 1e-9] * 9)
+    assert metrics.eer_interpolated(labels, worst) == pytest.approx(0.1)
+    assert metrics.auc(labels, worst) == pytest.approx(0.81)
+    best = np.array([9.0] * 9 + [4] + [5] + [0] * 9)
+    assert metrics.auc(labels, best) == pytest.approx(0.99)
+
+
+# --- published figures ---
+
+
+@pytest.mark.parametrize(
+    ("eer", "auc", "possible"),
+    [(0.3069, 0.2387, False), (0.3327, 0.2456, False), (0.1176, 0.0437, False), (0.4736, 0.4322, True)],
+)
+def test_the_pairs_that_the_original_study_printed(eer, auc, possible):
+    found = metrics.check_figures(eer=eer, auc=auc)
+    assert found.possible is possible
+    assert found.misaligned_possible is True
+    assert found.auc_if_misaligned == pytest.approx(1 - auc)
+    assert found.auc_bounds == metrics.auc_bounds(eer)
+    assert found.counts_possible is None
+    json.dumps(dataclasses.asdict(found))
+
+
+@pytest.mark.parametrize(
+    ("eer", "counts", "possible"),
+    [
+        (0.3327, (544, 544), True),  # 181 of 544
+        (0.1176, (544, 544), True),  # 64 of 544
+        (0.3069, (120, 180), True),  # 55 of 180 and 37 of 120
+        (0.3069, (150, 150), False),  # 46 of 150 is 0.3067
+        (0.1180, (544, 544), False),
+    ],
+)
+def test_an_error_rate_must_fit_the_number_of_clips(eer, counts, possible):
+    found = metrics.check_figures(eer=eer, auc=0.8, n_bonafide=counts[0], n_spoof=counts[1], decimals=4)
+    assert found.counts_possible is possible
+
+
+@given(trials(least=3))
+def test_what_was_measured_is_never_called_impossible(data):
+    labels, scores = data
+    scores = scores + np.linspace(0, 0.5, scores.size)  # no ties
+    area = round(metrics.auc(labels, scores), 4)
+    found = metrics.check_figures(
+        eer=round(metrics.eer(labels, scores).value, 4),
+        auc=area,
+        n_bonafide=int(labels.sum()),
+        n_spoof=int((1 - labels).sum()),
+        decimals=4,
+    )
+    assert found.possible
+    assert found.counts_possible
+
+
+def test_rounding_is_granted_to_the_printed_digits_only():
+    assert metrics.check_figures(eer=0.1, auc=0.8099, decimals=3).possible
+    assert not metrics.check_figures(eer=0.1, auc=0.8049, decimals=4).possible
+    assert metrics.check_figures(eer=0.1, auc=0.81).possible
+
+
+def test_figures_must_be_shares():
+    with pytest.raises(ParameterError, match=r"eer=30\.69: .* 30\.69 % is 0\.3069"):
+        metrics.check_figures(eer=30.69, auc=0.2387)
+    with pytest.raises(ParameterError, match=r"auc=-0\.1"):
+        metrics.possible(0.1, -0.1)
+    with pytest.raises(ParameterError, match="eer=nan"):
+        metrics.auc_bounds(math.nan)
+    with pytest.raises(ParameterError, match="both n_bonafide and n_spoof"):
+        metrics.check_figures(eer=0.1, auc=0.9, n_spoof=3)
+    with pytest.raises(ParameterError, match="n_spoof=0"):
+        metrics.check_figures(eer=0.1, auc=0.9, n_bonafide=3, n_spoof=0)
+
+
+def test_class_sizes_that_fit():
+    # 46 of 150 is 0.30667: printed as 0.3067, not as 0.3069; 31 of 101 is the first to give that
+    assert metrics.check_figures(eer=0.3069, auc=0.8).class_sizes[0] == 101
+    for eer, decimals in ((0.3327, 4), (0.1176, 4), (0.25, 2), (0.0, 2)):
+        sizes = metrics.check_figures(eer=eer, auc=0.9, decimals=decimals).class_sizes
+        fitting = [n for n in range(1, sizes[-1] + 1) if any(round(k / n, decimals) == eer for k in range(n + 1))]
+        assert list(sizes) == fitting
+        assert metrics.check_figures(
+            eer=eer, auc=0.9, n_bonafide=sizes[0], n_spoof=sizes[0], decimals=decimals
+        ).counts_possible
+
+
+def test_the_nearest_error_rates():
+    found = metrics.check_figures(eer=0.3069, auc=0.8, n_bonafide=150, n_spoof=150)
+    assert found.eers_nearest == pytest.approx((46 / 150, 47 / 150))
+    assert metrics.check_figures(eer=0.2, auc=0.9, n_bonafide=10, n_spoof=10).eers_nearest == (0.2,)
+    # 3 and 4 trials: at their closest FAR - FRR is 0 or within 1/6: means of 1/3 with 1/4 or 2/4, and so on
+    found = metrics.check_figures(eer=0.3, auc=0.9, n_bonafide=3, n_spoof=4)
+    assert found.eers_nearest == pytest.approx(((1 / 3 + 1 / 4) / 2, (1 / 3 + 2 / 4) / 2))
+
+
+@given(trials(least=2))
+def test_what_was_measured_is_among_what_can_be(data):
+    labels, scores = data
+    scores = scores + np.linspace(0, 0.5, scores.size)  # no ties
+    value = metrics.eer(labels, scores).value
+    counts = {"n_bonafide": int(labels.sum()), "n_spoof": int((1 - labels).sum())}
+    assert metrics.check_figures(eer=value, auc=0.5, **counts, decimals=6).eers_nearest == pytest.approx((value,))
+
+
+def test_the_interval_that_counts_imply():
+    # Wilson's interval of 10 of 100: (0.1 + z2 / 200 -+ z sqrt(0.09 / 100 + z2 / 40000)) / (1 + z2 / 100)
+    assert metrics.eer_interval(0.1, n_bonafide=50, n_spoof=50) == pytest.approx((0.0552, 0.1744), abs=1e-4)
+    assert metrics.eer_interval(0.0, n_bonafide=50, n_spoof=50)[0] == 0
+    # 20 bona fide trials decide, however many spoofs there are
+    narrow, wide = (metrics.eer_interval(0.1, n_bonafide=n, n_spoof=10**6) for n in (2000, 20))
+    assert wide[1] - wide[0] > 5 * (narrow[1] - narrow[0])
+    for wrong in ({"eer": 2}, {"n_bonafide": 0}, {"level": 95}):
+        with pytest.raises(ParameterError, match=f"{next(iter(wrong))}="):
+            metrics.eer_interval(**({"eer": 0.1, "n_bonafide": 5, "n_spoof": 5} | wrong))
+
+
+# --- tables ---
+
+
+def test_the_three_conventions_side_by_side():
+    table = metrics.eer_conventions(LABELS, SCORES).set_index("convention")
+    assert list(table.index) == ["ASVspoof", "interpolated", "convex hull"]
+    assert table["eer"].tolist() == pytest.approx([0.225, 0.25, 2 / 9])
+    assert table["difference"].tolist() == pytest.approx([0, 0.025, 2 / 9 - 0.225])
+
+
+def test_by_codec_and_by_speaker():
+    codecs = ["a", "a", "a", "a", "b", "b", "b", "c", None]
+    #          9/1  7/0  8/1  4/0  6/1  2/0  3/1  1/0  0/0
+    table = metrics.by(LABELS, SCORES, codecs, name="codec").set_index("codec")
+    assert list(table.index) == ["a", "b", "c", "unknown", "pooled"]
+    assert table["against"].tolist() == ["itself", "itself", "all bona fide", "all bona fide", "itself"]
+    assert table["n_bonafide"].tolist() == [2, 2, 4, 4, 4]
+    assert table["n_spoof"].tolist() == [2, 1, 1, 1, 5]
+    assert table.loc["a", "auc"] == 1
+    assert table.loc["pooled", "eer"] == pytest.approx(0.225)
+    speakers = metrics.by(LABELS, SCORES, np.where(LABELS == 1, "ann", "bob"), pooled=False)
+    assert list(speakers["against"]) == ["all spoof", "all bona fide"]
+    assert list(speakers["n_spoof"]) == [5, 5]
+    with pytest.raises(DataError, match="2 groups but 9 trials"):
+        metrics.by(LABELS, SCORES, ["a", "b"])
+
+
+def test_a_million_trials(rng):
+    labels, scores = gaussian(rng, n=10**6)
+    values = metrics.evaluate(labels, scores)
+    assert values["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores), abs=1e-9)
+    assert values["eer"] == pytest.approx(
+        metrics.error_rates(labels, scores, threshold=values["eer_threshold"])[0], abs=1e-5
+    )
+    assert values["eer"] == pytest.approx(0.5 * math.erfc(0.75 / math.sqrt(2)), abs=0.002)
+    assert values["min_cllr"] <= values["cllr"]
+
+
+def test_evaluate_has_every_metric_and_is_ready_for_json():
+    values = metrics.evaluate(LABELS.tolist(), SCORES.tolist())
+    assert list(values) == "n_bonafide n_spoof eer eer_threshold auc min_dcf act_dcf cllr min_cllr".split()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert (values["n_bonafide"], values["n_spoof"]) == (4, 5)
+    for name in ("auc", "min_dcf", "act_dcf", "cllr", "min_cllr"):
+        assert values[name] == getattr(metrics, name)(LABELS, SCORES)
+    carried = metrics.evaluate(LABELS, SCORES, threshold=4)
+    assert {key: carried[key] for key in ("threshold", "far", "frr", "hter")} == pytest.approx(
+        {"threshold": 4, "far": 0.4, "frr": 0.25, "hter": 0.325}
+    )
+
+
+def test_by_attack_sets_each_attack_against_all_bona_fide():
+    attacks = ["bonafide", "b", "bonafide", "b", "bonafide", "a", "bonafide", "a", None]
+    table = metrics.by_attack(LABELS, SCORES, attacks).set_index("attack")
+    assert list(table.index) == ["a", "b", "unknown"]
+    assert table["n_bonafide"].tolist() == [4, 4, 4]
+    assert table["n_spoof"].tolist() == [2, 2, 1]
+    assert table.loc["a", "eer"] == 0
+    assert table.loc["b", "auc"] == pytest.approx(5 / 8)  # 7 loses to two of four, 4 to three
+    assert np.average(table["auc"], weights=table["n_spoof"]) == pytest.approx(metrics.auc(LABELS, SCORES))
+    with pytest.raises(DataError, match="2 attacks but 9 trials"):
+        metrics.by_attack(LABELS, SCORES, ["a", "b"])
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        ([1, 0, 1], [1, 2], "3 labels but 2 scores"),
+        ([], [], "no trials"),
+        ([1, 1], [1, 2], "no spoof trial among 2: every label is 1"),
+        ([0, 0], [1, 2], "no bona fide trial"),
+        ([1, 0, 2, 0.5], [1, 2, 3, 4], r"labels in rows 2 \(2\.0\), 3 \(0\.5\)"),
+        (["bonafide", "spoof"], [1, 2], r"labels in rows 0 \(bonafide\), 1 \(spoof\).* use 1 for bona fide"),
+        ([1, 0, 1], [1, np.nan, -np.inf], r"scores in rows 1 \(nan\), 2 \(-inf\).* leave them out"),
+        ([1, 0, 1], [1, "x", None], r"scores in rows 1 \(x\), 2 \(None\)"),
+        ([1, 0], ["1", "2"], r"scores in rows 0 \(1\)"),
+        ([1, 0] * 9, [np.nan] * 18, "and 13 more"),
+        ([[1, 0]], [[1, 2]], r"labels have shape \(1, 2\)"),
+        (1, 2, r"labels have shape \(\)"),
+        ([1, [0]], [1, 2], "ragged"),
+    ],
+)
+def test_what_is_not_a_list_of_trials_is_refused(labels, scores, message):
+    with pytest.raises(DataError, match=message) as caught:
+        metrics.validate(labels, scores)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metrics.eer,
+        metrics.eer_interpolated,
+        metrics.eer_convex_hull,
+        metrics.auc,
+        metrics.roc_curve,
+        metrics.det_curve,
+        metrics.min_dcf,
+        metrics.act_dcf,
+        metrics.cllr,
+        metrics.min_cllr,
+        metrics.evaluate,
+        lambda labels, scores: metrics.hter(labels, scores, threshold=0),
+        metrics.eer_conventions,
+        lambda labels, scores: metrics.by_attack(labels, scores, ["a"] * len(labels)),
+        lambda labels, scores: metrics.by(labels, scores, ["a"] * len(labels)),
+    ],
+)
+def test_every_metric_refuses_one_class_and_scores_that_are_no_numbers(metric):
+    with pytest.raises(DataError, match="no spoof trial"):
+        metric([1, 1, 1], [1, 2, 3])
+    with pytest.raises(DataError, match="rows 2"):
+        metric([1, 0, 1], [1, 2, np.nan])
+
+
+def test_columns_of_different_tables_are_refused():
+    table = pd.DataFrame({"label": [1, 0, 1], "score": [3.0, 1.0, 2.0]})
+    assert metrics.auc(table["label"], table["score"]) == 1
+    with pytest.raises(DataError, match="different indexes"):
+        metrics.auc(table["label"], table["score"].sort_values())
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.float32, "Int64", object])
+def test_kinds_of_numbers(kind):
+    labels = pd.Series([1, 0, 1, 0]).astype(kind)
+    assert metrics.auc(labels, np.array([3, 1, 2, 2], dtype=np.float16)) == pytest.approx(0.875)
+
+
+@pytest.mark.parametrize("costs", [{"p_spoof": 0}, {"p_spoof": 1.5}, {"c_miss": 0}, {"c_fa": math.inf}])
+def test_costs_out_of_range(costs):
+    (name,) = costs
+    for metric in (metrics.min_dcf, metrics.act_dcf):
+        with pytest.raises(ParameterError, match=f"{name}="):
+            metric(LABELS, SCORES, **costs)
+
+
+def test_inputs_are_left_as_they_were():
+    labels, scores = LABELS.copy(), SCORES.copy()
+    metrics.evaluate(labels, scores)
+    np.testing.assert_array_equal(labels, LABELS)
+    np.testing.assert_array_equal(scores, SCORES)
+
+
+def test_importing_it_is_light():
+    heavy = "{'pandas', 'scipy', 'sklearn', 'matplotlib', 'torch'}"
+    code = f"import sys, dfdlib.evaluation.metrics, dfdlib.evaluation.intervals; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,153 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from dfdlib.errors import ParameterError
+from dfdlib.experiment import comparison
+from dfdlib.experiment import run as experiment
+
+
+@pytest.fixture(scope="module")
+def compared(toy, tmp_path_factory):
+    """The toy with three recipes, two seeds, and a custom set whose speakers are known."""
+    root = tmp_path_factory.mktemp("compared")
+    settings = yaml.safe_load(toy.read_text())
+    custom = toy.parent / "custom"
+    rows = [
+        {"path": str(custom / folder / f"{number}.wav"), "label": label, "speaker": f"s{number}"}
+        for folder, label in (("Real", "bonafide"), ("Fake", "spoof"))
+        for number in range(6)
+    ]
+    pd.DataFrame(rows).to_csv(root / "custom.csv", index=False)
+    settings["data"]["custom"] = str(root / "custom.csv")
+    settings |= {
+        "recipes": {
+            "shuffled": {},
+            "slow": {"settings": {"learning_rate": 1e-7}},
+            "joint": {"also": ["custom"]},
+            "replay": {"also": ["source"]},
+        },
+        "seeds": 2,
+        "threads": 1,
+    }
+    (root / "compared.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    return root / "compared.yaml"
+
+
+@pytest.fixture(scope="module")
+def run(compared, tmp_path_factory):
+    return experiment.Run.open(str(compared), run_dir=tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def trainings(run):
+    return comparison.train(run)
+
+
+def test_every_recipe_is_trained_with_every_seed_and_once(run, trainings, monkeypatch):
+    assert [(training.recipe, training.seed) for training in trainings] == [
+        (name, seed) for seed in (1, 2) for name in ("shuffled", "slow", "joint", "replay")
+    ]
+    clips = {training.recipe: training.clips for training in trainings}
+    assert clips["shuffled"] == clips["slow"] == 16
+    assert clips["replay"] == 16 + 12
+    assert clips["joint"] == 16 + len(run.extra_clips("custom"))
+    from dfdlib.training import loop
+
+    monkeypatch.setattr(loop, "fit", None)
+    assert comparison.train(run) == trainings
+
+
+def test_recipes_differ_in_what_they_say(run, trainings):
+    assert run.recipe("slow").learning_rate == 1e-7
+    assert run.recipe("shuffled").learning_rate == run.recipe().learning_rate == 1e-3
+    weights = {training.checkpoint.read_bytes() for training in trainings}
+    assert len(weights) == len(trainings)
+
+
+def test_no_recipe_is_tested_on_what_one_was_trained_on(run):
+    trained_on, tested_on = run.extra_clips("custom").table, comparison.testing_clips(run, "custom").table
+    assert not set(trained_on["speaker"]) & set(tested_on["speaker"])
+    assert not set(trained_on["sha256"]) & set(tested_on["sha256"])
+    assert len(comparison.testing_clips(run, "source")) == len(run.corpus("source"))
+
+
+def test_the_best_is_the_best_on_validation_clips_over_all_seeds(trainings):
+    losses = {}
+    for training in trainings:
+        losses.setdefault(training.recipe, []).append(training.validation_loss)
+    assert comparison.best(trainings) == min(losses, key=lambda name: sum(losses[name]))
+
+
+def test_comparisons_are_paired_with_the_reference(run, trainings):
+    rows = comparison.compare(run, trainings)
+    assert [(row.recipe, row.corpus) for row in rows[:4]] == [
+        ("slow", "for-2seconds"),
+        ("joint", "for-2seconds"),
+        ("replay", "for-2seconds"),
+        ("slow", "custom"),
+    ]
+    assert {row.reference for row in rows} == {"shuffled"}
+    for row in rows:
+        assert len(row.eers) == 2
+        assert row.difference.after == pytest.approx(sum(row.eers) / 2)
+        assert row.difference.low <= row.difference.delta <= row.difference.high
+
+
+def test_a_recipe_that_the_data_does_not_allow_says_why(toy, compared, tmp_path):
+    places = ["data.source=null", f"data.custom={toy.parent / 'custom'}"]
+    run = experiment.Run.open(str(compared), run_dir=tmp_path, overrides=places)
+    assert comparison.names(run) == ["shuffled", "slow"]
+    reasons = comparison.impossible(run)
+    assert "speakers are not all known" in reasons["joint"]
+    assert "no corpus 'source'" in reasons["replay"]
+    assert len(comparison.testing_clips(run, "custom")) == 12
+
+
+def test_the_report_fine_tunes_by_the_recipe_that_the_profile_names(compared, tmp_path):
+    run = experiment.Run.open(str(compared), run_dir=tmp_path, overrides=["recipe=joint", "seeds=1"])
+    result = run.finetune(progress=lambda line: None)
+    assert result.checkpoint == tmp_path / "finetuned.safetensors"
+    assert json.loads((tmp_path / "finetuned.json").read_text())["beginnings"]["threads"] == 1
+    # What it was trained on is no longer tested on, anywhere in the report.
+    assert set(run.corpus("custom").table["speaker"]).isdisjoint(run.extra_clips("custom").table["speaker"])
+    # The comparison takes this training for its own.
+    same = run.trained(run.job("joint", seed=comparison.seeds(run.profile)[0]))
+    assert same is not None
+    assert same.checkpoint == result.checkpoint
+
+
+def test_an_unknown_recipe_is_refused(compared, tmp_path):
+    with pytest.raises(ParameterError, match="recipe = 'other' is none of shuffled, slow, joint, replay"):
+        experiment.Run.open(str(compared), run_dir=tmp_path, overrides=["recipe=other"])
+
+
+def test_trainings_end_with_the_process_that_started_them(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import concurrent.futures, multiprocessing, os, sys, time\n"
+        "from dfdlib.experiment import comparison\n"
+        "def work():\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(300)\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    pool = concurrent.futures.ProcessPoolExecutor(\n"
+        "        1, mp_context=context, initializer=comparison._end_with_parent)\n"
+        "    pool.submit(work).result()\n"
+    )
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as process:
+        worker = Path(f"/proc/{int(process.stdout.readline())}")
+        assert worker.exists()
+        process.kill()
+    for _ in range(100):
+        if not worker.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the worker lives on")

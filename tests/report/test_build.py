@@ -1,0 +1,186 @@
+import fcntl
+import json
+
+import nbformat
+import pytest
+
+from dfdlib.errors import ParameterError, RunError
+from dfdlib.experiment import profile
+from dfdlib.report import build as report
+
+PARAMETERS = "profile = ''\nrun_dir = ''\noverrides = []"
+
+
+def write(path, *sources, parameters=PARAMETERS):
+    """Write a notebook with a parameters cell and code cells."""
+    book = nbformat.v4.new_notebook()
+    book.cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+    book.cells += [nbformat.v4.new_code_cell(source) for source in sources]
+    book.metadata["kernelspec"] = {"name": "no-such-kernel", "display_name": "x", "language": "python"}
+    nbformat.write(book, path)
+
+
+KEEP = """
+import json, pathlib
+results = pathlib.Path(run_dir) / "results"
+results.mkdir(exist_ok=True)
+evaluation = dict(corpus="custom", when="before", eer=0.25, eer_ci=[0.2, 0.3], auc=0.8, auc_ci=[0.7, 0.9])
+(results / "01_first.json").write_text(json.dumps(dict(evaluations=[evaluation], sentences=["It works."], extra=1)))
+"""
+
+
+@pytest.fixture
+def books(tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    write(folder / "01_first.ipynb", KEEP)
+    write(folder / "02_second.ipynb", "import sys; print(profile, sys.prefix)")
+    return folder
+
+
+@pytest.fixture
+def build(toy, books, tmp_path):
+    """Build the toy's report; returns the result and the lines that were echoed."""
+
+    def run(**options):
+        lines = []
+        result = report.build(
+            profile.load(toy), notebooks_folder=books, run_folder=tmp_path / "run", echo=lines.append, **options
+        )
+        return result, lines
+
+    return run
+
+
+def statuses(result):
+    return [chapter.status for chapter in result.chapters]
+
+
+def test_notebooks_run_once_and_again_when_something_changed(build, books, tmp_path):
+    result, lines = build()
+    assert statuses(result) == ["done", "done"]
+    assert result.ok
+    assert lines[0] == "1/2 01_first …"
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["sentences"] == ["It works."]
+    assert summary["evaluations"][0]["eer"] == 0.25
+    assert summary["notebooks"]["01_first"] == {"extra": 1}
+    page = (tmp_path / "run/index.html").read_text()
+    assert "It works." in page
+    import sys
+
+    assert sys.prefix in page  # the kernel was this environment's, whatever the notebook named
+
+    result, lines = build()
+    assert statuses(result) == ["kept", "kept"]
+    assert "nothing has changed" in lines[0]
+
+    write(books / "02_second.ipynb", "print('changed')")
+    assert statuses(build()[0]) == ["kept", "done"]
+
+
+def test_a_failure_is_reported_and_later_notebooks_wait(build, books, tmp_path):
+    write(books / "01_first.ipynb", "raise ValueError('no clip')")
+    result, lines = build()
+    assert not result.ok
+    assert statuses(result) == ["failed", "not run"]
+    assert any("01_first: failed" in line and "ValueError: no clip" in line for line in lines)
+    page = (tmp_path / "run/index.html").read_text()
+    assert "ValueError: no clip" in page
+    assert "was not run" in page
+    # mended, it runs; the failed copy is not taken for a finished one
+    write(books / "01_first.ipynb", "print('mended')")
+    assert statuses(build(only=["1"])[0]) == ["done", "not run"]
+
+
+def test_a_kernel_that_dies_is_a_failure_like_another(build, books, tmp_path):
+    write(books / "01_first.ipynb", "import os; os._exit(9)")
+    result, lines = build()
+    assert not result.ok
+    assert statuses(result) == ["failed", "not run"]
+    assert any("01_first: failed" in line and "Kernel died" in line for line in lines)
+    assert "Kernel died" in (tmp_path / "run/index.html").read_text()
+    assert not (tmp_path / "run/notebooks/01_first.done.json").exists()
+
+
+def test_what_went_wrong_is_one_line(build, books):
+    write(books / "01_first.ipynb", "raise ValueError('one\\nand two')")
+    result, lines = build(only=["01"])
+    assert result.chapters[0].error == "ValueError: one and two"
+    assert not any("\n" in line for line in lines)
+
+
+def test_a_profile_is_found_from_where_the_command_was_given(toy, books, tmp_path, monkeypatch):
+    write(
+        books / "01_first.ipynb",
+        "from dfdlib.experiment import profile as profiles; print(profiles.load(profile).title)",
+    )
+    monkeypatch.chdir(toy.parent)
+    result = report.build(
+        profile.load(toy.name),
+        profile_name=toy.name,
+        notebooks_folder=books,
+        run_folder=tmp_path / "run",
+        only=["01"],
+        echo=str,
+    )
+    assert result.ok, result.chapters[0].error
+
+
+def test_a_copy_without_its_marker_is_run_again(build, tmp_path):
+    build(only=["02"])
+    (tmp_path / "run/notebooks/02_second.done.json").unlink()
+    assert statuses(build(only=["02"])[0]) == ["not run", "done"]
+
+
+def test_only_names_notebooks_that_exist(build):
+    with pytest.raises(ParameterError, match="--only 07: there is no such notebook; choose from 01, 02"):
+        build(only=["07"])
+
+
+def test_a_notebook_must_take_the_parameters(build, books):
+    write(books / "01_first.ipynb", parameters="profile = ''")
+    with pytest.raises(ParameterError, match="does not set overrides, run_dir"):
+        build(only=["01"])
+
+
+def test_two_runs_keep_out_of_each_others_way(build, tmp_path):
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run/.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="another run is at work here"):
+            build()
+
+
+def test_a_run_folder_that_cannot_be_written(toy, books, tmp_path):
+    (tmp_path / "occupied").write_text("")
+    with pytest.raises(RunError, match=r"occupied/run: cannot be written .*--folder"):
+        report.build(profile.load(toy), notebooks_folder=books, run_folder=tmp_path / "occupied/run", echo=str)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/notebooks").write_text("")
+    with pytest.raises(RunError, match=r"run/notebooks/01_first\.ipynb: cannot be written"):
+        report.build(profile.load(toy), notebooks_folder=books, run_folder=tmp_path / "run", echo=str)
+
+
+def test_no_notebooks(toy, tmp_path):
+    with pytest.raises(RunError, match="holds no notebooks"):
+        report.build(profile.load(toy), notebooks_folder=tmp_path, run_folder=tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_the_five_notebooks_on_a_toy(toy, tmp_path):
+    result = report.build(profile.load(toy), profile_name=str(toy), run_folder=tmp_path / "run")
+    assert result.ok
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    pairs = [(row["corpus"], row["when"]) for row in summary["evaluations"]]
+    assert sorted(pairs) == sorted(
+        (name, when) for name in ("custom", "for-2seconds", "source") for when in ("before", "after")
+    )
+    page = result.page.read_text()
+    assert len(page) < 8 * 2**20
+    assert "broken.wav" in page
+    # the same profile again, elsewhere, from the start: the same figures
+    second = report.build(profile.load(toy), profile_name=str(toy), run_folder=tmp_path / "second")
+    again = json.loads((tmp_path / "second/summary.json").read_text())
+    assert second.ok
+    assert {**again, "provenance": None} == {**summary, "provenance": None}

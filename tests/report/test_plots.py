@@ -1,0 +1,550 @@
+import base64
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
+from scipy.special import ndtr, ndtri
+
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.evaluation import calibration, intervals, metrics
+from dfdlib.evaluation.intervals import Difference
+from dfdlib.report import plots
+
+TRAINING = [0.7, 0.5, 0.3, 0.2]
+VALIDATION = [0.72, 0.55, 0.40, 0.41]
+CHANGES = {
+    "source": Difference(0.10, 0.1027, 0.0027, -0.0055, 0.0119),
+    "for-2seconds": Difference(0.3327, 0.1176, -0.2151, -0.24, -0.19),
+}
+
+
+# Every two seconds a window of four, all at 3 but for five in the second minute.
+STARTS = np.arange(100) * 2.0
+WINDOWS = (STARTS, STARTS + 4, np.where((STARTS >= 80) & (STARTS <= 88), -4.0, 3.0) - (STARTS == 84))
+
+
+@pytest.fixture
+def trials():
+    rng = np.random.default_rng(4)
+    labels = np.repeat([1, 0], [300, 200])
+    return labels, rng.normal(size=500) + 1.5 * labels
+
+
+@pytest.fixture
+def attacks(trials):
+    labels, _ = trials
+    return np.where(labels == 1, "bonafide", np.resize(["piper", "world"], labels.size))
+
+
+@pytest.fixture
+def wave():
+    time = np.arange(16_000) / 16_000
+    return (0.5 * np.sin(2 * np.pi * 1000 * time)).astype(np.float32)
+
+
+ATTACKS = pd.DataFrame(
+    {
+        "corpus": ["source", "custom", "source"],
+        "attack": ["piper", "piper", "world"],
+        "n_spoof": [40, 30, 1200],
+        "before": [0.105, 0.0, 0.62],
+        "after": [0.02, 0.3, np.nan],
+    }
+)
+HISTORIES = [[0.9, 0.5, 0.6], [0.7, 0.3, 0.8, 0.1]]
+
+
+@pytest.fixture
+def fitted(trials):
+    return calibration.fit(*trials)
+
+
+KINDS = (
+    "det roc carried-det carried-roc score score-by-attack curve spread forest grouped-forest heatmap "
+    "reliability calibration pav spectrogram timeline"
+).split()
+
+
+@pytest.fixture(params=KINDS)
+def display(request, trials, attacks, wave):
+    def carried(kind):
+        band = intervals.curve_band(*trials, resamples=100)
+        return kind.from_scores(*trials, name="after", threshold=2.0, band=band)
+
+    return {
+        "carried-det": lambda: carried(plots.DetDisplay),
+        "carried-roc": lambda: carried(plots.RocDisplay),
+        "spread": lambda: plots.SpreadDisplay.from_histories(HISTORIES, name="all weights"),
+        "grouped-forest": lambda: plots.ForestDisplay.from_differences({"custom": CHANGES, "source": CHANGES}),
+        "heatmap": lambda: plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]),
+        "reliability": lambda: plots.ReliabilityDisplay.from_llrs(*trials),
+        "calibration": lambda: plots.CalibrationDisplay.from_calibration(calibration.fit(*trials)),
+        "pav": lambda: plots.CalibrationDisplay.from_calibration(calibration.fit(*trials, method="pav")),
+        "det": lambda: plots.DetDisplay.from_scores(*trials, name="after"),
+        "roc": lambda: plots.RocDisplay.from_scores(*trials, name="after"),
+        "score": lambda: plots.ScoreDisplay.from_scores(*trials, threshold=0.7),
+        "score-by-attack": lambda: plots.ScoreDisplay.from_scores(*trials, attacks=attacks),
+        "curve": lambda: plots.CurveDisplay.from_losses(TRAINING, VALIDATION),
+        "forest": lambda: plots.ForestDisplay.from_differences(CHANGES),
+        "spectrogram": lambda: plots.SpectrogramDisplay.from_wave(wave, rate=16_000, name="tone"),
+        "timeline": lambda: plots.TimelineDisplay.from_windows(*WINDOWS, name="talk"),
+    }[request.param]()
+
+
+# --- what all displays share ---
+
+
+def test_a_display_draws_on_the_axes_it_is_given_and_returns_itself(display):
+    fig, axes = plots.figure(columns=2)
+    assert display.plot(axes[0, 1]) is display
+    assert display.ax_ is axes[0, 1]
+    assert display.figure_ is fig
+    assert axes[0, 1].has_data()
+    assert not axes[0, 0].has_data()
+    assert axes[0, 1].get_xlabel()
+
+
+def test_a_display_makes_its_own_figure_and_leaves_settings_alone(display):
+    mpl.get_backend()  # which is found out, and so noted, when it is first asked for
+    before = mpl.rcParams.copy()
+    display.plot()
+    assert display.ax_.has_data()
+    assert dict(mpl.rcParams) == dict(before)
+
+
+def test_every_display_has_a_sentence_and_a_short_table(display):
+    sentence = display.alt()
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert any(character.isdigit() for character in sentence)
+    assert 1 <= len(display.table()) <= 30
+
+
+@pytest.mark.parametrize(
+    "display", ["carried-det", "score", "grouped-forest", "heatmap", "calibration", "spectrogram"], indirect=True
+)
+def test_show_writes_small_files_whose_bytes_repeat(display, tmp_path):
+    for folder in ("a", "b"):
+        display.plot()
+        plots.show(display.figure_, alt=display.alt(), name="figure", folder=tmp_path / folder)
+    for ending in ("png", "svg"):
+        first, second = (tmp_path / folder / f"figure.{ending}" for folder in "ab")
+        assert first.read_bytes() == second.read_bytes()
+        assert sorted(path.name for path in first.parent.iterdir()) == ["figure.png", "figure.svg"]
+    image = Image.open(tmp_path / "a" / "figure.png").convert("RGBA")
+    assert (tmp_path / "a" / "figure.png").stat().st_size < 80_000
+    assert image.size == tuple((display.figure_.get_size_inches() * 200).round())
+    assert image.getpixel((0, 0))[3] == 0  # the corner is round
+    assert image.getpixel((image.width // 2, 3)) == (255, 255, 255, 255)  # the sheet is white
+    assert display.alt().split(":")[0] in (tmp_path / "a" / "figure.svg").read_text()
+
+
+# --- each by itself ---
+
+
+def test_det_axes_are_normal_deviates_and_name_the_classes(trials):
+    display = plots.DetDisplay.from_scores(*trials, name="after").plot()
+    far, frr, _ = metrics.det_curve(*trials)
+    line = display.ax_.lines[0]
+    inside = (far > 0) & (far < 1) & (frr > 0) & (frr < 1)
+    drawn = {(round(x, 9), round(y, 9)) for x, y in line.get_xydata()}
+    assert drawn <= {(round(x, 9), round(y, 9)) for x, y in ndtri(np.clip([far, frr], 1e-5, 1 - 1e-5)).T}
+    assert len(drawn) < inside.sum()  # points on a straight step are left out
+    assert "spoof taken for bona fide" in display.ax_.get_xlabel()
+    assert "bona fide taken for spoof" in display.ax_.get_ylabel()
+    equal = metrics.eer(*trials).value
+    (marker,) = (line for line in display.ax_.lines if line.get_gid() == "eer")
+    assert marker.get_xydata()[0] == pytest.approx(ndtri([equal, equal]))
+    low, high = display.ax_.get_xlim()
+    assert low < ndtri(equal) < high
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_curves_on_one_axes_differ_in_colour_line_and_marker(kind, trials):
+    labels, scores = trials
+    _, ax = plots.figure()
+    for name, noise in (("before", 1.0), ("after", 0.0), ("third", 0.5)):
+        kind.from_scores(labels, scores + noise * np.sin(np.arange(500)), name=name).plot(ax)
+    curves = [line for line in ax.lines if line.get_gid() in ("det", "roc")]
+    assert len({line.get_color() for line in curves}) == 3
+    assert len({str(line.get_linestyle()) + str(line._dash_pattern) for line in curves}) == 3
+    markers = [line.get_marker() for line in ax.lines if line.get_marker() not in ("None", None)]
+    assert len(set(markers)) == 3
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(texts) == 3
+    equal = metrics.eer(*trials).value
+    assert texts[1].startswith("after: ")
+    assert len({line.get_marker() for line in ax.get_legend().get_lines()}) == 3
+    assert texts[1].endswith(f"EER {100 * equal:.2f} %")
+
+
+def test_det_range_holds_every_curve(trials):
+    labels, scores = trials
+    _, ax = plots.figure()
+    plots.DetDisplay.from_scores(labels, -scores).plot(ax)
+    high = ax.get_xlim()[1]
+    plots.DetDisplay.from_scores(labels, scores).plot(ax)
+    assert ax.get_xlim()[1] == high
+    assert ax.get_xlim() == ax.get_ylim()
+
+
+@pytest.mark.parametrize("scores", [[2.0, 1.0], [1.0, 2.0], [1.0, 1.0]], ids=["perfect", "upside down", "tied"])
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay, plots.ScoreDisplay])
+def test_extremes_can_be_drawn(kind, scores, tmp_path):
+    display = kind.from_scores([1, 0], scores).plot()
+    plots.show(display.figure_, alt=display.alt(), name="extreme", folder=tmp_path)
+    assert np.isfinite([display.ax_.get_xlim(), display.ax_.get_ylim()]).all()
+
+
+def test_line_options_win(trials):
+    display = plots.RocDisplay.from_scores(*trials).plot(color="black", linewidth=5, label="mine")
+    assert display.ax_.lines[0].get_color() == "black"
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_a_carried_threshold_is_marked_and_named(kind, trials):
+    far, frr = metrics.error_rates(*trials, threshold=2.0)
+    display = kind.from_scores(*trials, threshold=2.0).plot()
+    (marker,) = (line for line in display.ax_.lines if line.get_gid() == "carried")
+    expected = ndtri([far, frr]) if kind is plots.DetDisplay else [100 * far, 100 * (1 - frr)]
+    assert marker.get_xydata()[0] == pytest.approx(expected)
+    assert marker.get_markerfacecolor() == "white"
+    figures = f"FAR {100 * far:.1f} %, FRR {100 * frr:.1f} %"
+    assert figures in display.ax_.get_legend().get_texts()[0].get_text()
+    assert "hollow marker: at the carried threshold" in display.ax_.get_legend().get_title().get_text()
+    assert f"at the carried threshold a false acceptance rate of {100 * far:.1f} %" in display.alt()
+    for ends, value in zip((display.ax_.get_xlim(), display.ax_.get_ylim()), expected, strict=True):
+        assert ends[0] < value < ends[1]
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_a_threshold_without_errors_of_one_kind_is_marked_on_the_frame(kind, trials):
+    for threshold in (-100.0, 100.0):
+        display = kind.from_scores(*trials, threshold=threshold).plot()
+        (marker,) = (line for line in display.ax_.lines if line.get_gid() == "carried")
+        x, y = marker.get_xydata()[0]
+        low, high = display.ax_.get_xlim()
+        assert low <= x <= high
+        assert low <= y <= high
+
+
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_a_band_lies_around_its_curve(kind, trials):
+    band = intervals.Band(np.array([0.01, 0.1, 0.5]), np.array([0.3, 0.1, 0.0]), np.array([0.6, 0.3, 0.1]))
+    display = kind.from_scores(*trials, band=band).plot()
+    (area,) = display.ax_.collections
+    corners = area.get_paths()[0].vertices
+    if kind is plots.DetDisplay:
+        expected = ndtri([[0.1, 0.1], [0.1, 0.3]])
+        assert "(interval there 10.0 % to 30.0 %)" in display.alt()
+    else:
+        expected = [[10, 90], [10, 70]]
+    for corner in expected:
+        assert np.abs(corners - corner).sum(axis=1).min() < 1e-9
+
+
+def test_det_ticks_keep_their_distance():
+    labels = np.repeat([1, 0], 5000)
+    display = plots.DetDisplay.from_scores(labels, labels + np.random.default_rng(0).normal(size=10_000), threshold=9.0)
+    display.plot()
+    (low, high), ticks = display.ax_.get_xlim(), display.ax_.get_xticks()
+    assert np.diff(ticks).min() > 0.05 * (high - low)
+    texts = [text.get_text() for text in display.ax_.get_xticklabels()]
+    assert [float(text) / 100 for text in texts] == pytest.approx(ndtr(ticks))
+
+
+def test_sentences_carry_the_numbers(trials):
+    equal, area = metrics.eer(*trials).value, metrics.auc(*trials)
+    det, roc = (kind.from_scores(*trials, name="after") for kind in (plots.DetDisplay, plots.RocDisplay))
+    for sentence in (det.alt(), roc.alt()):
+        assert f"equal error rate {100 * equal:.2f} %" in sentence
+        assert "of after on 300 bona fide and 200 spoof trials" in sentence
+    assert f"area under the curve {area:.4f}" in roc.alt()
+    labels, scores = trials
+    median = np.median(scores[labels == 1])
+    assert f"bona fide median {median:.2f} (" in plots.ScoreDisplay.from_scores(*trials).alt()
+
+
+def test_tables_of_curves_are_operating_points(trials):
+    for row in plots.DetDisplay.from_scores(*trials).table().itertuples(index=False):
+        limit, far, frr, threshold = row
+        assert far <= limit
+        assert metrics.error_rates(*trials, threshold=threshold) == pytest.approx((far / 100, frr / 100))
+    for row in plots.RocDisplay.from_scores(*trials).table().itertuples(index=False):
+        limit, fpr, tpr, threshold = row
+        assert fpr <= limit
+        assert metrics.error_rates(*trials, threshold=threshold) == pytest.approx((fpr / 100, 1 - tpr / 100))
+
+
+def test_scores_by_attack_have_a_row_each(trials, attacks):
+    display = plots.ScoreDisplay.from_scores(*trials, attacks=attacks, threshold=0.5).plot()
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["bona fide", "piper", "world"]
+    assert display.table()["group"].tolist() == ["bona fide", "piper", "world"]
+    assert display.table()["n"].tolist() == [300, 100, 100]
+    far, frr = metrics.error_rates(*trials, threshold=0.5)
+    assert (
+        f"threshold at 0.50, which accepts {100 * (1 - frr):.1f} % of bona fide and {100 * far:.1f} % of spoof trials"
+        in display.alt()
+    )
+    with pytest.raises(DataError, match="2 attacks but 500 trials"):
+        plots.ScoreDisplay.from_scores(*trials, attacks=["a", "b"])
+
+
+def test_losses_beside_a_published_run():
+    published = {"training": [0.9, 0.5, 0.1, 0.1, 0.05], "validation": [0.6, 0.7, 0.2, 0.3, 0.4]}
+    display = plots.CurveDisplay.from_losses(TRAINING, VALIDATION, published=published, name="fine-tuning").plot()
+    labels = display.ax_.get_legend_handles_labels()[1]
+    assert {"training", "validation", "training, as published", "validation, as published"} <= set(labels)
+    assert display.best == 2
+    assert "lowest validation loss 0.4000 in epoch 3; the published run reached 0.2000 in epoch 3" in display.alt()
+    table = display.table()
+    assert table["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert table["training"].isna().tolist() == [False] * 4 + [True]
+
+
+def test_losses_must_match():
+    with pytest.raises(DataError, match="4 training losses, 3 validation losses"):
+        plots.CurveDisplay.from_losses(TRAINING, VALIDATION[:3])
+    with pytest.raises(DataError, match="0 training losses"):
+        plots.CurveDisplay.from_losses([], [])
+    with pytest.raises(DataError, match="published run needs"):
+        plots.CurveDisplay.from_losses(TRAINING, VALIDATION, published={"training": [1]})
+
+
+def test_forest_shows_points_and_which_changes_are_clear():
+    display = plots.ForestDisplay.from_differences(CHANGES).plot()
+    faces = [container.lines[0].get_markerfacecolor() for container in display.ax_.containers]
+    assert faces == ["white", plots.COLOURS[0]]
+    places = [container.lines[0].get_xdata()[0] for container in display.ax_.containers]
+    assert places == pytest.approx([0.27, -21.51])
+    assert "for-2seconds -21.51 points (-24.00 to -19.00)" in display.alt()
+    assert "percentage points" in display.ax_.get_xlabel()
+    assert display.table()["delta"].tolist() == [0.0027, -0.2151]
+    assert "AUC" in plots.ForestDisplay.from_differences(CHANGES, metric="auc").alt()
+
+
+def test_forest_refusals():
+    with pytest.raises(DataError, match="at least one"):
+        plots.ForestDisplay.from_differences({})
+    with pytest.raises(ParameterError, match="metric='accuracy'"):
+        plots.ForestDisplay.from_differences(CHANGES, metric="accuracy")
+
+
+def test_forest_groups_rows_under_headings():
+    display = plots.ForestDisplay.from_differences({"custom": CHANGES, "source": {"head only": CHANGES["source"]}})
+    display.plot()
+    labels = [(text.get_text(), text.get_fontweight()) for text in display.ax_.get_yticklabels()]
+    assert labels == [
+        ("custom", "bold"),
+        ("source", "normal"),
+        ("for-2seconds", "normal"),
+        ("source", "bold"),
+        ("head only", "normal"),
+    ]
+    assert len(display.ax_.containers) == 3
+    assert display.table()["group"].tolist() == ["custom", "custom", "source"]
+    assert "custom, for-2seconds -21.51 points" in display.alt()
+
+
+def test_heat_map_writes_every_rate_where_it_can_be_read():
+    display = plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]).plot()
+    cells = {(text.get_position()[0], text.get_position()[1]): text for text in display.ax_.texts}
+    rows = [text.get_text() for text in display.ax_.get_yticklabels()]
+    assert rows == ["source", "piper  (40)", "world  (1,200)", "custom", "piper  (30)"]
+    assert [cells[0, -place].get_text() for place in (1, 2, 4)] == ["10.5", "62.0", "0.0"]
+    assert [cells[1, -place].get_text() for place in (1, 2, 4)] == ["2.0", "–", "30.0"]
+    assert cells[0, -2].get_color() == "white"
+    assert cells[0, -4].get_color() == "black"
+    assert "hatched: over 50 %" in display.ax_.get_xlabel()
+    assert sum(patch.get_hatch() == "xx" for patch in display.ax_.patches) == 1
+    assert "before from 0.0 % (piper, custom) to 62.0 % (world, source), median 10.5 %" in display.alt()
+    assert display.table()["before (%)"].tolist() == pytest.approx([10.5, 62.0, 0.0])
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 0.6, 13))
+def test_figures_in_a_heat_map_stand_out(share):
+    table = pd.DataFrame({"attack": ["a"], "eer": [share]})
+    display = plots.AttackHeatmapDisplay.from_table(table, columns=["eer"]).plot()
+    shade = mpl.colormaps["Blues"](share / 0.5)
+    light = sorted([plots._luminance(shade), {"white": 1.0, "black": 0.0}[display.ax_.texts[0].get_color()]])
+    assert (light[1] + 0.05) / (light[0] + 0.05) >= 4.5  # WCAG 2, level AA
+
+
+def test_heat_map_refusals():
+    for table, columns in ((ATTACKS, ["during"]), (ATTACKS, []), (ATTACKS[:0], ["before"])):
+        with pytest.raises(DataError, match="a heat map needs"):
+            plots.AttackHeatmapDisplay.from_table(table, columns=columns)
+    with pytest.raises(DataError, match="must be shares"):
+        plots.AttackHeatmapDisplay.from_table(ATTACKS.assign(before=30.0), columns=["before"])
+
+
+def test_spread_over_seeds():
+    display = plots.SpreadDisplay.from_histories(HISTORIES, name="all weights").plot()
+    assert display.mean == pytest.approx([0.8, 0.4, 0.7, 0.1])
+    assert display.best == 1  # only one training reached the fourth epoch
+    assert "2 seeds, over 4 epochs: mean 0.8 after the first, lowest 0.4 in epoch 2 (0.3 to 0.5" in display.alt()
+    assert display.table()["trainings"].tolist() == [2, 2, 2, 1]
+    assert len(display.ax_.collections) == 1
+    alone = plots.SpreadDisplay.from_histories([[0.5, 0.4]]).plot(display.ax_)
+    assert len(display.ax_.collections) == 1  # one training has no spread
+    assert "1 seed, over 2 epochs" in alone.alt()
+    for histories in ([], [[0.5], []]):
+        with pytest.raises(DataError, match="trainings"):
+            plots.SpreadDisplay.from_histories(histories)
+
+
+def test_reliability_draws_bins_with_their_intervals(trials, fitted):
+    labels, scores = trials
+    display = plots.ReliabilityDisplay.from_llrs(labels, fitted.llr(scores), name="logistic").plot()
+    found = calibration.reliability(labels, fitted.llr(scores))
+    (points,) = display.ax_.containers
+    assert points.lines[0].get_xydata() == pytest.approx(100 * np.transpose([found.predicted, found.observed]))
+    bars = np.array([path.vertices[:, 1] for path in points.lines[2][0].get_paths()])
+    assert bars == pytest.approx(100 * np.transpose([found.low, found.high]), abs=1e-9)
+    assert "50 % spoofs" in display.ax_.get_xlabel()
+    assert f"Cllr {metrics.cllr(labels, fitted.llr(scores)):.3f}" in display.alt()
+    assert display.table()["trials"].sum() == 500
+
+
+def test_calibration_shows_probabilities_at_each_prior(fitted):
+    display = plots.CalibrationDisplay.from_calibration(fitted, priors=[0.5, 0.05, 0.01]).plot()
+    curves = display.ax_.lines[:3]
+    for line, prior in zip(curves, (0.5, 0.05, 0.01), strict=True):
+        x, y = line.get_xydata().T
+        assert y == pytest.approx(100 * calibration.probability(fitted.llr(x), p_spoof=prior))
+    assert display.ax_.lines[3].get_xdata()[0] == fitted.threshold
+    table = display.table()
+    assert (np.diff(table["bona fide (%), 5 % spoofs"]) >= 0).all()
+    at = table[table["score"] == fitted.threshold].iloc[0]
+    assert at["outcome"] == "accepted"
+    assert at["log-likelihood ratio"] == pytest.approx(float(fitted.llr(fitted.threshold)))
+    assert f"log-likelihood ratio is {at['log-likelihood ratio']:+.2f}" in display.alt()
+    with pytest.raises(ParameterError, match="p_spoof=1"):
+        plots.CalibrationDisplay.from_calibration(fitted, priors=[1])
+    with pytest.raises(ParameterError, match="priors is empty"):
+        plots.CalibrationDisplay.from_calibration(fitted, priors=[])
+
+
+def test_a_calibration_that_says_nothing_can_be_drawn(trials):
+    labels, scores = trials
+    for useless in (-scores, np.ones(labels.size)):
+        display = plots.CalibrationDisplay.from_calibration(calibration.fit(labels, useless)).plot()
+        assert set(display.table()["log-likelihood ratio"]) == {0.0}
+
+
+def test_spectrogram_of_a_tone(wave):
+    display = plots.SpectrogramDisplay.from_wave(wave, rate=16_000)
+    assert display.levels.shape == (display.frequencies.size, display.times.size)
+    middle = display.levels[:, display.times.size // 2]
+    assert display.frequencies[middle.argmax()] == pytest.approx(1000, abs=20)
+    assert middle.max() == pytest.approx(0, abs=0.5)
+    assert display.levels.min() >= -80
+    assert "1.00 s at 16,000 Hz: 95 % of the energy lies below 1.0 kHz" in display.alt()
+    assert len(display.table()) == 8
+
+
+@pytest.mark.parametrize(("size", "rate"), [(1, 16_000), (100, 16_000), (500, 22_050), (3000, 8000)])
+def test_spectrogram_of_short_and_silent_clips(size, rate):
+    display = plots.SpectrogramDisplay.from_wave(np.zeros(size), rate=rate).plot()
+    assert (display.levels == -80).all()
+    assert display.duration == size / rate
+    assert np.isfinite(display.table().to_numpy()).all()
+
+
+@pytest.mark.parametrize("wave", [[], np.zeros((2, 8)), [0, np.nan]])
+def test_spectrogram_refuses_what_is_no_clip(wave):
+    with pytest.raises(DataError, match="wave"):
+        plots.SpectrogramDisplay.from_wave(wave, rate=16_000)
+
+
+def test_a_timeline_marks_the_dip_and_names_both_sides():
+    display = plots.TimelineDisplay.from_windows(*WINDOWS, name="talk").plot()
+    labels = display.ax_.get_legend_handles_labels()[1]
+    assert labels == ["above 0: more like bona fide", "below 0: more like spoof", "lowest: 1:24 to 1:28"]
+    assert display.ax_.get_ylabel() == "Score (higher = bona fide)"
+    assert display.ax_.get_xlabel() == "Time (s)"
+    assert display.ax_.get_xlim() == (0, 202)
+    (marker,) = [line for line in display.ax_.lines if line.get_marker() == "v"]
+    assert marker.get_xydata().tolist() == [[86.0, -5.0]]
+    assert "of talk, 100 windows of 4.00 s in 202.0 s" in display.alt()
+    assert "lowest -5.00 from 1:24 to 1:28; 5 windows lie below 0, from 1:20 to 1:32." in display.alt()
+    assert display.table()["windows"].sum() == 100
+    assert display.table()["lowest score"].min() == -5
+
+
+def test_a_timeline_of_hours_without_a_threshold():
+    starts = np.arange(0, 7200, 2.0)
+    display = plots.TimelineDisplay.from_windows(starts, starts + 4, np.sin(starts), threshold=None).plot()
+    assert display.ax_.get_xlabel() == "Time (min)"
+    assert display.ax_.get_xlim() == pytest.approx((0, 7202 / 60))
+    assert len(display.ax_.get_legend_handles_labels()[1]) == 1
+    assert "below" not in display.alt()
+    assert len(display.table()) == 30
+
+
+def test_a_timeline_of_one_window_is_a_level_line():
+    display = plots.TimelineDisplay.from_windows([0], [1.5], [-2]).plot()
+    assert display.ax_.lines[1].get_xydata().tolist() == [[0, -2], [0.75, -2], [1.5, -2]]
+    assert "1 window lies below 0, from 0.0 s to 1.5 s" in display.alt()
+
+
+def test_timeline_refusals():
+    with pytest.raises(DataError, match="0 starts, 0 ends and 0 scores"):
+        plots.TimelineDisplay.from_windows([], [], [])
+    with pytest.raises(DataError, match="not finite"):
+        plots.TimelineDisplay.from_windows([0], [4], [np.nan])
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_a_figure_is_saved_with_its_sentence(tmp_path, ending):
+    fig, _ = plots.figure(width=4, height=2)
+    for name in ("first", "second"):
+        plots.save(fig, tmp_path / f"{name}.{ending}", alt="An empty frame.")
+    first, second = (tmp_path / f"{name}.{ending}" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert b"An empty frame." in first.read_bytes()
+    with pytest.raises(ParameterError, match=r"figure.gif: a figure's name must end with one of .png, .svg, .pdf"):
+        plots.save(fig, "figure.gif", alt="An empty frame.")
+
+
+# --- show ---
+
+
+def test_in_a_notebook_the_image_carries_its_alternative_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr(InteractiveShell, "initialized", classmethod(lambda cls: True))
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    fig, _ = plots.figure(width=4, height=2)
+    plots.show(fig, alt="An empty frame.")
+    ((data, options),) = shown
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert data["text/plain"] == "An empty frame."
+    assert options == {"raw": True, "metadata": {"image/png": {"alt": "An empty frame.", "width": 400}}}
+
+
+def test_show_needs_a_sentence_and_a_name(tmp_path):
+    fig, _ = plots.figure()
+    with pytest.raises(ParameterError, match="alt is empty"):
+        plots.show(fig, alt=" ")
+    with pytest.raises(ParameterError, match="without a name"):
+        plots.show(fig, alt="A figure.", folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_closes_a_figure_of_pyplot(tmp_path):
+    from matplotlib import pyplot
+
+    fig = pyplot.figure()
+    plots.show(fig, alt="A figure.", name="figure", folder=tmp_path)
+    assert not pyplot.fignum_exists(fig.number)
+
+
+def test_style_ends_with_its_block():
+    before = mpl.rcParams["axes.spines.top"]
+    with plots.style():
+        assert mpl.rcParams["axes.spines.top"] is False
+    assert mpl.rcParams["axes.spines.top"] == before

@@ -1,7 +1,11 @@
 """The lock, the package metadata and the environment file may not drift apart."""
 
 import importlib.metadata
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
+BASH = shutil.which("bash")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 # Declared by fairseq, needed by none of what is used of it, and not to be had beside a CPU build of torch.
@@ -60,11 +65,126 @@ def test_no_name_is_in_both_locks():
     assert not set(LOCK) & set(TESTS)
 
 
-def test_conda_users_get_the_same_python():
+def sourced(script, *, path=None):
+    """Run a line of bash after environment.sh was read, with other programs on PATH if asked to."""
+    change = "" if path is None else f"PATH={os.pathsep.join(map(str, path))};"
+    command = [BASH, "-c", f"source {ROOT / 'environment.sh'}; {change} {script}"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+SUPPORTED = sourced("echo $SUPPORTED").stdout.split()
+
+
+def test_every_file_names_the_same_pythons():
+    allowed = Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert [f"3.{minor}" for minor in range(30, 0, -1) if allowed.contains(f"3.{minor}.0")] == SUPPORTED
     environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
-    python = next(line.split("=")[1] for line in environment["dependencies"] if line.startswith("python="))
-    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(f"{python}.0")
-    assert f"(3, {python.split('.')[1]})" in (ROOT / "environment.sh").read_text("utf-8")
+    assert f"python{PROJECT['requires-python']}" in environment["dependencies"]
+    words = f"Python {', '.join(SUPPORTED[:0:-1])} or {SUPPORTED[0]}"
+    assert words in (ROOT / "README.md").read_text("utf-8")
+    assert words in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def interpreter(folder, name, *, runs):
+    """Put a program there that says yes to whatever it is asked, or does not run, as a pyenv shim may not."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!{BASH}\nexit {0 if runs else 127}\n")
+    (folder / name).chmod(0o755)
+    return folder / name
+
+
+def test_the_newest_python_that_runs_is_taken(tmp_path):
+    oldest = interpreter(tmp_path / "a", "python3.11", runs=True)
+    interpreter(tmp_path / "a", "python3.12", runs=False)
+    interpreter(tmp_path / "a", "python3.13", runs=False)
+    behind = interpreter(tmp_path / "b", "python3.12", runs=True)
+    interpreter(tmp_path / "a", "python3", runs=True)
+    assert sourced("find_python", path=[tmp_path / "a", tmp_path / "b"]).stdout == f"{behind}\n"
+    assert sourced("find_python", path=[tmp_path / "a"]).stdout == f"{oldest}\n"
+    newest = interpreter(tmp_path / "b", "python3.13", runs=True)
+    assert sourced("find_python", path=[tmp_path / "a", tmp_path / "b"]).stdout == f"{newest}\n"
+
+
+def test_a_python_by_its_plain_name_is_taken_if_it_is_supported(tmp_path):
+    (tmp_path / "python").symlink_to(sys.executable)
+    assert sourced("find_python", path=[tmp_path]).stdout == f"{tmp_path / 'python'}\n"
+    refused = sourced("SUPPORTED='3.9 3.8'; find_python", path=[tmp_path])
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("no Python 3.9 or 3.8 with its venv module was found; install one")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_the_lock_is_not_installed_for_another_python():
+    refused = sourced(f"SUPPORTED='3.9'; install_lock {sys.executable}")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"{sys.executable} is not Python 3.9, which the lock is for")
+
+
+def test_a_step_says_what_it_does_and_what_it_brought(tmp_path):
+    script = f"""
+        prefix={tmp_path} number=1 steps=4
+        pip() {{
+            echo "Collecting torch"
+            echo "  Downloading torch-2.whl.metadata (12.3 kB)"
+            echo "  Downloading small-1.whl (9.9 MB)"
+            echo "  Downloading torch-2.whl (526.6 MB)"
+            echo "WARNING: something is odd" >&2
+            head -c $((3 << 20)) /dev/urandom >{tmp_path}/package
+            return $1
+        }}
+        step "torch and what it needs" pip"""
+    done = sourced(f"set -euo pipefail; {script} 0")
+    assert done.returncode == 0
+    assert done.stdout == ""
+    first, *between, last = done.stderr.splitlines()
+    assert first == "2/4 torch and what it needs"
+    between = sorted(line.strip() for line in between)
+    assert between == ["Downloading torch-2.whl (526.6 MB)", "WARNING: something is odd"]
+    assert re.fullmatch(r" +[34] MB in \d+ s", last)
+    assert sourced(f"{script} 7").returncode == 1
+
+
+CHECK = """
+import ast, importlib, sys
+from pathlib import Path
+
+for path in map(Path, sys.argv[1:]):
+    tree = ast.parse(path.read_text("utf-8"))
+    compile(tree, str(path), "exec")
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name: alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in sys.stdlib_module_names:
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names), f"{path}: {ast.unparse(node)}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            name = modules[node.value.id]
+            if name.split(".")[0] in sys.stdlib_module_names:
+                assert hasattr(importlib.import_module(name), node.attr), f"{path}: {name}.{node.attr}"
+print(sys.version_info[:2])
+"""
+
+
+def found(version):
+    """Return interpreters of a version: on PATH, and those that pyenv keeps off it."""
+    yield from filter(None, (shutil.which(f"python{version}", path=folder) for folder in os.get_exec_path()))
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    yield from pyenv.glob(f"versions/{version}.*/bin/python")
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_the_code_is_for_every_supported_python(version):
+    """Every file compiles without a warning there, and what it takes from the standard library is in that version."""
+    sources = [*ROOT.glob("dfdlib/**/*.py"), *ROOT.glob("tests/**/*.py")]
+    asked = f"SUPPORTED={version}; supports"
+    python = next((python for python in found(version) if sourced(f"{asked} {python}").returncode == 0), None)
+    if python is None:
+        pytest.skip(f"no Python {version} here")
+    done = subprocess.run([python, "-I", "-W", "error", "-c", CHECK, *sources], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tuple(map(int, version.split("."))))
 
 
 def test_what_the_user_asked_for_is_there():

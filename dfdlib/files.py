@@ -1,20 +1,147 @@
-"""Files written whole or not at all, and recognised by their content."""
+"""Files written whole or not at all, checked before the work for them begins, and recognised by their content."""
 
 import contextlib
 import errno
 import hashlib
 import os
+import secrets
+import shutil
+import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from dfdlib.errors import RunError
+from dfdlib.errors import ParameterError, RunError
 
 # What the system says when a place cannot be written, whoever is at fault.
 _REFUSALS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EFBIG, errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF,
 }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A file, or a folder, that a command is going to write.
+
+    Attributes
+    ----------
+    option : str
+        What names it in messages, as ``--out``.
+    path : Path
+    suffixes : tuple of str
+        What the name may end with; anything if empty. Devices may have any name.
+    folder : bool
+        It is a folder, which may exist.
+    reread : bool
+        It is read again, so it must be a file.
+    """
+
+    option: str
+    path: Path
+    suffixes: tuple[str, ...] = ()
+    folder: bool = False
+    reread: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.path}"
+
+
+def check_outputs(outputs: Iterable[Output], *, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse, before any work is done, what could not be written in the end or would destroy something.
+
+    Parameters
+    ----------
+    outputs : iterable of Output
+    inputs : iterable of str or Path
+        Files and folders that the command reads.
+
+    Raises
+    ------
+    ParameterError
+        An output has a wrong suffix, is a folder, or is an input or another output, by whatever path or link.
+    RunError
+        A place cannot be written: no rights, a file where a folder should be, a name too long.
+    """
+    inputs, earlier = list(inputs), []
+    for output in outputs:
+        _check_kind(output)
+        for place in inputs:
+            if _is_same(output.path, place) or (output.folder and _is_within(output.path, place)):
+                raise ParameterError(f"{output}: is read by this command, and would be lost; choose another name")
+        for other in earlier:
+            if _is_same(output.path, other.path) or _is_within(output.path, other.path):
+                raise ParameterError(f"{output}: is {other.option} as well; choose another name")
+        with _refused(output):
+            _try(output)
+        earlier.append(output)
+
+
+def _check_kind(output: Output) -> None:
+    """Refuse an output that has another form than it should."""
+    if os.path.exists(output.path) and os.path.isdir(output.path) != output.folder:
+        raise ParameterError(
+            f"{output}: is a file; name a folder" if output.folder else f"{output}: is a folder; name a file in it"
+        )
+    if _is_special(output.path):
+        if output.reread:
+            raise ParameterError(f"{output}: is read again later, so it must be a file")
+        return
+    target = Path(os.path.realpath(output.path))
+    # What a link leads to may be a store's file, without a suffix.
+    fit = target.suffix.lower() in (*output.suffixes, "") and output.path.suffix.lower() in output.suffixes
+    if output.suffixes and not fit:
+        leads = f", which leads to {target}" if output.path.is_symlink() else ""
+        raise ParameterError(f"{output}{leads}: the name must end with {' or '.join(output.suffixes)}")
+
+
+def _try(output: Output) -> None:
+    """Raise OSError where an output could not be written; nothing is left behind."""
+    there, target = os.path.exists(output.path), Path(os.path.realpath(output.path))
+    if there and not output.folder and not os.access(output.path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if there and _is_special(output.path):
+        return
+    folder = target if output.folder else target.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    for name in target.relative_to(folder).parts:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(folder / name)  # a name too long, links in a circle
+    tempfile.TemporaryFile(dir=folder).close()
+
+
+def _is_same(path: str | Path, other: str | Path) -> bool:
+    if os.path.realpath(path) == os.path.realpath(other):
+        return os.path.realpath(path) != os.devnull
+    try:
+        return os.path.samefile(path, other) and not _is_special(path)
+    except OSError:
+        return False
+
+
+def _is_within(path: str | Path, folder: str | Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)) and not _is_special(path)
+
+
+def is_standard_output(path: str | Path) -> bool:
+    """Tell whether a path names what standard output is, as ``/dev/stdout`` does."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
+
+
+def _is_special(path: str | Path) -> bool:
+    """Tell whether a path names something that is written into, not replaced: a device, a pipe, standard output."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return is_standard_output(path) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def sha256(path: str | Path) -> str:
@@ -30,9 +157,10 @@ def short(digest: str) -> str:
 
 @contextlib.contextmanager
 def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """Open a temporary file beside `path` that takes its place when the block ends well.
+    """Open a temporary file that takes the place of `path` when the block ends well.
 
-    A reader sees the old file or the new one, never a part; a killed process leaves the old one.
+    A reader sees the old file or the new one, never a part; a killed process leaves the old one. The target of a
+    symbolic link is replaced, not the link. A device or a pipe gets all that was written when the block ends well.
 
     Parameters
     ----------
@@ -46,33 +174,49 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
     RunError
         The folder cannot be written or the disk is full.
     """
-    path = Path(path)
     options = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    temporary = None
+    if _is_special(path):
+        with _refused(path, _REFUSALS), tempfile.TemporaryFile(f"{mode}+", **options) as file:
+            yield file
+            file.flush()
+            with open(file.fileno(), "rb", closefd=False) as written, _device(path) as device:
+                written.seek(0)
+                shutil.copyfileobj(written, device)
+        return
+    target = Path(os.path.realpath(path))
+    # of a length of its own, as the name may be as long as names can be
+    temporary = target.parent / f".{secrets.token_hex(8)}.unfinished"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, mode, **options) as file:
+        with _refused(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = open(temporary, mode.replace("w", "x"), **options)  # noqa: SIM115
+        with _refused(path, _REFUSALS), file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read; a result is for everyone the umask allows.
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        if error.errno in _REFUSALS:
-            raise RunError(
-                f"{path}: cannot be written ({os.strerror(error.errno)}); free some space or choose another folder"
-            ) from error
+        with _refused(path):
+            os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _device(path: str | Path) -> IO[bytes]:
+    if not is_standard_output(path):
+        return open(path, "wb")
+    sys.stdout.flush()
+    return open(os.dup(1), "wb")
+
+
+@contextlib.contextmanager
+def _refused(what: str | Path | Output, reasons: set[int] | None = None) -> Iterator[None]:
+    """Turn what the system says of a place that cannot be written, for these reasons or for any, into one line."""
+    try:
+        yield
+    except OSError as error:
+        if reasons is not None and error.errno not in reasons:
+            raise
+        raise RunError(
+            f"{what}: cannot be written ({error.strerror or error}); free some space or choose another name or folder"
+        ) from error

@@ -37,7 +37,12 @@ _PICTURES = (".png", ".svg", ".pdf")
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the profile; may be given many times."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting of the profile; may be given many times. Texts and paths are taken as they stand, paths "
+        "from the project's folder.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _BY = "What is drawn together: auto, clip, sentence, speaker, attack or another column of the table."
@@ -373,8 +378,10 @@ def finetune(
             print(f"{part:12} {size / 2**30:7.2f} GiB")
         return
     first = processes.is_first()
-    if first:
-        _prepare_data(chosen)
+    with processes.joined() as among:
+        # The others wait for the data; without torchrun, as many processes as there are each are alone.
+        if among.count > 1 or first:
+            among.from_first(lambda: _prepare_data(chosen))
     job = run.job(chosen.recipe)
     if out is not None:
         job = dataclasses.replace(job, checkpoint=out.absolute())

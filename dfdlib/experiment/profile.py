@@ -4,9 +4,13 @@ A profile is a file in ``profiles/`` beside this module or any YAML file of the 
 the project's folder, the one that holds ``notebooks/``.
 """
 
+import contextlib
 import difflib
 import importlib.resources
 import os
+import re
+import types
+import typing
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +22,8 @@ from dfdlib.errors import ParameterError
 from dfdlib.training import recipe
 
 _PROFILES = importlib.resources.files("dfdlib.experiment") / "profiles"
+
+_CLOCK = re.compile(r"[-+\d:._]+")
 
 # Strict, or YAML's true would count as 1.
 Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
@@ -86,6 +92,8 @@ class Profile(_Settings):
         Of the processor, for training; by default torch decides, and the figures may depend on the number of cores.
     limit : int or None
         At most so many clips of each split, for a quick look; the report says so.
+    allow_shared_clips : bool
+        Go on where training, validation and testing have a sound in common, which is refused else; the report says so.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Profile(_Settings):
     protocol: Literal["corrected", "original"] = "corrected"
     window: Literal["parity", "native"] = "parity"
     limit: Positive | None = None
+    allow_shared_clips: bool = False
     scoring: Scoring = Scoring()
     finetune: recipe.Settings = recipe.Settings()
     recipes: dict[str, RecipeChange] = {}
@@ -152,7 +161,9 @@ def load(name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Profile:
     name_or_path : str or Path
         A name of `names`, or a YAML file.
     overrides : iterable of str
-        ``key=value`` with a dotted key, as ``finetune.epochs=2``; the value is read as YAML.
+        ``key=value`` with a dotted key, as ``finetune.epochs=2`` or ``recipes.codec.settings.epochs=2``. The value of a
+        setting that is a text or a path is taken as it stands, quotes and all; ``null`` or nothing is none where the
+        setting may be none, and ``~`` at the beginning of a path is the home folder. Any other value is read as YAML.
 
     Raises
     ------
@@ -170,16 +181,12 @@ def load(name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Profile:
     origins: dict[str, str] = {}
     for override in overrides:
         key, equals, value = override.partition("=")
-        key = key.strip()
+        key, where = key.strip(), f"--set {override}"
         if not equals or not key:
-            raise ParameterError(f"--set {override}: expected KEY=VALUE, as in --set finetune.epochs=2")
-        if not any(name == key or name.startswith(f"{key}.") for name in _keys(Profile)):
-            raise ParameterError(_unknown(key, where=f"--set {override}"))
-        try:
-            _put(values, key, yaml.safe_load(_number(value)))
-        except yaml.YAMLError as error:
-            raise ParameterError(f"--set {override}: the value is not YAML ({' '.join(str(error).split())})") from error
-        origins[key] = f"--set {override}"
+            raise ParameterError(f"{where}: expected KEY=VALUE, as in --set finetune.epochs=2")
+        kind = _kind(key, where=where, recipes=values.get("recipes"))
+        _put(values, key, _value(value, kind, where=where))
+        origins[key] = where
     try:
         settings = Profile.model_validate(values)
     except pydantic.ValidationError as error:
@@ -199,15 +206,56 @@ def _text(name: str) -> tuple[str, str]:
     raise ParameterError(f"profile {name!r}: there is none of that name; choose {' or '.join(names())}, or a YAML file")
 
 
-def _number(text: str) -> str:
-    """YAML takes 1e-4 for text because it has no point; people who set a learning rate do not."""
-    try:
-        number = float(text) if "e" in text.lower() else None
-    except ValueError:
-        return text
-    if number is None:
-        return text
-    return repr(int(number) if number.is_integer() else number)
+def _kind(key: str, *, where: str, recipes: Any) -> Any:
+    """Return the type of a setting, given its dotted name; refuse a name that no setting has."""
+    kind, done = Profile, []
+    for part in key.split("."):
+        fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel) else {}
+        if done == ["recipes"]:
+            # A new one is given as a whole, or a slip in the name of an old one would make one more to train.
+            if part not in (recipes or {}) and key != f"recipes.{part}":
+                there_are = ", ".join(recipes or {}) or "none"
+                raise ParameterError(
+                    f"{where}: no recipe is called {part!r}; there are {there_are}. A new one is given whole, as in "
+                    f"--set 'recipes.{part}={{settings: {{epochs: 2}}}}'"
+                )
+            kind = RecipeChange
+        elif part in fields:
+            kind = recipe.Settings if (kind, part) == (RecipeChange, "settings") else fields[part].annotation
+        else:
+            inside = _keys(kind, "".join(f"{name}." for name in done)) if fields else []
+            raise ParameterError(_unknown(key, where=where, known=inside))
+        done.append(part)
+    return kind
+
+
+def _value(text: str, kind: Any, *, where: str) -> Any:
+    """Return the value that a text stands for where a setting is of a type."""
+    kinds = set(typing.get_args(kind)) if typing.get_origin(kind) in (typing.Union, types.UnionType) else {kind}
+    may_be_none = type(None) in kinds
+    kinds.discard(type(None))
+    if not all(one in (str, Path) or typing.get_origin(one) is Literal for one in kinds):
+        try:
+            number = _number(text)
+            # YAML takes 1:30 for ninety.
+            return number if number is not None else text if _CLOCK.fullmatch(text) else yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ParameterError(f"{where}: the value is not YAML ({' '.join(str(error).split())})") from error
+    if may_be_none and text in ("", "null"):
+        return None
+    if Path in kinds and not text.strip():
+        raise ParameterError(f"{where}: names no file or folder; give its place")
+    return text
+
+
+def _number(text: str) -> int | float | None:
+    """Return the number that a text is in Python: YAML takes 1e-4 for text and 010 for eight."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return int(number) if "e" in text.lower() and number.is_integer() else number
+    return None
 
 
 def _put(values: dict, key: str, value: Any) -> None:
@@ -239,19 +287,40 @@ def _one_line(error: dict, *, origin: str, origins: dict[str, str]) -> str:
         return f"{where}: the setting {key!r} is missing; add it"
     if error["type"] == "value_error":
         return f"{where}: {key + ': ' if key else ''}{' '.join(str(error['ctx']['error']).split())}"
-    return f"{where}: {key} = {error['input']!r} is not allowed ({error['msg']})"
+    quotes = "; put it in quotes" if error["type"] in ("string_type", "path_type") and not setters else ""
+    return f"{where}: {key} = {error['input']!r} is not allowed ({error['msg']}){quotes}"
 
 
-def _unknown(key: str, *, where: str) -> str:
-    known = _keys(Profile)
+def _unknown(key: str, *, where: str, known: Iterable[str] = ()) -> str:
+    known = list(known) or _keys(Profile)
     close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
     close = close or [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
     return f"{where}: no setting is called {key!r}; {hint}"
 
 
+def as_used(settings: Profile) -> dict[str, Any]:
+    """Return a profile's settings as plain values for JSON; paths below the project's folder are relative to it."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: shown(one) for name, one in value.items()}
+        if isinstance(value, Path):
+            return str(value.relative_to(root()) if value.is_relative_to(root()) else value)
+        return list(value) if isinstance(value, tuple) else value
+
+    return shown(settings.model_dump())
+
+
 def _absolute(settings: Profile) -> Profile:
     """Return the profile with its paths made absolute, from the project's folder."""
-    places = {name: root() / place for name, place in settings.data if isinstance(place, Path)}
+    places = {name: _place(place) for name, place in settings.data if isinstance(place, Path)}
     data = settings.data.model_copy(update=places)
-    return settings.model_copy(update={"data": data, "checkpoint": root() / settings.checkpoint})
+    return settings.model_copy(update={"data": data, "checkpoint": _place(settings.checkpoint)})
+
+
+def _place(path: Path) -> Path:
+    try:
+        return root() / path.expanduser()
+    except RuntimeError as error:  # nobody of that name has a home
+        raise ParameterError(f"{path}: {error}; give the whole path") from error

@@ -1,6 +1,7 @@
 """Assemble the report: one page that fetches nothing, from executed notebooks and the summary of a run."""
 
 import base64
+import functools
 import html
 import importlib.metadata
 import json
@@ -84,11 +85,22 @@ def inputs(settings: profile.Profile) -> dict[str, str]:
 def provenance(
     settings: profile.Profile, *, inputs: dict[str, str], overrides: Sequence[str], profile_name: str | None = None
 ) -> dict:
-    """Return what is needed to repeat a run: commit, versions, machine, seed, fingerprints, command."""
+    """Return what is needed to repeat a run: command, settings, commit, versions, machine, fingerprints.
+
+    The command has the overrides as they were given, quoted for a shell; ``settings`` are what they came to, and
+    ``changed`` those of them that an override named.
+    """
     command = ["./run_all.sh", "--profile", profile_name or settings.name]
     command += [part for text in overrides for part in ("--set", text)]
+    used = profile.as_used(settings)
+    changed = {}
+    for key in (text.partition("=")[0].strip() for text in overrides):
+        value = functools.reduce(lambda part, name: part[name], key.split("."), used)
+        changed[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return {
         "command": shlex.join(command),
+        "changed": changed,
+        "settings": used,
         "seed": settings.seed,
         "device": profile.device(settings),
         "commit": _commit(),
@@ -112,6 +124,7 @@ def render(summary: dict, *, chapters: Iterable[Chapter], folder: Path) -> str:
         The run folder, for the figure of the summary.
     """
     import jinja2
+    import yaml
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -122,6 +135,7 @@ def render(summary: dict, *, chapters: Iterable[Chapter], folder: Path) -> str:
         chapters=[_chapter(chapter) for chapter in chapters],
         rows=_before_and_after(summary),
         figure=_figure(summary, folder),
+        settings=yaml.safe_dump(summary["provenance"]["settings"], sort_keys=False, allow_unicode=True),
         style=(TEMPLATES / "page.css").read_text("utf-8") + _highlighting(),
     )
 

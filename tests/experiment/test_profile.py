@@ -1,5 +1,7 @@
 import pytest
+from typer.testing import CliRunner
 
+from dfdlib.cli import app
 from dfdlib.errors import ParameterError
 from dfdlib.experiment import profile
 
@@ -14,6 +16,15 @@ def test_the_profiles_that_come_along():
     settings = study.finetune
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.weight_decay) == (10, 16, 1e-6, 1e-4)
     assert study.window == "parity"
+
+
+def test_the_data_page_and_the_command_name_the_folder_that_the_profile_has(monkeypatch):
+    place = profile.load("original-study").data.for_2seconds
+    page = (profile.root() / "data/README.md").read_text("utf-8")
+    for split in ("training", "validation", "testing"):
+        assert f"\n{place.relative_to(profile.root())}/{split}/" in page
+    told = CliRunner().invoke(app.app, ["data", "fetch", "for-2seconds"]).output
+    assert f"\n  {place}\n" in told
 
 
 def test_paths_are_taken_from_the_projects_folder(monkeypatch, tmp_path):
@@ -33,6 +44,64 @@ def test_settings_are_changed_by_name():
     # a section at once, then one of its settings
     settings = profile.load("demo", overrides=["finetune={epochs: 3, workers: 2}", "finetune.epochs=5"])
     assert (settings.finetune.epochs, settings.finetune.workers) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("data.custom=/clips/take #2: a, b [c]", "/clips/take #2: a, b [c]"),
+        ("data.custom=/clips/'quoted'", "/clips/'quoted'"),
+        ("data.custom=/2024-01-01/null", "/2024-01-01/null"),
+        ("data.custom=~/clips", "/home/somebody/clips"),
+        ("data.custom=2024", "/project/2024"),
+        ("data.source=null", None),
+        ("data.source=", None),
+        ("checkpoint=~/a = b #1.pth", "/home/somebody/a = b #1.pth"),
+        ("title=2024-01-01", "2024-01-01"),
+        ("title=12: a tale # and its moral", "12: a tale # and its moral"),
+        ("title=007", "007"),
+        ("title=null", "null"),
+        ("title='quoted'", "'quoted'"),
+        ("recipe=null", None),
+        ("recipes.codec.words=no: 1 # 2", "no: 1 # 2"),
+        ("recipes.codec.settings.augment=[codec@0.3]", ["codec@0.3"]),
+        ("recipes.codec.settings.learning_rate=1e-5", 1e-5),
+        ("recipes.joint.also=[source]", ["source"]),
+        ("finetune.class_weights=[1, 3]", [1.0, 3.0]),
+        ("finetune.class_weights=balanced", "balanced"),
+        ("finetune.freeze=2", 2),
+        ("seed=010", 10),
+        ("limit=", None),
+        ("threads=null", None),
+        ("finetune.checkpointing=yes", True),
+    ],
+)
+def test_a_value_is_read_by_the_type_of_its_setting(override, value, monkeypatch):
+    monkeypatch.setenv("DFD_ROOT", "/project")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    found = profile.load("demo", overrides=[override]).model_dump()
+    for name in override.partition("=")[0].split("."):
+        found = found[name]
+    assert (list(found) if isinstance(found, tuple) else found if value is None else type(value)(found)) == value
+
+
+def test_a_recipe_is_changed_by_name_and_a_new_one_given_whole():
+    new = profile.load("demo", overrides=["recipes.long={settings: {epochs: 9}}", "recipes.long.settings.window=16000"])
+    assert new.recipes["long"].applied(new.finetune).epochs == 9
+    assert new.recipes["long"].applied(new.finetune).window == 16_000
+    assert next(iter(new.recipes)) == "shuffled"
+
+
+def test_settings_are_shown_as_they_were_used(monkeypatch):
+    monkeypatch.setenv("DFD_ROOT", "/project")
+    used = profile.as_used(profile.load("demo", overrides=["data.custom=/else/where", "data.source="]))
+    assert used["data"] == {
+        "for_2seconds": "data/demo/for-2seconds",
+        "custom": "/else/where",
+        "source": None,
+        "build": "demo",
+    }
+    assert used["recipes"]["rawboost"]["settings"] == {"augment": ["rawboost=5"]}
 
 
 def test_the_device_is_decided(monkeypatch):
@@ -62,10 +131,16 @@ def test_the_device_is_decided(monkeypatch):
         ("window=short", "'parity' or 'native'"),
         ("epochs", "expected KEY=VALUE"),
         ("seed=[1", "is not YAML"),
+        ("seed=1:30", "seed = '1:30' is not allowed"),
+        ("data.custom=", "--set data.custom=: names no file or folder"),
+        ("data.custom=~nobody-of-that-name/clips", "give the whole path"),
+        ("recipes.codek.settings.epochs=1", "no recipe is called 'codek'; there are shuffled, unshuffled, rawboost"),
+        ("recipes.codec.settings.epoch=1", "did you mean recipes.codec.settings.epochs"),
+        ("recipes.codec.word=1", "did you mean recipes.codec.words"),
     ],
 )
 def test_what_is_not_a_setting_is_refused_in_one_line(override, message):
-    with pytest.raises(ParameterError, match=r"demo|--set") as raised:
+    with pytest.raises(ParameterError) as raised:
         profile.load("demo", overrides=[override])
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -79,6 +154,11 @@ def test_files_of_ones_own(tmp_path):
     assert profile.load(path).name == "mine"
     path.write_text("name: mine\n")
     with pytest.raises(ParameterError, match=r"mine\.yaml: the setting 'title' is missing"):
+        profile.load(path)
+    path.write_text(
+        "name: mine\ntitle: 2024-01-01\ndetector: mini\ncheckpoint: w\ndata: {for_2seconds: ~/a, custom: b}\n"
+    )
+    with pytest.raises(ParameterError, match=r"mine\.yaml: title = .* put it in quotes"):
         profile.load(path)
     path.write_text("- a list\n")
     with pytest.raises(ParameterError, match="is not a profile"):

@@ -1,4 +1,5 @@
 import json
+import shlex
 import subprocess
 
 import bs4
@@ -96,6 +97,23 @@ def test_the_command_names_the_file_that_was_given_and_packages_may_lack(toy, mo
     found = page.provenance(profile.load(toy), inputs={}, overrides=[], profile_name="/some/mine.yaml")
     assert found["command"] == "./run_all.sh --profile /some/mine.yaml"
     assert found["packages"] == {"no-such-package": "not installed under this name"}
+
+
+def test_provenance_has_settings_as_given_and_as_used(toy, tmp_path, summary):
+    overrides = [f"data.custom={tmp_path}/take #2; <i>", "title=12: a tale", "finetune.epochs=2"]
+    found = page.provenance(profile.load(toy, overrides=overrides), inputs={}, overrides=overrides)
+    given = shlex.split(found["command"])
+    assert [given[place + 1] for place, part in enumerate(given) if part == "--set"] == overrides
+    assert found["changed"] == {
+        "data.custom": f"{tmp_path}/take #2; <i>",
+        "title": "12: a tale",
+        "finetune.epochs": "2",
+    }
+    assert found["settings"]["finetune"]["epochs"] == 2
+    summary["provenance"] |= found
+    shown = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser").find(id="provenance")
+    assert shown.find("th", string="data.custom, as used").parent.td.text == f"{tmp_path}/take #2; <i>"
+    assert "epochs: 2" in shown.details.text
 
 
 def test_code_is_folded_and_set_up_is_out_of_the_way(tmp_path, summary):

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from dfdlib import processes
-from dfdlib.errors import DataError, DfdError, ParameterError, RunError
+from dfdlib.errors import DataError, DfdError, ParameterError
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
 
@@ -145,16 +145,15 @@ def score(
         bool,
         typer.Option(
             "--cache/--no-cache",
-            help="Keep and reuse scores of equal clips. Without the cache, what a stopped command has scored is kept "
-            "beside --out until it was run to its end, and not at all without --out.",
+            help="Keep and reuse scores of equal clips: a command that was stopped goes on where it was.",
         ),
     ] = True,
 ) -> None:
     """Score clips: one, many, or folders of them. A higher score means bona fide (real).
 
-    Each score is kept as it comes: the same command goes on after a stop, and writes the same bytes. Exit status 1 says
-    that clips were left out, which are listed with the reason. A terminal is shown the ends of a long table, a pipe all
-    of it.
+    Each score is cached as it comes: the same command goes on after a stop, and writes the same bytes. Exit status 1
+    says that clips were left out, which are listed with the reason. A terminal is shown the ends of a long table, a
+    pipe all of it.
 
     Several processes share the work under torchrun, and the first one writes it:
     torchrun --nproc-per-node 2 -m dfdlib score my-recordings/ --out scores.csv
@@ -170,6 +169,7 @@ def score(
     from dfdlib.data import corpus
     from dfdlib.detector import score as scoring
     from dfdlib.detector.score_cache import Cache
+    from dfdlib.experiment import profile as profiles
 
     how = scoring.protocol(protocol, window=window)
     step = scoring.HOP if hop is None else round(hop * how.rate)
@@ -179,12 +179,8 @@ def score(
         if plot is not None and len(clips) > _PANELS:
             raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
         scorer = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
-        if cached:
-            cache = _score_cache()
-        elif out is not None:
-            cache = Cache(out.with_name(f".{out.name}.partial"))
-        else:
-            cache = None
+        # all scoring commands share it, beside the data
+        cache = Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=_echo) if cached else None
         options = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
         scores = scoring.score(clips, scorer, progress=_progress("scoring"), **options)
         left_out = scores.left_out
@@ -200,7 +196,7 @@ def score(
         if among.first:
             _print_scores(scores.table, left_out, written=[path for path in (out, timeline, plot) if path is not None])
     if cache is not None:
-        cache.close() if cached else cache.remove()
+        cache.close()
     raise typer.Exit(1 if len(left_out) else 0)
 
 
@@ -617,18 +613,6 @@ def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
         for (recording, table), ax in zip(recordings, [axes] if len(recordings) == 1 else axes[:, 0], strict=True)
     ]
     plots.save(figure, path, alt=" ".join(display.alt() for display in displays))
-
-
-def _score_cache():
-    """Open the cache that all scoring commands share, beside the data; go without it where it cannot be written."""
-    from dfdlib.detector.score_cache import Cache
-    from dfdlib.experiment import profile as profiles
-
-    try:
-        return Cache(profiles.root() / "data" / "cache" / "scores.sqlite")
-    except RunError as error:
-        _echo(f"scoring without a cache: {error}")
-        return None
 
 
 def _echo(line: str) -> None:

@@ -279,7 +279,7 @@ def score(
     CheckpointError
         The detector gave a score that is not finite.
     RunError
-        The cache cannot be written, or another process has gone.
+        Another process has gone.
     """
     if batch_size < 1:
         raise ParameterError(f"batch_size={batch_size}: a batch has at least one window")

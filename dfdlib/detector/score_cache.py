@@ -1,46 +1,56 @@
 """Results kept on disk, found again by the content that they were computed from."""
 
+import contextlib
 import itertools
+import os
 import sqlite3
-from collections.abc import Iterable
+import sys
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-from dfdlib.errors import RunError
 
 # A database cannot be asked for more keys than this at once.
 _KEYS = 500
+_TABLE = (
+    "logits (clip TEXT, checkpoint TEXT, treatment TEXT, spoof REAL, "
+    "bonafide REAL, PRIMARY KEY (clip, checkpoint, treatment)) WITHOUT ROWID"
+)
+# What goes wrong around a file that may itself be well, which is left where it is.
+_AROUND = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
 
 
 class Cache:
     """The logits of clips.
 
     One SQLite file: what was committed survives a kill at any moment, and several processes may read and write it.
+    A cache never ends a run. A file that cannot be read is renamed to ``….damaged`` and begun anew; where none can be
+    used, nothing is kept and nothing is found. Either is said in one line.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its folder is made when missing.
+    say : callable, optional
+        Called with a line of text; by default it goes to standard error.
+    patience : float
+        Seconds to wait for another process that has locked the file.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, say: Callable[[str], None] | None = None, patience: float = 60.0) -> None:
         self.path = Path(path)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self.path, timeout=60)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            # Given to the system, not waited for on the disk: a kill loses nothing, a power cut the last seconds.
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS logits (clip TEXT, checkpoint TEXT, treatment TEXT, spoof REAL, "
-                "bonafide REAL, PRIMARY KEY (clip, checkpoint, treatment)) WITHOUT ROWID"
-            )
-            self._database.commit()
-        except (OSError, sqlite3.Error) as error:
-            raise RunError(
-                f"{path}: the score cache cannot be used ({error}); remove it or choose another folder"
-            ) from error
+        self._say, self._patience = say or _print, patience
+        self._database: sqlite3.Connection | None = None
+        self._file, self._usable = -1, True
+        self._do(lambda database: None)
 
     def get(self, clips: Iterable[str], *, checkpoint: str, treatment: str) -> dict[str, tuple[float, float]]:
         """Return what is known of `clips` (fingerprints): a dict of clip to its two logits."""
         found = {}
         clips = iter(clips)
         while some := tuple(itertools.islice(clips, _KEYS)):
-            rows = self._database.execute(
+            rows = self._rows(
                 "SELECT clip, spoof, bonafide FROM logits WHERE checkpoint = ? AND treatment = ? AND clip IN "
                 f"({','.join('?' * len(some))})",
                 (checkpoint, treatment, *some),
@@ -50,7 +60,7 @@ class Cache:
 
     def treatments(self, clip: str, *, checkpoint: str) -> dict[str, tuple[float, float]]:
         """Return all that is known of one clip: a dict of treatment to its two logits."""
-        rows = self._database.execute(
+        rows = self._rows(
             "SELECT treatment, spoof, bonafide FROM logits WHERE clip = ? AND checkpoint = ?", (clip, checkpoint)
         )
         return {treatment: (spoof, bonafide) for treatment, spoof, bonafide in rows}
@@ -58,18 +68,98 @@ class Cache:
     def put(self, logits: dict[tuple[str, str], tuple[float, float]], *, checkpoint: str) -> None:
         """Add logits by clip and treatment; no kill loses them when this has returned."""
         rows = [(clip, checkpoint, treatment, *pair) for (clip, treatment), pair in logits.items()]
-        try:
-            with self._database:
-                self._database.executemany("INSERT OR REPLACE INTO logits VALUES (?, ?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            raise RunError(f"the score cache cannot be written ({error}); free some space and run again") from error
+
+        def insert(database: sqlite3.Connection) -> None:
+            with database:
+                database.executemany("INSERT OR REPLACE INTO logits VALUES (?, ?, ?, ?, ?)", rows)
+
+        self._do(insert)
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Close the file; it is opened again when it is needed."""
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+        self._database = None
 
-    def remove(self) -> None:
-        """Close the file and delete it."""
+    def _rows(self, query: str, values: tuple[str, ...]) -> list[tuple]:
+        return self._do(lambda database: database.execute(query, values).fetchall()) or []
+
+    def _do(self, work: Callable[[sqlite3.Connection], list | None]) -> list | None:
+        """Return what `work` makes of the database, or None where there is no usable one."""
+        if not self._usable:
+            return None
+        try:
+            try:
+                return work(self._opened())
+            except sqlite3.Error as error:
+                if isinstance(error, sqlite3.ProgrammingError) or _code(error) in _AROUND:
+                    raise
+                self._set_aside(error)
+                return work(self._opened())
+        except sqlite3.ProgrammingError:
+            raise
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            self._usable = False
+            self._say(f"{self.path}: the score cache cannot be used ({error}); going on without it")
+            return None
+
+    def _opened(self) -> sqlite3.Connection:
+        until = time.monotonic() + self._patience
+        while self._database is None:
+            try:
+                self._database = self._open()
+            except sqlite3.OperationalError as error:
+                # Two that begin a file at once do not wait for each other by themselves.
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+        return self._database
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = _number(self.path)
+        database = sqlite3.connect(self.path, timeout=self._patience)
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            # Given to the system, not waited for on the disk: a kill loses nothing, a power cut the last seconds.
+            database.execute("PRAGMA synchronous=NORMAL")
+            database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
+            database.commit()
+            if database.execute("SELECT sql FROM sqlite_master").fetchall() != [(f"CREATE TABLE {_TABLE}",)]:
+                raise sqlite3.DatabaseError("holds other tables than scores")
+        except sqlite3.Error:
+            database.close()
+            raise
+        self._file = _number(self.path)
+        return database
+
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        """Rename the file, unless another process has already done so."""
         self.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        if self._file != _number(self.path):
+            return
+        # A journal that stayed would be played into the new file.
+        for suffix in ("-wal", "-shm", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{self.path}{suffix}", f"{self.path}.damaged{suffix}")
+        self._say(f"{self.path}: the score cache is damaged ({error}); renamed to {self.path.name}.damaged, begun anew")
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """Return the kind of error, without its particulars."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _number(path: Path) -> int:
+    """Return what tells a file from another one of the same name; -1 for none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return -1

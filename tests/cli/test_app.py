@@ -141,6 +141,26 @@ def test_scores_are_kept_between_commands(dfd, clips, weights, root):
         audio.stream = decode
 
 
+@pytest.mark.parametrize("content", [b"no database at all " * 400, b"", None])
+def test_a_damaged_cache_is_set_aside_and_scoring_goes_on(dfd, clips, weights, root, content):
+    cache = root / "data/cache/scores.sqlite"
+    cache.parent.mkdir(parents=True)
+    cache.mkdir() if content is None else cache.write_bytes(content)
+    status, _, err = dfd("score", clips, "--checkpoint", weights)
+    assert status == 0
+    assert "8 scored, 0 left out" in err
+    assert err.count("the score cache is damaged") == (content != b"")
+    assert kept(cache) == 8
+
+
+def test_score_goes_on_where_no_cache_can_be(dfd, clips, weights, root):
+    root.mkdir()
+    (root / "data").write_text("")
+    status, _, err = dfd("score", clips, "--checkpoint", weights)
+    assert status == 0
+    assert err.count("the score cache cannot be used") == 1
+
+
 def test_score_without_the_cache_leaves_nothing_but_its_file(dfd, clips, weights, tmp_path, root):
     place = tmp_path / "out"
     assert dfd("score", clips, "--checkpoint", weights, "--no-cache", "--out", place / "scores.csv")[0] == 0
@@ -219,11 +239,11 @@ def many(tmp_path, rng):
     return tmp_path / "many"
 
 
-def started(tmp_path, weights, clips, root, out, *options, launcher=("dfd",)):
+def started(tmp_path, weights, clips, root, out, *, launcher=("dfd",)):
     """Start ``dfd score`` as a process of its own, with a project folder of its own."""
     (tmp_path / root).mkdir(exist_ok=True)
     command = [*launcher, "score", clips, "--checkpoint", weights, "--batch-size", "4", "--out", tmp_path / out]
-    command += ["--windows", tmp_path / f"windows-{out}", *options]
+    command += ["--windows", tmp_path / f"windows-{out}"]
     return subprocess.Popen(
         [str(word) for word in command], env=os.environ | {"DFD_ROOT": str(tmp_path / root), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -260,26 +280,20 @@ def wait_for(process, database, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    # before the first score, among the scores, and among the windows, of which there are as many again
-    ("options", "counts"),
-    [((), (0, 1, 150, 290, 310, 590)), (("--no-cache",), (60, 450))],
-    ids=["cache", "no cache"],
-)
-def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path, options, counts):
-    finished(started(tmp_path, weights, many, "whole", "whole.csv", *options))
-    database = tmp_path / (".killed.csv.partial" if options else "killed/data/cache/scores.sqlite")
+def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path):
+    finished(started(tmp_path, weights, many, "whole", "whole.csv"))
+    database = tmp_path / "killed/data/cache/scores.sqlite"
     before = 0
-    for count in counts:
-        killed = started(tmp_path, weights, many, "killed", "killed.csv", *options)
+    # before the first score, among the scores, and among the windows, of which there are as many again
+    for count in (0, 1, 150, 290, 310, 590):
+        killed = started(tmp_path, weights, many, "killed", "killed.csv")
         wait_for(killed, database, count)
         os.killpg(killed.pid, signal.SIGKILL)
         killed.communicate()
         assert kept(database) >= max(before, count)
         before = kept(database)
-    finished(started(tmp_path, weights, many, "killed", "killed.csv", *options))
+    finished(started(tmp_path, weights, many, "killed", "killed.csv"))
     same(tmp_path, "killed.csv", "whole.csv")
-    assert not (options and database.exists())
 
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "dfdlib")

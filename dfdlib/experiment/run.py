@@ -16,10 +16,11 @@ used, what is missing is computed. The run folder holds
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ class Run:
 
     def splits(self, name: str) -> list[str | None]:
         """Return the splits of a corpus, in the order of their use; [None] where it has none."""
-        found = set(self.corpus(name, split=None).table["split"])
+        found = set(self._whole(name).table["split"])
         return [split for split in ("training", "validation", "testing") if split in found] or [None]
 
     @functools.cache  # noqa: B019 - a run lives as long as its notebook
@@ -126,7 +127,7 @@ class Run:
                 f"profile {self.profile.name}: has no corpus {name!r}; it has {', '.join(self.corpora)}"
             )
         if not place.exists():
-            raise DataError(f"{place}: there is no such folder; {self._remedy()}")
+            raise DataError(f"{place}: there is no such folder; {self._remedy(name, place)}")
         return corpora.read(place, name=name)
 
     @functools.cache  # noqa: B019
@@ -146,9 +147,13 @@ class Run:
         if split == "testing" and chosen is not None and name == "custom" and name in chosen.also:
             return self.held_out(name)
         whole = self._whole(name)
-        if split is not None and (whole.table["split"] != "").any():
-            whole = whole.split(split)
-        return whole.head(self.profile.limit)
+        limit = self.profile.limit
+        if split is not None and _is_split(whole):
+            return whole.split(split).head(limit)
+        if limit is None:
+            return whole
+        parts = [dataclasses.replace(whole, table=rows).head(limit).table for _, rows in whole.table.groupby("split")]
+        return dataclasses.replace(whole, table=pd.concat(parts, ignore_index=True))
 
     @functools.cache  # noqa: B019
     def held_out(self, name: str) -> Corpus:
@@ -227,10 +232,11 @@ class Run:
 
     @functools.cache  # noqa: B019
     def audit(self, name: str) -> "audits.Audit":
-        """Return the audit of a corpus, with all its splits."""
+        """Return the audit of a corpus: of all its clips, or of the profile's `limit` of each split."""
         from dfdlib.data import audit as audits
 
-        return audits.examine(self._whole(name), seed=self.profile.seed, resamples=self.profile.uncertainty.resamples)
+        clips = self.corpus(name, split=None)
+        return audits.examine(clips, seed=self.profile.seed, resamples=self.profile.uncertainty.resamples)
 
     @functools.cache  # noqa: B019
     def calibration_of(self, stage: str) -> calibration.Calibration:
@@ -239,9 +245,10 @@ class Run:
         Raises
         ------
         DataError
-            Too few validation clips.
+            Too few validation clips, or testing clips among them.
         """
         clips = self.corpus(TARGET, split="validation")
+        self._keep_apart({"validation": [clips], "testing": self._tested()})
         scores = self.score(clips, self.scorer(stage), label=f"{stage}-{TARGET}-validation")
         fitted = calibration.fit(scores.labels, scores.values)
         with files.atomic(self.folder / "results" / f"calibration-{stage}.json") as file:
@@ -328,21 +335,27 @@ class Run:
         Raises
         ------
         DataError
-            The recipe asks for clips that this run does not have.
+            The recipe asks for clips that this run does not have, or would train on clips that it is chosen or tested
+            by.
         """
         recipe = self.recipe(name)
         if seed is not None:
             recipe = recipe.model_copy(update={"seed": seed})
-        clips = self.corpus(TARGET, split="training")
-        for corpus in self.profile.recipes[name].also if name else ():
-            table = pd.concat([clips.table, self.extra_clips(corpus).table], ignore_index=True)
+        clips, validation = (self.corpus(TARGET, split=split) for split in ("training", "validation"))
+        also = self.profile.recipes[name].also if name else ()
+        extra = {corpus: self.extra_clips(corpus) for corpus in also}
+        self._keep_apart(
+            {"training": [clips, *extra.values()], "validation": [validation], "testing": self._tested(without=also)}
+        )
+        for corpus in also:
+            table = pd.concat([clips.table, extra[corpus].table], ignore_index=True)
             clips = dataclasses.replace(clips, name=f"{clips.name} and {corpus}", table=table)
         chosen = name == self.profile.recipe and recipe.seed == self.profile.seed
         file = "finetuned" if chosen else f"recipes/{name}-{recipe.seed}"
         return Job(
             recipe=recipe,
             training=clips,
-            validation=self.corpus(TARGET, split="validation"),
+            validation=validation,
             checkpoint=self.folder / f"{file}.safetensors",
         )
 
@@ -355,10 +368,12 @@ class Run:
         Raises
         ------
         DataError
-            The profile has no such corpus, or its speakers are not known.
+            The profile has no such corpus, it has no splits, or its speakers are not known.
         """
         if self._place(name) is None:
             raise DataError(f"this profile has no corpus {name!r}")
+        if name != "custom" and not _is_split(self._whole(name)):
+            raise DataError(f"{name} has no splits: all of it is tested on")
         return self._custom_parts()[0] if name == "custom" else self.corpus(name, split="validation")
 
     def trained(self, job: "Job") -> "finetune.Training | None":
@@ -463,10 +478,28 @@ class Run:
     def _place(self, name: str) -> Path | None:
         return getattr(self.profile.data, name.replace("-", "_"), None)
 
-    def _remedy(self) -> str:
-        if self.profile.data.build:
-            return f"'dfd data build {self.profile.data.build}' makes it"
-        return "give its place in the profile or with --set data.<corpus>=FOLDER"
+    def _remedy(self, name: str, place: Path) -> str:
+        build = self.profile.data.build
+        if build and place.is_relative_to(profile.root() / "data" / build):
+            return f"'dfd data build {build}' makes it"
+        key = f"data.{name.replace('-', '_')}"
+        what = (
+            "training/, validation/ and testing/, each with Real/ and Fake/," if name == TARGET else "Real/ and Fake/"
+        )
+        return f"put {what} with clips there, or name another folder with --set {key}=FOLDER"
+
+    def _tested(self, *, without: Collection[str] = ()) -> list[Corpus]:
+        """Return the testing clips of every corpus; of those in `without`, what is held out."""
+        found = []
+        for name in self.corpora:
+            # One that cannot be read is tested on by nobody; whoever wants to is told why not.
+            with contextlib.suppress(DataError):
+                found.append(self.held_out(name) if name in without else self.corpus(name))
+        return found
+
+    def _keep_apart(self, roles: Mapping[str, Sequence[Corpus]]) -> None:
+        if not self.profile.allow_shared_clips:
+            keep_apart(roles, unless="--set allow_shared_clips=true goes on all the same, and the report says so")
 
     def resampling(self) -> dict:
         """Return the options of the bootstrap, as `uncertainty` takes them."""
@@ -486,6 +519,45 @@ class Run:
             groups=intervals.groups_of(both).groups,
             **self.resampling(),
         )
+
+
+def keep_apart(roles: Mapping[str, Sequence[Corpus]], *, unless: str = "") -> None:
+    """Refuse clips that have a sound in common though they are for training, for validation and for testing.
+
+    Parameters
+    ----------
+    roles : mapping of str to sequence of Corpus
+        What the clips are for, and the clips.
+    unless : str
+        What else the message says can be done.
+
+    Raises
+    ------
+    DataError
+        Two roles have a sound (by its SHA-256) in common.
+    """
+    paths = {role: {} for role in roles}
+    for role, several in roles.items():
+        for one in several:
+            paths[role] |= dict(zip(one.table["sha256"], one.table["path"], strict=True))
+    for first, second in itertools.combinations(roles, 2):
+        if not (common := sorted(paths[first].keys() & paths[second].keys())):
+            continue
+        names = {corpus.name for role in (first, second) for corpus in roles[role] if not _is_split(corpus)}
+        sounds = "1 sound is" if len(common) == 1 else f"{len(common)} sounds are"
+        if TARGET in names:
+            remedy = f"{TARGET} has no splits: put its clips into training/, validation/ and testing/"
+        else:
+            places = dict.fromkeys(paths[role][common[0]] for role in (first, second))
+            remedy = f"the first is {' and '.join(places)}; leave each in one of them"
+        raise DataError(
+            f"{sounds} for both {first} and {second}, which would make the figures too good: {remedy}"
+            + (f" ({unless})" if unless else "")
+        )
+
+
+def _is_split(corpus: Corpus) -> bool:
+    return bool((corpus.table["split"] != "").any())
 
 
 def _read_json(path: Path) -> dict | None:

@@ -13,6 +13,7 @@ from dfdlib.detector import network, score
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import metrics
 from dfdlib.experiment import profile
+from dfdlib.experiment import run as experiment
 from dfdlib.report import sentences
 from dfdlib.training import loop
 from dfdlib.training.recipe import Recipe
@@ -46,6 +47,8 @@ def train(settings: profile.Profile, *, checkpoint: str | Path, progress: Callab
     ------
     ParameterError
         The profile has no source corpus.
+    DataError
+        It lacks a split, or two of its splits have a sound in common.
     """
     if settings.data.source is None:
         raise ParameterError(f"profile {settings.name}: has no source corpus; name one with --set data.source=FOLDER")
@@ -53,11 +56,13 @@ def train(settings: profile.Profile, *, checkpoint: str | Path, progress: Callab
     # Sums of floats depend on how many threads share them: with one, every number of cores gives these weights.
     torch.set_num_threads(1)
     source = corpus.read(settings.data.source, name="source")
+    splits = {split: source.split(split) for split in ("training", "validation", "testing")}
+    experiment.keep_apart({split: [clips] for split, clips in splits.items()})
     model = network.build(settings.detector, seed=RECIPE.seed)
     training = loop.fit(
         model,
-        training=source.split("training"),
-        validation=source.split("validation"),
+        training=splits["training"],
+        validation=splits["validation"],
         recipe=RECIPE,
         checkpoint=checkpoint,
         metadata={"trained_on": "source", "seed": str(RECIPE.seed), "licence": "MIT"},
@@ -65,7 +70,7 @@ def train(settings: profile.Profile, *, checkpoint: str | Path, progress: Callab
         progress=progress,
     )
     how = score.protocol(settings.protocol, window=settings.window)
-    scores = score.score(source.split("testing"), model, protocol=how)
+    scores = score.score(splits["testing"], model, protocol=how)
     card = _card(settings, source=source, training=training, scores=scores, checkpoint=checkpoint)
     with files.atomic(checkpoint.with_suffix(".md")) as file:
         file.write(card)

@@ -250,6 +250,7 @@ def _summary(
         "profile": settings.name,
         "title": settings.title,
         "limit": settings.limit,
+        "allow_shared_clips": settings.allow_shared_clips,
         "level": settings.uncertainty.level,
     }
     summary["status"] = {chapter.name: "done" if chapter.status == "kept" else chapter.status for chapter in chapters}

@@ -8,8 +8,9 @@ import pytest
 from dfdlib.data import audio
 from dfdlib.detector import network, score
 from dfdlib.errors import DataError, ParameterError, RunError
-from dfdlib.experiment import profile
+from dfdlib.experiment import comparison, profile
 from dfdlib.experiment import run as experiment
+from dfdlib.report import tables
 
 
 @pytest.fixture
@@ -34,16 +35,89 @@ def test_a_profile_without_source_has_no_source(toy, tmp_path):
     assert run.corpora == ["for-2seconds", "custom"]
 
 
-def test_missing_data_says_what_to_do(toy, tmp_path):
-    run = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["data.custom=/nowhere/custom"])
-    with pytest.raises(DataError, match=r"/nowhere/custom: there is no such folder; give its place .*--set data"):
-        run.corpus("custom")
+def test_missing_data_says_what_to_do(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("DFD_ROOT", str(tmp_path))
+    overrides = ["data.build=demo", "data.custom=/nowhere/custom", "data.source=data/demo/source"]
+    run = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=[*overrides, "data.for_2seconds=nowhere"])
+    for name, said in {
+        "custom": r"^/nowhere/custom: there is no such folder; put Real/ and Fake/ with clips there, .*--set data\.cus",
+        "for-2seconds": r"/nowhere: .*training/, validation/ and testing/.*--set data\.for_2seconds=FOLDER",
+        "source": r"data/demo/source: there is no such folder; 'dfd data build demo' makes it$",
+    }.items():
+        with pytest.raises(DataError, match=said):
+            run.corpus(name)
 
 
-def test_a_limit_holds_for_every_split(toy, tmp_path):
+def test_a_limit_holds_for_every_split_and_hides_none(toy, tmp_path):
     run = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["limit=4"])
+    assert run.splits("for-2seconds") == ["training", "validation", "testing"]
     assert len(run.corpus("for-2seconds", split="training")) == 4
+    assert run.corpus("for-2seconds", split=None).table["split"].value_counts().to_dict() == {
+        "training": 4,
+        "validation": 4,
+        "testing": 4,
+    }
     assert run.corpus("custom").table["label"].tolist() == [0, 0, 1, 1]
+    overview = tables.overview(run)
+    assert overview["clips"].tolist() == [2] * 14
+    assert run.audit("for-2seconds").size == 12
+    assert run.audit("custom").size == 4
+
+
+def test_a_corpus_without_splits_is_not_trained_chosen_and_tested_on(toy, tmp_path):
+    place = tmp_path / "mine"
+    for folder in ("real", "fake"):
+        shutil.copytree(toy.parent / "for-2seconds/training" / folder, place / folder)
+    given = [f"data.for_2seconds={place}"]
+    run = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=given)
+    said = r"16 sounds are for both training and validation.*put its clips into training/.*allow_shared_clips=true"
+    with pytest.raises(DataError, match=said):
+        run.finetune()
+    # Nor is a threshold chosen by the clips that it is tested on.
+    with pytest.raises(DataError, match="for both validation and testing"):
+        run.evaluate("before", "custom")
+    assert not list(tmp_path.glob("finetuned*"))
+    allowed = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=[*given, "allow_shared_clips=true"])
+    assert len(allowed.job().training) == len(allowed.job().validation) == 16
+    assert allowed.evaluate("before", "custom")["n_spoof"] == 6
+
+
+@pytest.mark.parametrize(
+    ("source", "copy", "said"),
+    [
+        ("for-2seconds/training", "for-2seconds/validation", "both training and validation"),
+        ("for-2seconds/training", "for-2seconds/testing", "both training and testing"),
+        ("for-2seconds/validation", "for-2seconds/testing", "both validation and testing"),
+        ("for-2seconds/training", "custom", "both training and testing"),
+        ("for-2seconds/validation", "source/testing", "both validation and testing"),
+    ],
+)
+def test_a_sound_in_two_splits_is_refused_by_name(toy, tmp_path, source, copy, said):
+    for name in ("for-2seconds", "custom", "source"):
+        shutil.copytree(toy.parent / name, tmp_path / name)
+    overrides = [f"data.{name.replace('-', '_')}={tmp_path / name}" for name in ("for-2seconds", "custom", "source")]
+    experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=overrides).job()
+    target = tmp_path / copy / ("Real" if copy == "custom" else "real") / "another name.wav"
+    shutil.copy(tmp_path / source / "real/0.wav", target)
+    run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=overrides)
+    with pytest.raises(DataError, match=f"1 sound is for {said}.*real/0.wav and .*another name.wav"):
+        run.job()
+
+
+def test_what_a_recipe_is_trained_on_besides_is_kept_apart_too(toy, tmp_path):
+    shutil.copytree(toy.parent / "source", tmp_path / "source")
+    recipes = "recipes={replay: {also: [source]}, plain: {}}"
+    overrides = [f"data.source={tmp_path / 'source'}", recipes]
+    experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=overrides).job("replay")
+    shutil.copy(tmp_path / "source/validation/fake/1.wav", tmp_path / "source/testing/fake/again.wav")
+    run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=overrides)
+    with pytest.raises(DataError, match=r"both training and testing.*validation/fake/1\.wav and .*again\.wav"):
+        run.job("replay")
+    run.job("plain")
+    # Without splits all of it is tested on, so that recipe is left out and the others are compared.
+    unsplit = [f"data.source={toy.parent / 'custom'}", recipes]
+    run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=unsplit)
+    assert comparison.impossible(run) == {"replay": "source has no splits: all of it is tested on"}
 
 
 def test_scores_are_written_and_found_again(run, toy, monkeypatch):

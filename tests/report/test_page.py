@@ -19,6 +19,7 @@ def summary(toy):
         "profile": "toy",
         "title": "A <toy>",
         "limit": None,
+        "allow_shared_clips": False,
         "level": 0.9,
         "status": {},
         "evaluations": [EVALUATION | {"when": "before"}, EVALUATION | {"when": "after"}],
@@ -114,6 +115,18 @@ def test_provenance_has_settings_as_given_and_as_used(toy, tmp_path, summary):
     shown = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser").find(id="provenance")
     assert shown.find("th", string="data.custom, as used").parent.td.text == f"{tmp_path}/take #2; <i>"
     assert "epochs: 2" in shown.details.text
+
+
+def test_a_quick_look_and_shared_clips_are_said_at_the_top(tmp_path, summary):
+    def notices():
+        soup = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser")
+        return " ".join(notice.text for notice in soup.find(id="summary")(class_="notice"))
+
+    assert notices() == ""
+    summary["limit"] = 20
+    assert "at most 20 clips of each split were used, in the audit" in notices()
+    summary["allow_shared_clips"] = True
+    assert "allowed to have clips in common" in notices()
 
 
 def test_code_is_folded_and_set_up_is_out_of_the_way(tmp_path, summary):

@@ -354,7 +354,6 @@ def finetune(
     profile: Profile = "demo",
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="Where the weights go; by default the profile's run folder.")] = None,
-    memory: Annotated[bool, typer.Option("--memory", help="Only say what memory a training step needs.")] = False,
 ) -> None:
     """Fine-tune the profile's detector. Stopped or killed, the same command goes on where it was.
 
@@ -367,12 +366,6 @@ def finetune(
 
     chosen = profiles.load(profile, overrides=settings or [])
     run = experiment.Run(chosen, profiles.root() / "reports" / chosen.name)
-    if memory:
-        from dfdlib.training import loop as finetunes
-
-        for part, size in finetunes.memory_needed(chosen.detector, run.recipe(chosen.recipe)).items():
-            print(f"{part:12} {size / 2**30:7.2f} GiB")
-        return
     first = processes.is_first()
     with processes.joined() as among:
         # The others wait for the data; without torchrun, as many processes as there are each are alone.

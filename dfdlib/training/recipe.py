@@ -36,8 +36,6 @@ class Settings(pydantic.BaseModel):
     optimizer : {"adam", "adamw", "sgd"}
         Adam's weight decay is an L2 term in the gradient, AdamW's is decoupled; SGD has a momentum of 0.9.
     learning_rate, weight_decay : float
-    layer_decay : float
-        What the rate is multiplied by from one layer of the front end's encoder to the one below it; 1 for one rate.
     schedule : {"constant", "linear", "cosine", "one-cycle"}
         After the warm-up the rate stays, or falls to nothing along a line or a cosine. One cycle is a cosine both ways
         with a warm-up of 30 % (Smith and Topin, arXiv 1708.07120).
@@ -48,8 +46,6 @@ class Settings(pydantic.BaseModel):
     freeze : {"none", "extractor", "frontend"} or int
         What is not trained: nothing, the front end's convolutions, all of the front end, or its convolutions and so
         many of the encoder's lower layers.
-    thaw : int or None
-        The epoch, counted from 1, from which on all is trained after all.
     clip : float or None
         The largest norm that a gradient may have; larger ones are scaled down.
     precision : {"float32", "bfloat16", "float16"}
@@ -86,12 +82,10 @@ class Settings(pydantic.BaseModel):
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: AboveZero = 1e-6
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 1e-4
-    layer_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
     schedule: Literal["constant", "linear", "cosine", "one-cycle"] = "constant"
     warmup: Share = 0.0
     class_weights: Literal["none", "balanced"] | tuple[AboveZero, AboveZero] = "none"
     freeze: Literal["none", "extractor", "frontend"] | Positive = "none"
-    thaw: Positive | None = None
     clip: AboveZero | None = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     checkpointing: bool = False
@@ -116,8 +110,6 @@ class Settings(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _goes_together(self) -> "Settings":
-        if self.thaw is not None and self.freeze == "none":
-            raise ValueError(f"thaw = {self.thaw} without anything frozen; set freeze as well")
         if self.schedule == "one-cycle" and self.warmup:
             raise ValueError("one-cycle has a warm-up of its own; leave warmup at 0")
         return self

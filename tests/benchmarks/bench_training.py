@@ -4,7 +4,7 @@ Every way trains all of XLSR-300M on the same two-second clips from the same wei
 of its own, on two threads. The plain way is a loop in PyTorch as the original study's: librosa reads whole files, each
 clip is repeated to 64,600 samples, Adam follows cross entropy. The others are `loop.fit`, from the first batch to
 the checkpoint on disk. Clips per second count from the second step on; the peak is that of the whole process, with
-libraries, saving and loading. Beside it stands what `loop.memory_needed` computes without training.
+libraries, saving and loading.
 
 Needs 16 GB of memory, 8 GB of disk and Linux; each way takes some minutes.
 """
@@ -107,7 +107,6 @@ def measure(folder: Path, *, window: int, checkpointing: bool = False, plain: bo
     return {
         "clips_per_second": BATCH / float(np.median(np.diff(starts)[1:])),
         "peak_gib": peak_memory() / 2**30,
-        "computed_gib": loop.memory_needed("xlsr-300m", recipe)["total"] / 2**30,
     }
 
 
@@ -124,7 +123,7 @@ def main() -> None:
         print(json.dumps(measure(Path(folder), **WAYS[way])))
         return
     found = {}
-    print(f"{'':30}{'clips/s':>9}{'times':>8}{'peak GiB':>10}{'computed':>10}")
+    print(f"{'':30}{'clips/s':>9}{'times':>8}{'peak GiB':>10}")
     with tempfile.TemporaryDirectory() as folder:
         make_clips(Path(folder), steps=options.steps)
         for way in options.only or WAYS:
@@ -133,7 +132,7 @@ def main() -> None:
             row = found[way] = json.loads(said.splitlines()[-1])
             speed = row["clips_per_second"] / next(iter(found.values()))["clips_per_second"]
             print(
-                f"{way:30}{row['clips_per_second']:9.3f}{speed:8.2f}{row['peak_gib']:10.2f}{row['computed_gib']:10.2f}",
+                f"{way:30}{row['clips_per_second']:9.3f}{speed:8.2f}{row['peak_gib']:10.2f}",
                 flush=True,
             )
     if options.out is not None:

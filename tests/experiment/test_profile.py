@@ -181,7 +181,6 @@ def test_files_of_ones_own(tmp_path):
         ("recipes={a: {also: [elsewhere]}}", r"recipes\.a\.also\.0 = 'elsewhere' is not allowed"),
         ("recipe=other", "recipe = 'other' is none of"),
         ("finetune.augment=[echo]", "finetune.augment: .*echo"),
-        ("finetune.thaw=2", "finetune: thaw = 2 without anything frozen"),
     ],
 )
 def test_recipes_that_cannot_be_are_one_line(override, said):

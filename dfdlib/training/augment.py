@@ -25,26 +25,41 @@ References
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Protocol
 
 import numpy as np
 
 from dfdlib.data import audio
 from dfdlib.errors import ParameterError
+from dfdlib.training.codecs import CODECS, CODINGS, available_codecs
 
 Range = tuple[float, float]
 """Lowest and highest value; what lies between is drawn uniformly."""
 
 
-class Effect(Protocol):
-    """Something done to a waveform."""
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """Something done to a waveform. Called with a waveform of shape (n,), it returns one of that shape, float32.
+
+    Raises
+    ------
+    ParameterError
+        A range of its settings is not a lowest and a highest value, or `_check` refuses one.
+    """
+
+    def __post_init__(self):
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if setting.type is Range and not (len(value) == 2 and -np.inf < value[0] <= value[1] < np.inf):
+                raise ParameterError(f"{setting.name}={value!r}: expected the lowest and the highest value")
+        self._check()
+
+    def _check(self) -> None:
+        pass
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32, for one of the same shape."""
-        ...
+        raise TypeError(f"{type(self).__name__} is not done to a waveform")
 
 
 def rng(seed: int, epoch: int, clip: str | int) -> np.random.Generator:
@@ -62,7 +77,7 @@ def rng(seed: int, epoch: int, clip: str | int) -> np.random.Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notches:
+class Notches(Effect):
     """The random filter of RawBoost: band-stop filters in a row, its highest gain given.
 
     Parameters
@@ -83,14 +98,13 @@ class Notches:
     coefficients: Range = (10, 100)
     gain: Range = (0.0, 0.0)
 
-    def __post_init__(self):
-        _check_ranges(self)
+    def _check(self) -> None:
         if self.bands < 1 or min(self.centre + self.width) <= 0 or self.coefficients[0] < 1:
             raise ParameterError(f"{self}: bands, frequencies and coefficients must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convolutive:
+class Convolutive(Effect):
     """Linear and non-linear convolutive noise: powers of the waveform, each through a filter of its own, summed.
 
     Parameters
@@ -107,13 +121,11 @@ class Convolutive:
     bias: Range = (5.0, 20.0)
     notches: Notches = field(default_factory=Notches)
 
-    def __post_init__(self):
-        _check_ranges(self)
+    def _check(self) -> None:
         if self.orders < 1:
             raise ParameterError(f"orders={self.orders}: must be at least 1")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32, without a constant part."""
         responses = _draw_filters(self.notches, self.orders, rate=rate, rng=rng)
         responses[1:] *= 10 ** (-rng.uniform(*self.bias, (self.orders - 1, 1)) / 20)
         powers = np.empty((self.orders, len(wave)), dtype=np.float32)
@@ -125,7 +137,7 @@ class Convolutive:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Impulsive:
+class Impulsive(Effect):
     """Impulsive, signal-dependent noise: some samples become louder, softer or turned round.
 
     Parameters
@@ -139,12 +151,11 @@ class Impulsive:
     share: float = 0.1
     gain: float = 2.0
 
-    def __post_init__(self):
+    def _check(self) -> None:
         if not 0 <= self.share <= 1 or not 0 < self.gain < np.inf:
             raise ParameterError(f"{self}: the share must be from 0 to 1, the gain above 0")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
         count = int(len(wave) * rng.uniform(0, self.share))
         places = rng.choice(len(wave), count, replace=False, shuffle=False)
         first, second = rng.uniform(-1, 1, (2, count))
@@ -154,7 +165,7 @@ class Impulsive:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stationary:
+class Stationary(Effect):
     """Stationary noise that does not depend on the signal: white noise through a random filter.
 
     Parameters
@@ -168,18 +179,14 @@ class Stationary:
     snr: Range = (10.0, 40.0)
     notches: Notches = field(default_factory=Notches)
 
-    def __post_init__(self):
-        _check_ranges(self)
-
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
         responses = _draw_filters(self.notches, 1, rate=rate, rng=rng)
         noise = _filter(rng.standard_normal((1, len(wave)), dtype=np.float32), responses)
         return _limit(_add_at(wave, noise, snr=rng.uniform(*self.snr)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawBoost:
+class RawBoost(Effect):
     """RawBoost: convolutive (1), impulsive (2) and stationary (3) noise and their combinations.
 
     Parameters
@@ -195,12 +202,11 @@ class RawBoost:
     impulsive: Impulsive = field(default_factory=Impulsive)
     stationary: Stationary = field(default_factory=Stationary)
 
-    def __post_init__(self):
+    def _check(self) -> None:
         if self.algorithm not in range(1, 9):
             raise ParameterError(f"algorithm={self.algorithm!r}: RawBoost numbers its combinations from 1 to 8")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
         if self.algorithm == 8:
             parts = [part(wave, rate=rate, rng=rng) for part in (self.convolutive, self.impulsive)]
             return _limit(parts[0] + parts[1])
@@ -212,7 +218,7 @@ class RawBoost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise:
+class Noise(Effect):
     """White or pink noise over the whole clip.
 
     Parameters
@@ -226,12 +232,10 @@ class Noise:
     colours: tuple[str, ...] = ("white", "pink")
     snr: Range = (10.0, 40.0)
 
-    def __post_init__(self):
-        _check_ranges(self)
+    def _check(self) -> None:
         _check_choice(self.colours, ("white", "pink"), what="noise")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
         from scipy import fft
 
         colour = self.colours[rng.integers(len(self.colours))]
@@ -246,7 +250,7 @@ class Noise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gain:
+class Gain(Effect):
     """Louder or softer, but no louder than full scale.
 
     Parameters
@@ -257,16 +261,12 @@ class Gain:
 
     decibels: Range = (-15.0, 6.0)
 
-    def __post_init__(self):
-        _check_ranges(self)
-
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
         return _limit(wave * np.float32(10 ** (rng.uniform(*self.decibels) / 20)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class BandLimit:
+class BandLimit(Effect):
     """Without the lowest and the highest frequencies, as over a telephone or through a poor microphone.
 
     Parameters
@@ -281,13 +281,11 @@ class BandLimit:
     highest: Range = (3000.0, 7500.0)
     coefficients: int = 401
 
-    def __post_init__(self):
-        _check_ranges(self)
+    def _check(self) -> None:
         if not 0 < self.lowest[1] < self.highest[0] or self.coefficients < 3 or self.coefficients % 2 == 0:
             raise ParameterError(f"{self}: the band must begin above 0 and before it ends, the coefficients be odd")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
         low, high = rng.uniform(*self.lowest), min(rng.uniform(*self.highest), rate / 2)
         counts = np.array([self.coefficients])
         taps = _band_pass(np.array([low]), np.array([high]), counts, rate=rate)
@@ -295,7 +293,7 @@ class BandLimit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeMask:
+class TimeMask(Effect):
     """Short stretches of silence, as where packets are lost.
 
     Parameters
@@ -312,13 +310,11 @@ class TimeMask:
     share: Range = (0.02, 0.1)
     fade: float = 0.002
 
-    def __post_init__(self):
-        _check_ranges(self)
+    def _check(self) -> None:
         if self.count[0] < 0 or not 0 <= self.share[0] <= self.share[1] <= 1 or not 0 <= self.fade < np.inf:
             raise ParameterError(f"{self}: no count, share or fade may be below 0, and no share above 1")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
         masked = wave.astype(np.float32)
         for _ in range(rng.integers(int(self.count[0]), int(self.count[1]) + 1)):
             length = int(len(wave) * rng.uniform(*self.share))
@@ -332,114 +328,7 @@ class TimeMask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Coding:
-    """How FFmpeg's libraries code and decode."""
-
-    encoder: str
-    decoder: str
-    rate: int
-    sample_format: str
-    bit_rate: Range | None = None
-    """In bit/s; each clip draws its own."""
-    options: dict[str, str] = field(default_factory=dict)
-    delay: int = 0
-    """By how many samples the decoder is late and does not say so."""
-
-    def through(self, wave: np.ndarray, *, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-        """Return the waveform, coded and decoded, and its sample rate."""
-        import av
-
-        encoder = av.CodecContext.create(self.encoder, "w")
-        encoder.sample_rate, encoder.layout, encoder.format = self.rate, "mono", self.sample_format
-        encoder.options = self.options
-        if self.bit_rate is not None:
-            encoder.bit_rate = int(rng.uniform(*self.bit_rate))
-        encoder.open()
-        if self.sample_format == "s16":
-            wave = np.round(wave * 32767).astype(np.int16)
-        # Silence after the end, so that what the coder holds back and what the decoder is late comes out too.
-        size = encoder.frame_size or len(wave) + self.delay
-        wave = np.pad(wave, (0, self.delay + (-len(wave) - self.delay) % size))[None]
-        packets = []
-        for start in range(0, wave.shape[1], size):
-            block = np.ascontiguousarray(wave[:, start : start + size])
-            frame = av.AudioFrame.from_ndarray(block, format=self.sample_format, layout="mono")
-            frame.sample_rate, frame.pts = self.rate, start
-            packets += encoder.encode(frame)
-        packets += encoder.encode(None)
-
-        decoder = av.CodecContext.create(self.decoder, "r")
-        decoder.sample_rate, decoder.layout = self.rate, "mono"
-        if encoder.extradata:
-            decoder.extradata = encoder.extradata
-        blocks = [frame.to_ndarray().ravel() for packet in [*packets, None] for frame in decoder.decode(packet)]
-        decoded = np.concatenate(blocks)[self.delay :]
-        if decoded.dtype == np.int16:
-            decoded = decoded.astype(np.float32) / 32767
-        return decoded, decoder.sample_rate
-
-    def is_available(self) -> bool:
-        """Say whether the libraries that are installed can do it."""
-        import av
-
-        return self.encoder in av.codecs_available and self.decoder in av.codecs_available
-
-
-class _Gsm:
-    """GSM 06.10 full rate at 13 kbit/s, which libsndfile codes."""
-
-    rate = 8000
-
-    def through(self, wave: np.ndarray, *, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-        """Return the waveform, coded and decoded, and its sample rate."""
-        import soundfile
-
-        buffer = io.BytesIO()
-        soundfile.write(buffer, wave, self.rate, format="WAV", subtype="GSM610")
-        buffer.seek(0)
-        return soundfile.read(buffer, dtype="float32")
-
-    def is_available(self) -> bool:
-        """Say whether the library that is installed can do it."""
-        import soundfile
-
-        return "GSM610" in soundfile.available_subtypes("WAV")
-
-
-_CODINGS = {
-    "mp3": _Coding(
-        encoder="libmp3lame",
-        decoder="mp3float",
-        rate=16_000,
-        sample_format="fltp",
-        bit_rate=(24_000, 64_000),
-        options={"compression_level": "7"},  # LAME's fast end; slower ones sound alike here
-    ),
-    "opus": _Coding(
-        encoder="libopus",
-        decoder="libopus",
-        rate=16_000,
-        sample_format="flt",
-        bit_rate=(8_000, 32_000),
-        options={"compression_level": "0"},  # ten times as fast as the default
-    ),
-    # The two mirror filters of G.722 take 22 samples.
-    "g722": _Coding(encoder="g722", decoder="g722", rate=16_000, sample_format="s16", delay=22),
-    "mulaw": _Coding(encoder="pcm_mulaw", decoder="pcm_mulaw", rate=8000, sample_format="s16"),
-    "gsm": _Gsm(),
-}
-
-CODECS = tuple(_CODINGS)
-"""mp3 and opus at low bit rates, G.722 at 64 kbit/s, and at 8 kHz the telephone's µ-law and GSM full rate."""
-
-
-def available_codecs() -> tuple[str, ...]:
-    """Return those of `CODECS` that this installation can code."""
-    return tuple(name for name, coding in _CODINGS.items() if coding.is_available())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Codec:
+class Codec(Effect):
     """Coded and decoded with one of several codecs, without their delay.
 
     Parameters
@@ -455,13 +344,12 @@ class Codec:
 
     names: tuple[str, ...]
 
-    def __post_init__(self):
+    def _check(self) -> None:
         _check_choice(self.names, CODECS, what="codec")
         _check_choice(self.names, available_codecs(), what="installed codec")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return a waveform of shape (n,), float32."""
-        coding = _CODINGS[self.names[rng.integers(len(self.names))]]
+        coding = CODINGS[self.names[rng.integers(len(self.names))]]
         # Coders clip: what is near full scale is turned down first, and up again after.
         scale = np.float32(max(1.0, np.abs(wave).max() / 0.9))
         coded, coded_rate = coding.through(audio.resample(wave / scale, rate=rate, to=coding.rate), rng=rng)
@@ -581,13 +469,6 @@ _EFFECTS = {
     "band-limit": _without_value(BandLimit),
     "time-mask": _without_value(TimeMask),
 }
-
-
-def _check_ranges(settings: object) -> None:
-    for setting in fields(settings):
-        value = getattr(settings, setting.name)
-        if setting.type is Range and not (len(value) == 2 and -np.inf < value[0] <= value[1] < np.inf):
-            raise ParameterError(f"{setting.name}={value!r}: expected the lowest and the highest value")
 
 
 def _check_choice(names: tuple[str, ...], known: tuple[str, ...], *, what: str) -> None:

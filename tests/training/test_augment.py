@@ -8,7 +8,7 @@ from deterministic_weights import waveform
 from scipy import signal
 
 from dfdlib.errors import ParameterError
-from dfdlib.training import augment
+from dfdlib.training import augment, codecs
 from dfdlib.training.augment import (
     Augmentation,
     BandLimit,
@@ -347,7 +347,7 @@ def test_codecs_are_drawn_and_so_are_bit_rates(speech: np.ndarray):
 
 def test_a_codec_that_is_not_installed(monkeypatch):
     assert augment.available_codecs() == augment.CODECS
-    monkeypatch.setattr(augment._Gsm, "is_available", lambda self: False)
+    monkeypatch.setattr(codecs.Gsm, "is_available", lambda self: False)
     assert augment.build(["codec"]).parts[0].effect.names == ("mp3", "opus", "g722", "mulaw")
     with pytest.raises(ParameterError, match="no installed codec is called 'gsm'; there are mp3, opus, g722, mulaw"):
         augment.build(["codec=gsm"])

@@ -21,7 +21,8 @@ from dfdlib import files
 from dfdlib.data import audio, corpus
 from dfdlib.detector import aasist, network
 from dfdlib.errors import DataError, ParameterError, RunError
-from dfdlib.training import loop, parallel
+from dfdlib.training import loop
+from dfdlib.training.clips import Clips, batches
 from dfdlib.training.recipe import Recipe
 
 QUICK = Recipe(epochs=2, batch_size=4, learning_rate=1e-3, window=8_000, seed=5)
@@ -88,9 +89,9 @@ STILL = dataclasses.replace(
 def plain_training(clips, recipe, *, optimizer, rates, weights=(1.0, 1.0), accumulate=1, clip=None, autocast=False):
     """Train as `loop.fit` does, in torch alone, with what a recipe means spelled out; return the state dict."""
     model = network.build(STILL, seed=5).train()
-    data = loop.Clips(corpus.read(clips), recipe=recipe, training=True)
+    data = Clips(corpus.read(clips), recipe=recipe, training=True)
     optimizer, step = optimizer(model.parameters()), 0
-    numbers = loop.batches(data, recipe=recipe, epoch=0)
+    numbers = batches(data, recipe=recipe, epoch=0)
     for place, rows in enumerate(numbers, 1):
         waves, labels = torch.stack([data[row][0] for row in rows]), torch.tensor([data[row][1] for row in rows])
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
@@ -202,68 +203,6 @@ def test_accumulated_batches_share_a_rate_that_ends_with_the_last_step(clips, tm
     model = network.build("mini", seed=5)
     loop.fit(model, training=whole, validation=whole, recipe=recipe, checkpoint=tmp_path / "w.safetensors")
     assert rates == pytest.approx([1e-3, 0.5e-3])
-
-
-def test_processes_that_would_be_left_without_a_clip_are_refused(fit, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "5")
-    with pytest.raises(ParameterError, match="batch_size = 4, 8 training and 8 validation clips: none may be fewer"):
-        fit()
-
-
-def test_one_process_cannot_shard_a_network(fit):
-    with pytest.raises(ParameterError, match="fsdp: one process alone cannot shard a network; start it with"):
-        fit(but(strategy="fsdp"))
-
-
-# Order
-
-
-class Listed:
-    """What `loop.order` looks at."""
-
-    def __init__(self, labels, attacks=None):
-        self.labels = np.array(labels)
-        self.attacks = np.array(attacks if attacks is not None else ["a"] * len(labels))
-
-    def __len__(self):
-        return len(self.labels)
-
-
-def test_shuffled_epochs_differ_and_repeat_with_the_seed():
-    listed = Listed([1, 0] * 4)
-    first, second = (loop.order(listed, recipe=QUICK, epoch=epoch).tolist() for epoch in (0, 1))
-    assert first != second
-    assert sorted(first) == sorted(second) == list(range(8))
-    assert loop.order(listed, recipe=QUICK, epoch=0).tolist() == first
-
-
-def test_the_studys_order_is_all_fakes_then_all_reals():
-    found = loop.order(Listed([1, 0] * 4), recipe=but(sampler="unshuffled"), epoch=3)
-    assert found.tolist() == [1, 3, 5, 7, 0, 2, 4, 6]
-
-
-def test_balanced_orders():
-    labels = [0] * 12 + [1] * 4
-    attacks = ["a"] * 9 + ["b"] * 3 + ["bonafide"] * 4
-    by_class = loop.order(Listed(labels, attacks), recipe=but(sampler="balanced-by-class"), epoch=0)
-    assert np.array(labels)[by_class].mean() == 0.5
-    assert len(by_class) == 16
-    assert set(by_class[1::2]) == {12, 13, 14, 15}  # all bona fide clips, each of them twice
-    by_attack = loop.order(Listed(labels, attacks), recipe=but(sampler="balanced-by-attack"), epoch=0)
-    counts = pd.Series(np.array(attacks)[by_attack]).value_counts().to_dict()
-    assert counts == {"bonafide": 8, "a": 4, "b": 4}
-
-
-def test_long_clips_are_cut_at_a_place_that_depends_on_clip_and_epoch(tmp_path):
-    for folder, sign in (("Real", 1), ("Fake", -1)):
-        audio.write_wav(tmp_path / folder / "clip.wav", sign * np.linspace(-0.9, 0.9, 16_000), rate=16_000)
-    clips = loop.Clips(corpus.read(tmp_path), recipe=QUICK, training=True)
-    first = clips[0][0]
-    assert torch.equal(clips[0][0], first)
-    clips.epoch = 1
-    assert not torch.equal(clips[0][0], first)
-    validation = loop.Clips(corpus.read(tmp_path), recipe=QUICK, training=False)
-    assert torch.equal(validation[0][0], torch.from_numpy(audio.load(validation.paths[0], rate=16_000)[:8_000]))
 
 
 # Input
@@ -586,30 +525,6 @@ def test_two_machines_train_as_one(clips, tmp_path, two_machines):
     pd.testing.assert_frame_equal(one, two, rtol=1e-4, atol=1e-5)
     assert "epoch 2/2" in outputs[0][0]
     assert "epoch" not in outputs[1][0]  # the second machine keeps quiet
-
-
-def test_batch_norm_over_processes_is_that_of_the_whole_batch(monkeypatch, rng):
-    """With one process, sums over processes are its own: the shared norm must be torch's."""
-    monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: None)
-    for plain in (torch.nn.BatchNorm1d(3), torch.nn.BatchNorm2d(3)):
-        with torch.no_grad():
-            plain.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
-        values = torch.from_numpy(
-            rng.standard_normal((6, 3, 4, 5)[: 2 if plain.__class__.__name__.endswith("1d") else 4])
-        )
-        values = values.float().requires_grad_()
-        expected = plain.train()(values)
-        expected_gradient = torch.autograd.grad((expected**3).sum(), values)[0]
-        running = plain.running_var.clone()
-        plain.reset_running_stats()
-        plain.__class__ = parallel.shared_norm(type(plain))
-        found = plain(values)
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(
-            torch.autograd.grad((found**3).sum(), values)[0], expected_gradient, atol=1e-4, rtol=1e-4
-        )
-        torch.testing.assert_close(plain.running_var, running)
-        assert isinstance(plain, torch.nn.modules.batchnorm._BatchNorm)
 
 
 def test_batch_norms_are_themselves_again_after_training(fit):

@@ -8,25 +8,15 @@ from deterministic_weights import waveform
 from scipy import signal
 
 from dfdlib.errors import ParameterError
-from dfdlib.training import augment, codecs
-from dfdlib.training.augment import (
-    Augmentation,
-    BandLimit,
-    Codec,
-    Convolutive,
-    Gain,
-    Impulsive,
-    Noise,
-    Notches,
-    RawBoost,
-    Stationary,
-    TimeMask,
-)
+from dfdlib.training import augment, codecs, rawboost
+from dfdlib.training.augment import Augmentation, Codec
+from dfdlib.training.effects import BandLimit, Gain, Noise, TimeMask
+from dfdlib.training.rawboost import Convolutive, Impulsive, Notches, RawBoost, Stationary
 
 RATE = 16_000
 NAMES = [
     *(f"rawboost={number}" for number in range(1, 9)),
-    *(f"codec={name}" for name in augment.CODECS),
+    *(f"codec={name}" for name in codecs.CODECS),
     *("codec", "noise", "noise=white", "noise=pink", "gain", "band-limit", "time-mask"),
 ]
 FAR = Notches(bands=1, centre=(7000, 7000), width=(200, 200), coefficients=(99, 99))
@@ -216,7 +206,7 @@ def test_the_filter_is_the_window_design_that_scipy_computes(hiss: np.ndarray):
 def test_filters_pass_most_where_their_gain_says(gain: float):
     notches = Notches(gain=(gain, gain))
     for seed in range(20):
-        (response,) = augment._draw_filters(notches, 1, rate=RATE, rng=np.random.default_rng(seed))
+        (response,) = rawboost.draw_filters(notches, 1, rate=RATE, rng=np.random.default_rng(seed))
         taps = np.fft.fftshift(np.fft.irfft(response))
         highest = np.abs(signal.freqz(taps, worN=16_384)[1]).max()
         assert 20 * np.log10(highest) == pytest.approx(gain, abs=0.2)
@@ -238,7 +228,7 @@ def test_powers_make_harmonics_as_soft_as_the_bias_says():
 
 
 def test_each_power_has_a_filter_and_a_bias_of_its_own(speech: np.ndarray):
-    responses = augment._draw_filters(Notches(), 5, rate=RATE, rng=np.random.default_rng(0))
+    responses = rawboost.draw_filters(Notches(), 5, rate=RATE, rng=np.random.default_rng(0))
     assert len(np.unique(responses.round(6), axis=0)) == 5
     loudest = [amplitude(apply(Convolutive(notches=FAR), tone(500, level=0.5), seed=seed), 1000) for seed in range(40)]
     # The fourth power adds to the second harmonic: at most x^4 / 2, as softly.
@@ -327,7 +317,7 @@ def test_a_codec_keeps_time_level_and_what_it_can_carry(name: str, least_snr: fl
         assert level(found, 4500, 6000) > level(wave, 4500, 6000) - 10
 
 
-@pytest.mark.parametrize("name", augment.CODECS)
+@pytest.mark.parametrize("name", codecs.CODECS)
 def test_a_codec_does_not_clip_what_is_loud(name: str, speech: np.ndarray):
     def crest(wave: np.ndarray) -> float:
         return float(np.abs(wave).max() / np.sqrt(np.mean(wave**2)))
@@ -346,7 +336,7 @@ def test_codecs_are_drawn_and_so_are_bit_rates(speech: np.ndarray):
 
 
 def test_a_codec_that_is_not_installed(monkeypatch):
-    assert augment.available_codecs() == augment.CODECS
+    assert codecs.available_codecs() == codecs.CODECS
     monkeypatch.setattr(codecs.Gsm, "is_available", lambda self: False)
     assert augment.build(["codec"]).parts[0].effect.names == ("mp3", "opus", "g722", "mulaw")
     with pytest.raises(ParameterError, match="no installed codec is called 'gsm'; there are mp3, opus, g722, mulaw"):

@@ -1,0 +1,169 @@
+"""RawBoost [1]_: convolutive, impulsive and stationary noise.
+
+References
+----------
+.. [1] H. Tak et al., "RawBoost: A raw data boosting and augmentation method applied to automatic speaker
+   verification anti-spoofing", ICASSP 2022, arXiv:2111.04433.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dfdlib.errors import ParameterError
+from dfdlib.training.effects import Effect, Range, add_at, apply_filters, band_pass, limit, response
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notches(Effect):
+    """The random filter of RawBoost: band-stop filters in a row, its highest gain given.
+
+    Parameters
+    ----------
+    bands : int
+        Band-stop filters in a row.
+    centre, width : Range
+        Centre and width of the stopped band, in hertz.
+    coefficients : Range
+        Coefficients of each filter, made odd; with more of them the band is stopped more sharply.
+    gain : Range
+        Gain where the filter passes most, in decibels.
+    """
+
+    bands: int = 5
+    centre: Range = (20.0, 8000.0)
+    width: Range = (100.0, 1000.0)
+    coefficients: Range = (10, 100)
+    gain: Range = (0.0, 0.0)
+
+    def _check(self) -> None:
+        if self.bands < 1 or min(self.centre + self.width) <= 0 or self.coefficients[0] < 1:
+            raise ParameterError(f"{self}: bands, frequencies and coefficients must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolutive(Effect):
+    """Linear and non-linear convolutive noise: powers of the waveform, each through a filter of its own, summed.
+
+    Parameters
+    ----------
+    orders : int
+        The highest power; 1 is linear.
+    bias : Range
+        By how many decibels the powers from 2 on are softer than the first.
+    notches : Notches
+        The filters.
+    """
+
+    orders: int = 5
+    bias: Range = (5.0, 20.0)
+    notches: Notches = field(default_factory=Notches)
+
+    def _check(self) -> None:
+        if self.orders < 1:
+            raise ParameterError(f"orders={self.orders}: must be at least 1")
+
+    def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
+        responses = draw_filters(self.notches, self.orders, rate=rate, rng=rng)
+        responses[1:] *= 10 ** (-rng.uniform(*self.bias, (self.orders - 1, 1)) / 20)
+        powers = np.empty((self.orders, len(wave)), dtype=np.float32)
+        powers[0] = wave
+        for order in range(1, self.orders):
+            np.multiply(powers[order - 1], wave, out=powers[order])
+        filtered = apply_filters(powers, responses)
+        return limit(filtered - filtered.mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Impulsive(Effect):
+    """Impulsive, signal-dependent noise: some samples become louder, softer or turned round.
+
+    Parameters
+    ----------
+    share : float
+        At most this share of the samples, drawn uniformly from 0.
+    gain : float
+        Each of these samples x becomes x + gain · x · u · v, with u and v uniform between -1 and 1.
+    """
+
+    share: float = 0.1
+    gain: float = 2.0
+
+    def _check(self) -> None:
+        if not 0 <= self.share <= 1 or not 0 < self.gain < np.inf:
+            raise ParameterError(f"{self}: the share must be from 0 to 1, the gain above 0")
+
+    def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
+        count = int(len(wave) * rng.uniform(0, self.share))
+        places = rng.choice(len(wave), count, replace=False, shuffle=False)
+        first, second = rng.uniform(-1, 1, (2, count))
+        noisy = wave.astype(np.float32)
+        noisy[places] *= (1 + self.gain * first * second).astype(np.float32)
+        return limit(noisy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stationary(Effect):
+    """Stationary noise that does not depend on the signal: white noise through a random filter.
+
+    Parameters
+    ----------
+    snr : Range
+        Signal-to-noise ratio over the whole clip, in decibels.
+    notches : Notches
+        The filter.
+    """
+
+    snr: Range = (10.0, 40.0)
+    notches: Notches = field(default_factory=Notches)
+
+    def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
+        responses = draw_filters(self.notches, 1, rate=rate, rng=rng)
+        noise = apply_filters(rng.standard_normal((1, len(wave)), dtype=np.float32), responses)
+        return limit(add_at(wave, noise, snr=rng.uniform(*self.snr)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawBoost(Effect):
+    """RawBoost: convolutive (1), impulsive (2) and stationary (3) noise and their combinations.
+
+    Parameters
+    ----------
+    algorithm : int
+        1, 2 and 3 alone; in series 4 (1, 2, 3), 5 (1, 2), 6 (1, 3) and 7 (2, 3); 8 the sum of 1 and 2 in parallel.
+    convolutive, impulsive, stationary
+        Their settings; the published ones by default.
+    """
+
+    algorithm: int
+    convolutive: Convolutive = field(default_factory=Convolutive)
+    impulsive: Impulsive = field(default_factory=Impulsive)
+    stationary: Stationary = field(default_factory=Stationary)
+
+    def _check(self) -> None:
+        if self.algorithm not in range(1, 9):
+            raise ParameterError(f"algorithm={self.algorithm!r}: RawBoost numbers its combinations from 1 to 8")
+
+    def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
+        if self.algorithm == 8:
+            parts = [part(wave, rate=rate, rng=rng) for part in (self.convolutive, self.impulsive)]
+            return limit(parts[0] + parts[1])
+        parts = {1: self.convolutive, 2: self.impulsive, 3: self.stationary}
+        series = {4: (1, 2, 3), 5: (1, 2), 6: (1, 3), 7: (2, 3)}
+        for number in series.get(self.algorithm, (self.algorithm,)):
+            wave = parts[number](wave, rate=rate, rng=rng)
+        return wave
+
+
+def draw_filters(notches: Notches, number: int, *, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the responses of random filters, shape (number, K), from 0 Hz to half the rate."""
+    shape = (number, notches.bands)
+    centre, width = rng.uniform(*notches.centre, shape), rng.uniform(*notches.width, shape)
+    counts = rng.integers(int(notches.coefficients[0]), int(notches.coefficients[1]), shape, endpoint=True) | 1
+    low, high = np.maximum(centre - width / 2, 0), np.minimum(centre + width / 2, rate / 2)
+    passed = band_pass(low.ravel(), np.maximum(low, high).ravel(), counts.ravel(), rate=rate)
+    # The filters in a row have fewer taps than this, and the peak between two frequencies is not missed by much.
+    size = 2 ** int(notches.bands * counts.max()).bit_length()
+    responses = (1 - response(passed, size=size)).reshape(*shape, -1).prod(axis=1)
+    gain = 10 ** (rng.uniform(*notches.gain, (number, 1)) / 20)
+    return responses * (gain / np.abs(responses).max(axis=1, keepdims=True))

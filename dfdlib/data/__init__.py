@@ -1,12 +1,13 @@
 """Clips: sound files, tables of them, what is wrong with them, and the demo's corpora.
 
-`audio` decodes, `corpus` lists and labels, `audit` looks for faults, `demo` builds the embedded corpora.
+`decoding` decodes, `audio` hands out waveforms, `corpus` lists and labels, `audit` looks for faults, `demo` builds the
+embedded corpora.
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["audio", "audit", "corpus", "demo"],
+    submodules=["audio", "audit", "corpus", "decoding", "demo"],
     submod_attrs={"corpus": ["Corpus"]},
 )

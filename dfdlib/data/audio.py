@@ -1,36 +1,26 @@
 """Sound files in, mono float32 waveforms out, always at a stated rate.
 
-libsndfile (through soundfile) reads wav, flac, ogg, opus and mp3; what it does not know goes to FFmpeg's libraries
-(through PyAV): m4a, mp4, g722 and the rest. Channels are averaged, then soxr resamples.
+`dfdlib.data.decoding` decodes files and averages their channels; soxr resamples.
 
 Files are decoded in blocks, and the blocks resampled as they come. `load` joins them; `stream` hands them on, so that
 hours of sound take no more memory than seconds, and nothing is decoded beyond what is asked for. The samples are the
 same to the bit.
 """
 
-import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from dfdlib import files
+from dfdlib.data import decoding
 from dfdlib.errors import DataError, ParameterError
 
 #: The rate, in Hz, that wav2vec 2.0 was trained on, and with it every detector here.
 RATE = 16_000
 
-#: Files that claim another rate than these, in Hz, are damaged; resampled as they say, they would fill the memory.
-SLOWEST_RATE, FASTEST_RATE = 4_000, 768_000
-
 #: What a folder is searched for. Anything else in it is no clip and is passed over.
 SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .m4a .aac .mp4 .mkv .webm .wma .aif .aiff .au .g722".split())
-
-# Samples, over all channels, that are decoded at a time: 1 MiB as float32, so that they stay in the processor's cache.
-_BLOCK = 2**18
-
-# A g722 file is a bare stream: nothing in it tells FFmpeg what it is.
-_FORMATS_WITHOUT_HEADER = {".g722": "g722"}
 
 
 def load(path: str | Path, *, rate: int) -> np.ndarray:
@@ -52,7 +42,8 @@ def load(path: str | Path, *, rate: int) -> np.ndarray:
     Raises
     ------
     DataError
-        The file is missing, is not audio, holds no samples, or holds samples that are not finite.
+        The file is missing, is not audio, holds no samples, or holds samples that are not finite or are whole numbers
+        in a file of floating point, or its channels cancel each other.
     ParameterError
         `rate` is below one.
     """
@@ -111,30 +102,23 @@ def load_at_native_rate(path: str | Path) -> tuple[np.ndarray, int]:
     DataError
         As `load`.
     """
-    rate, blocks = _open(path)
+    rate, blocks = decoding.opened(Path(path))
     return _joined(list(blocks)), rate
 
 
 def duration(path: str | Path) -> float:
-    """Return the length of a sound file in seconds, read from its header where there is one.
+    """Return the length of a sound file in seconds: that of what `load` decodes.
+
+    It is read from the header where libsndfile holds that against the size or the last page of the file, and for flac
+    and mp3 where the file's packets bear it out. Else the file is decoded.
 
     Raises
     ------
     DataError
-        As `load`.
+        As `load`, as far as the file is decoded.
     """
-    import soundfile
-
-    path = Path(path)
-    _require_file(path)
-    try:
-        info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError):
-        rate, blocks = _open(path)
-        return sum(map(len, blocks)) / rate
-    if info.frames == 0:
-        raise DataError(f"{path}: holds no samples; leave it out or record it again")
-    return info.frames / info.samplerate
+    frames, rate = decoding.length(Path(path))
+    return frames / rate
 
 
 def resample(wave: np.ndarray, *, rate: int, to: int) -> np.ndarray:
@@ -184,22 +168,13 @@ def write_wav(path: str | Path, wave: np.ndarray, *, rate: int) -> None:
         soundfile.write(file, np.clip(wave, -1.0, 1.0), rate, format="WAV", subtype="PCM_16")
 
 
-def _require_file(path: Path) -> None:
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder, not a sound file; name the files in it, or use a corpus")
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file; check the path")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: is an empty file; leave it out or copy it again")
-
-
 def _joined(blocks: list[np.ndarray]) -> np.ndarray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def _at_rate(path: str | Path, rate: int) -> Iterator[np.ndarray]:
     """Yield a file's samples at `rate`, in blocks of any length."""
-    native_rate, blocks = _open(path)
+    native_rate, blocks = decoding.opened(Path(path))
     return _resampled(blocks, rate=native_rate, to=rate)
 
 
@@ -221,107 +196,3 @@ def _resampled(blocks: Iterable[np.ndarray], *, rate: int, to: int) -> Iterator[
         yield resampled
     rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
     yield rest if count + len(rest) else first  # see `resample`
-
-
-def _open(path: str | Path) -> tuple[int, Iterator[np.ndarray]]:
-    """Return the rate of a sound file in Hz and its samples: the mean of all channels, in blocks, checked."""
-    path = Path(path)
-    _require_file(path)
-    blocks = _decode(path)
-    rate, first = next(blocks, (RATE, np.zeros(0, np.float32)))
-    if len(first) == 0:
-        raise DataError(f"{path}: holds no samples; leave it out or record it again")
-    if not SLOWEST_RATE <= rate <= FASTEST_RATE:
-        raise DataError(
-            f"{path}: its header says {rate} Hz, no rate of recorded speech; write it again from its source"
-        )
-    return rate, _finite(path, first, blocks)
-
-
-def _finite(path: Path, first: np.ndarray, blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
-    block = first
-    while block is not None:
-        if not np.isfinite(block).all():
-            raise DataError(f"{path}: holds samples that are NaN or infinite; write it again from its source")
-        yield block
-        _, block = next(blocks, (None, None))
-
-
-def _decode(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the rate in Hz with each block of samples, which is not empty."""
-    done = 0
-    if path.suffix.lower() not in _FORMATS_WITHOUT_HEADER:
-        import soundfile
-
-        try:
-            for rate, block in _decode_with_libsndfile(path):
-                yield rate, block
-                done += len(block)
-            return
-        except (soundfile.LibsndfileError, RuntimeError):
-            pass  # not a format that libsndfile knows: FFmpeg may
-    for rate, block in _decode_with_ffmpeg(path):
-        skipped = min(done, len(block))
-        done -= skipped
-        if skipped < len(block):
-            yield rate, block[skipped:]
-
-
-def _decode_with_libsndfile(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    import soundfile
-
-    class Tape(soundfile.SoundFile):
-        """Read from beginning to end. Else soundfile seeks after each block, and mp3 decoders stumble over that."""
-
-        def seekable(self) -> bool:
-            return False
-
-    with Tape(path) as file:
-        # Taken as they are stored, samples of 16 bits come several times sooner than turned into floats there.
-        dtype, scale = ("int16", 2.0**-15) if file.subtype == "PCM_16" else ("float32", 1.0)
-        frames = max(1, _BLOCK // file.channels)
-        # A damaged header may promise more samples than any memory holds: a block's worth is all that is asked for.
-        while len(samples := file.read(frames, dtype=dtype, always_2d=True)):
-            yield file.samplerate, _mono(samples, scale)
-
-
-def _decode_with_ffmpeg(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    av = _quiet_av()
-
-    some = False
-    try:
-        with av.open(str(path), format=_FORMATS_WITHOUT_HEADER.get(path.suffix.lower())) as container:
-            if not container.streams.audio:
-                raise DataError(f"{path}: holds no audio track; give a file with sound")
-            stream = container.streams.audio[0]
-            # Packed samples lie in one plane. PyAV counts the planes of a damaged stream wrongly and reads beyond them.
-            resampler = av.AudioResampler(format="flt")
-            for frame in container.decode(stream):
-                for block in resampler.resample(frame):
-                    samples = _mono(block.to_ndarray().reshape(-1, block.layout.nb_channels))
-                    if len(samples):
-                        yield frame.sample_rate or RATE, samples
-                        some = True
-    except (av.FFmpegError, ValueError, EOFError) as error:
-        if some:
-            return  # what comes before the damage is used
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be decoded as audio ({reason}); convert it to wav or leave it out") from error
-
-
-def _mono(samples: np.ndarray, scale: float = 1.0) -> np.ndarray:
-    """Return `scale` times the mean over the channels of samples, shape (n_samples, n_channels), as float32."""
-    channels = samples.shape[1]
-    samples = samples.astype(np.float32, copy=False)
-    if channels == 1:
-        return samples[:, 0] if scale == 1 else samples[:, 0] * np.float32(scale)
-    return samples @ np.full(channels, scale / channels, np.float32)
-
-
-@functools.cache
-def _quiet_av():
-    """Return PyAV with FFmpeg's own messages off: what matters of them is in the errors raised here."""
-    import av
-
-    av.logging.set_level(av.logging.PANIC)
-    return av

@@ -18,7 +18,7 @@ import torch
 from conftest import child, tone
 
 from dfdlib import files
-from dfdlib.data import audio, corpus
+from dfdlib.data import audio, corpus, decoding
 from dfdlib.detector import aasist, network
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.training import loop
@@ -229,8 +229,8 @@ def test_one_class_is_refused(clips, fit):
 def test_testing_clips_are_never_opened(toy, tmp_path, monkeypatch):
     whole = corpus.read(toy.parent / "for-2seconds")
     opened = []
-    decode = audio._decode
-    monkeypatch.setattr(audio, "_decode", lambda path: opened.append(str(path)) or decode(path))
+    decode = decoding.opened
+    monkeypatch.setattr(decoding, "opened", lambda path: opened.append(str(path)) or decode(path))
     data = {name: whole.split(name) for name in ("training", "validation")}
     loop.fit(
         network.build("mini", seed=5), **data, recipe=QUICK, checkpoint=tmp_path / "weights.safetensors", device="cpu"

@@ -1,0 +1,248 @@
+"""Decode sound files to the mean of their channels, at the rate that they are stored in.
+
+libsndfile (through soundfile) reads wav, flac, ogg and opus; what it does not know, or does not know well, goes to
+FFmpeg's libraries (through PyAV): mp3, m4a, mp4, g722 and the rest.
+
+How long a file is, decoding decides. Where a header says less than there is, as headers do that were written before
+the sound, FFmpeg is asked for the rest.
+"""
+
+import functools
+import itertools
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dfdlib.errors import DataError
+
+# Files that claim another rate than these, in Hz, are damaged; resampled as they say, they would fill the memory.
+_SLOWEST, _FASTEST = 4_000, 768_000
+
+# Full scale is 1, and lossy decoders go little beyond. What goes beyond this are whole numbers in a file of floating
+# point, stored as they were.
+_GREATEST = 8.0
+_WHOLE_NUMBERS = {16: 2**15, 24: 2**23, 32: 2**31}
+
+# Channels louder than this, mean square, whose mean is weaker than this share of them, cancel each other: -60, -40 dB.
+_AUDIBLE, _CANCELLED = 1e-6, 1e-4
+
+# Samples, over all channels, that are decoded at a time: 1 MiB as float32, so that they stay in the processor's cache.
+_BLOCK = 2**18
+
+# A g722 file is a bare stream: nothing in it tells FFmpeg what it is.
+_FORMATS_WITHOUT_HEADER = {".g722": "g722"}
+
+
+def opened(path: Path) -> tuple[int, Iterator[np.ndarray]]:
+    """Return the rate of a sound file in Hz and its samples: the mean of all channels, in blocks, checked."""
+    _require_file(path)
+    blocks = _decode(path)
+    first = next(blocks, None)
+    if first is None:
+        raise DataError(f"{path}: holds no samples; leave it out or record it again")
+    rate = first[0]
+    if not _is_rate(rate):
+        raise DataError(
+            f"{path}: its header says {rate} Hz, no rate of recorded speech; write it again from its source"
+        )
+    return rate, _checked(path, itertools.chain([first], blocks))
+
+
+def length(path: Path) -> tuple[int, int]:
+    """Return how many samples `opened` yields of a file, and their rate in Hz; see `audio.duration`."""
+    import soundfile
+
+    _require_file(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames and _is_rate(file.samplerate) and _borne_out(path, file):
+                return file.frames, file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError):
+        pass  # decoding says what is wrong, or finds what comes before the damage
+    rate, blocks = opened(path)
+    return sum(map(len, blocks)), rate
+
+
+def _is_rate(rate: int) -> bool:
+    return _SLOWEST <= rate <= _FASTEST
+
+
+def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Iterator[np.ndarray]:
+    """Yield the mean of the channels, having made sure that it is a waveform."""
+    energy, energy_of_mean, count = 0.0, 0.0, 0
+    for _, samples, scale in blocks:
+        channels = samples.shape[1]
+        samples = samples.astype(np.float32, copy=False)
+        if channels == 1:
+            mean = samples[:, 0] if scale == 1 else samples[:, 0] * np.float32(scale)
+        else:
+            mean = samples @ np.full(channels, scale / channels, np.float32)
+            energy += scale**2 / channels * float(np.vdot(samples, samples))
+            energy_of_mean += float(np.vdot(mean, mean))
+            count += len(mean)
+        peak = max(mean.max(), -mean.min())
+        if not np.isfinite(peak):
+            raise DataError(f"{path}: holds samples that are NaN or infinite; write it again from its source")
+        if peak > _GREATEST:
+            bits = next((bits for bits, most in _WHOLE_NUMBERS.items() if peak <= most), None)
+            remedy = f"divide by {_WHOLE_NUMBERS[bits]} if they had {bits} bits" if bits else "write it again"
+            raise DataError(
+                f"{path}: samples up to {peak:.0f}, not within 1: whole numbers in a file of floating point; {remedy}"
+            )
+        if energy > _AUDIBLE * count and energy_of_mean < _CANCELLED * energy:
+            raise DataError(
+                f"{path}: its channels cancel each other, so that their mean is silent (one is the other with its sign "
+                "changed); keep one channel, or change the sign of one"
+            )
+        yield mean
+
+
+def _decode(path: Path) -> Iterator[tuple[int, np.ndarray, float]]:
+    """Yield the rate in Hz, samples of shape (n_samples, n_channels), n_samples > 0, and what to multiply them by."""
+    done, empty = 0, False
+    if path.suffix.lower() not in _FORMATS_WITHOUT_HEADER:
+        import soundfile
+
+        try:
+            with _tape(path) as file:
+                empty = file.frames == 0
+                # It guesses how long an mp3 without a header is, and reads no further.
+                for samples, scale in () if file.format == "MP3" else _read(file):
+                    yield file.samplerate, samples, scale
+                    done += len(samples)
+                if done and not (file.format == "FLAC" and done == file.frames < _packets(path)):
+                    return
+        except (soundfile.LibsndfileError, RuntimeError):
+            pass  # not a format that libsndfile knows, or damaged: FFmpeg may know more
+    ahead = done
+    try:
+        for rate, samples in _decode_with_ffmpeg(path):
+            skipped = min(ahead, len(samples))
+            ahead -= skipped
+            if skipped < len(samples):
+                yield rate, samples[skipped:], 1.0
+    except DataError:
+        if not done and not empty:
+            raise
+
+
+def _tape(path: Path):
+    """Open a file with soundfile, to be read from beginning to end."""
+    import soundfile
+
+    class Tape(soundfile.SoundFile):
+        """Read from beginning to end. Else soundfile seeks after each block, which takes time and makes gaps."""
+
+        def seekable(self) -> bool:
+            return False
+
+    return Tape(path)
+
+
+def _read(file) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield the samples of an open file in blocks, and what to multiply them by."""
+    # Taken as they are stored, samples of 16 bits come several times sooner than turned into floats there.
+    dtype, scale = ("int16", 2.0**-15) if file.subtype == "PCM_16" else ("float32", 1.0)
+    frames = max(1, _BLOCK // file.channels)
+    # A damaged header may promise more samples than any memory holds: a block's worth is all that is asked for.
+    while len(samples := file.read(frames, dtype=dtype, always_2d=True)):
+        yield samples, scale
+
+
+def _decode_with_ffmpeg(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the rate in Hz and samples of shape (n_samples, n_channels), as many as `_read` has in a block."""
+    av = _quiet_av()
+
+    waiting, count, rate, some = [], 0, 0, False
+    try:
+        with av.open(str(path), format=_FORMATS_WITHOUT_HEADER.get(path.suffix.lower())) as container:
+            if not container.streams.audio:
+                raise DataError(f"{path}: holds no audio track; give a file with sound")
+            stream = container.streams.audio[0]
+            # Packed samples lie in one plane. PyAV counts the planes of a damaged stream wrongly and reads beyond them.
+            resampler = av.AudioResampler(format="flt")
+            for frame in container.decode(stream):
+                rate = frame.sample_rate
+                for block in resampler.resample(frame):
+                    samples = block.to_ndarray().reshape(-1, block.layout.nb_channels)
+                    samples = samples[: len(samples) - _padding(container, stream, frame)]
+                    waiting.append(samples)
+                    count += samples.size
+                if count >= _BLOCK:
+                    yield rate, np.concatenate(waiting)
+                    waiting, count, some = [], 0, True
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        # What comes before the damage is used.
+        if not some and not count:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(
+                f"{path}: cannot be decoded as audio ({reason}); convert it to wav or leave it out"
+            ) from error
+    if count:
+        yield rate, np.concatenate(waiting)
+
+
+def _padding(container, stream, frame) -> int:
+    """Return how many samples at the end of a frame lie behind the end of an mp4's track, by its edit list."""
+    if "mp4" not in container.format.name or not stream.duration or frame.pts is None:
+        return 0
+    if frame.time_base != stream.time_base or stream.time_base * frame.sample_rate != 1:
+        return 0
+    beyond = frame.pts + frame.samples - stream.duration
+    return beyond if 0 < beyond < frame.samples else 0
+
+
+def _borne_out(path: Path, file) -> bool:
+    """Return whether an open file holds as many frames as soundfile says.
+
+    libsndfile holds what most headers say against the size of the file, or looks at its last page. What those of flac
+    and mp3 say it believes, though they may have been written before the sound, or the file may be cut short: there
+    the packets must say the same. And the last frame must be there, which costs next to nothing to look at but in Ogg
+    files and mp3s.
+    """
+    if file.format in ("FLAC", "MP3") and file.frames != _packets(path):
+        return False
+    if file.format == "MP3":
+        # In one of a few packets, those that are to be skipped at both ends meet, and FFmpeg does not skip all of them.
+        return file.frames >= 5_000
+    if file.format != "OGG":
+        file.seek(file.frames - 1)
+        return len(file.read(2)) == 1
+    return True
+
+
+def _packets(path: Path) -> int:
+    """Return how many frames the packets of a file say that they hold, which costs far less than decoding them."""
+    av = _quiet_av()
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.audio[0]
+            units = skipped = 0
+            for packet in container.demux(stream):
+                units += packet.duration or 0
+                for data in packet.iter_sidedata():
+                    if data.data_type == "skip_samples":
+                        skipped += sum(struct.unpack_from("<II", bytes(data)))
+            return round(units * stream.time_base * stream.rate) - skipped
+    except (av.FFmpegError, ValueError, EOFError, IndexError):
+        return 0
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, not a sound file; name the files in it, or use a corpus")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; check the path")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: is an empty file; leave it out or copy it again")
+
+
+@functools.cache
+def _quiet_av():
+    """Return PyAV with FFmpeg's own messages off: what matters of them is in the errors raised here."""
+    import av
+
+    av.logging.set_level(av.logging.PANIC)
+    return av

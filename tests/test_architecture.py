@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # Each room imports only from those before it.
-ORDER = "errors files processes evaluation data detector training experiment report cli".split()
+ORDER = "errors machine files processes evaluation data detector training experiment report cli".split()
 
 
 def room_of(path):
@@ -45,7 +45,7 @@ def test_rooms_import_only_from_those_before_them(path):
 
 
 def test_every_room_names_its_modules():
-    for room in ORDER[3:]:
+    for room in ORDER[4:]:
         folder = ROOT / "dfdlib" / room
         found = {path.stem for path in folder.glob("*.py")} | {
             path.parent.name for path in folder.glob("*/__init__.py")
@@ -59,6 +59,63 @@ def test_tests_mirror_the_rooms():
     for path in (ROOT / "tests").rglob("test_*.py"):
         room = path.parent.relative_to(ROOT / "tests")
         assert room == Path() or (ROOT / "dfdlib" / room).is_dir(), path
+
+
+# What Python has on some systems only, as its manual says under "Availability", as far as anyone may want it.
+NOT_EVERYWHERE = set(
+    "fcntl grp pwd resource termios tty pty syslog posix "
+    "os.fork os.forkpty os.geteuid os.getloadavg os.getuid os.initgroups os.killpg os.memfd_create os.mkfifo os.nice "
+    "os.O_DIRECTORY os.O_NOFOLLOW os.O_NONBLOCK os.pidfd_open os.posix_fadvise os.posix_fallocate os.sched_getaffinity "
+    "os.sched_setaffinity os.sendfile os.setsid os.statvfs os.sync os.sysconf os.sysconf_names os.uname os.wait4 "
+    "os.waitid signal.alarm signal.setitimer signal.SIGALRM signal.SIGCHLD signal.SIGHUP signal.SIGKILL signal.SIGUSR1 "
+    "signal.SIGUSR2 signal.pause signal.sigwait mmap.MADV_DONTNEED mmap.MAP_PRIVATE mmap.PROT_READ ctypes.CDLL "
+    "socket.AF_UNIX time.tzset select.epoll select.poll select.kqueue".split()
+)
+# Not to be had, or not safe, in a program with threads: the umask is that of all of them.
+NEVER = {"os.umask", "os.fork"}
+
+
+def whole_names(path):
+    """Yield the functions around each name of the standard library that a source uses, and the name."""
+
+    def walk(node, around):
+        inner = (*around, node) if isinstance(node, ast.FunctionDef) else around
+        if isinstance(node, ast.Import):
+            yield from ((around, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield around, node.module
+            yield from ((around, f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield around, f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("get_context"):
+            yield around, f"os.{ast.literal_eval(node.args[0])}"  # a context of processes: fork or spawn
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inner)
+
+    return walk(ast.parse(path.read_text("utf-8")), ())
+
+
+def is_guarded(around):
+    """Whether a function looks first whether the system is one that has the name."""
+    text = "".join(ast.unparse(function) for function in around)
+    return "sys.platform" in text or "hasattr(os" in text
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_that_some_systems_lack_is_called_unguarded(path):
+    for around, name in whole_names(path):
+        assert name not in NEVER, f"{path}: {name}"
+        assert name not in NOT_EVERYWHERE or is_guarded(around), f"{path}: {name} is not everywhere"
+
+
+def test_the_search_for_what_some_systems_lack_finds_it(tmp_path):
+    (tmp_path / "module.py").write_text(
+        "import fcntl, os, multiprocessing\nfrom os import killpg\n"
+        "def bare():\n    return os.sysconf('SC_PAGE_SIZE'), multiprocessing.get_context('fork')\n"
+        "def guarded():\n    return os.getuid() if hasattr(os, 'getuid') else 0\n"
+    )
+    found = {name for around, name in whole_names(tmp_path / "module.py") if not is_guarded(around)}
+    assert found & NOT_EVERYWHERE == {"fcntl", "os.killpg", "os.sysconf", "os.fork"}
 
 
 @pytest.mark.parametrize(

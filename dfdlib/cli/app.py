@@ -12,8 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from dfdlib import processes
-from dfdlib.errors import DataError, DfdError, ParameterError
+from dfdlib import machine, processes
+from dfdlib.errors import DataError, DfdError, ParameterError, RunError
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
 
@@ -47,6 +47,21 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _BY = "What is drawn together: auto, clip, sentence, speaker, attack or another column of the table."
 Profile = Annotated[str, typer.Option("--profile", metavar="NAME", help="A profile's name, or a YAML file.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dfdlib {machine.version('dfdlib')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> NoReturn:
@@ -168,8 +183,6 @@ def score(
 
     from dfdlib.data import corpus
     from dfdlib.detector import score as scoring
-    from dfdlib.detector.score_cache import Cache
-    from dfdlib.experiment import profile as profiles
 
     how = scoring.protocol(protocol, window=window)
     step = scoring.HOP if hop is None else round(hop * how.rate)
@@ -179,8 +192,7 @@ def score(
         if plot is not None and len(clips) > _PANELS:
             raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
         scorer = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
-        # all scoring commands share it, beside the data
-        cache = Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=_echo) if cached else None
+        cache = _score_cache() if cached else None
         options = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
         scores = scoring.score(clips, scorer, progress=_progress("scoring"), **options)
         left_out = scores.left_out
@@ -606,6 +618,18 @@ def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
         for (recording, table), ax in zip(recordings, [axes] if len(recordings) == 1 else axes[:, 0], strict=True)
     ]
     plots.save(figure, path, alt=" ".join(display.alt() for display in displays))
+
+
+def _score_cache():
+    """Return the cache that all scoring commands share, beside the data; None outside a checkout."""
+    from dfdlib.detector.score_cache import Cache
+    from dfdlib.experiment import profile as profiles
+
+    try:
+        return Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=_echo)
+    except RunError as error:
+        _echo(f"scoring without a cache: {error}")
+        return None
 
 
 def _echo(line: str) -> None:

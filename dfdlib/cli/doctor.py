@@ -6,10 +6,13 @@ import importlib.util
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from dfdlib.errors import DfdError
-from dfdlib.experiment import profile
+from dfdlib import machine
+from dfdlib.errors import DfdError, RunError
+
+# All else is imported where its absence is caught.
 
 #: Import name and distribution of what the report cannot do without.
 CORE = {
@@ -29,54 +32,104 @@ CORE = {
 
 
 def examine(*, checkpoint: str | Path | None = None) -> dict[str, dict | list[str]]:
-    """Look at packages, machine, data and, if one is given, a file of weights.
+    """Look at packages, machine, data and, if one is given, a file of weights; whatever is wrong, the rest is told.
 
     Returns
     -------
     dict
         ``facts``: name to text; ``problems``: one line each, with the remedy.
     """
-    facts: dict[str, str] = {"python": platform.python_version(), "dfdlib": importlib.metadata.version("dfdlib")}
-    problems = []
-    for module, distribution in CORE.items():
-        if importlib.util.find_spec(module) is None:
-            problems.append(f"{distribution} is not installed; run ./environment.sh")
-        else:
-            facts[distribution] = importlib.metadata.version(distribution)
-    facts["device"] = _device()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    facts["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
-    root = profile.root()
-    facts["root"] = str(root)
-    facts["disk"] = f"{shutil.disk_usage(root).free / 2**30:.0f} GiB free"
-    if not os.access(root, os.W_OK):
-        problems.append(f"{root}: cannot be written; name another run folder with --folder")
-    for name in profile.names():
-        settings = profile.load(name)
-        missing = [
-            str(place)
-            for place in (settings.checkpoint, settings.data.source, settings.data.for_2seconds, settings.data.custom)
-            if place is not None and not place.exists()
-        ]
-        facts[f"profile {name}"] = "ready" if not missing else f"missing: {', '.join(missing)}"
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        facts["demo data"] = "cannot be built here (no apt-get); give your own data with --set data.custom=FOLDER"
-    if checkpoint is not None:
-        from dfdlib.detector import network
+    facts: dict[str, str] = {"python": platform.python_version()}
+    problems: list[str] = []
 
+    def tell(name: str, find: Callable[..., str | None], *arguments: object) -> None:
         try:
-            described = dataclasses.asdict(network.describe(checkpoint))
-            facts |= {f"checkpoint {key}": str(value) for key, value in described.items() if value or key != "seems"}
+            fact = find(*arguments)
         except DfdError as error:
             problems.append(str(error))
+        except Exception as error:
+            # What is broken is what this command is asked for, and it cannot be known how.
+            said = " ".join(str(error).split())[:200]
+            problems.append(
+                f"{name}: cannot be told ({type(error).__name__}: {said}); see whether it is there and may be read, "
+                "or make the environment anew: rm -r .venv, then ./environment.sh"
+            )
+        else:
+            if fact:
+                facts[name] = fact
+
+    for module, distribution in ({"dfdlib": "dfdlib"} | CORE).items():
+        tell(distribution, _package, module, distribution)
+    tell("device", _device)
+    tell("machine", _machine)
+    tell("root", _root)
+    if "root" in facts:
+        tell("disk", _disk, Path(facts["root"]))
+        for file in sorted((Path(__file__).parents[1] / "experiment/profiles").glob("*.yaml")):
+            tell(f"profile {file.stem}", _profile, file.stem)
+    tell("demo data", _demo)
+    if checkpoint is not None:
+        tell("checkpoint", lambda: facts.update(_checkpoint(checkpoint)))
     return {"facts": facts, "problems": problems}
 
 
-def _device() -> str:
+def _package(module: str, distribution: str) -> str:
+    if importlib.util.find_spec(module) is None:
+        raise RunError(f"{distribution} is not installed; run ./environment.sh")
     try:
-        import torch
-    except ImportError as error:
-        return f"unknown ({error})"
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        others = importlib.metadata.packages_distributions().get(module, [])
+        found = " and ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(others)))
+        raise RunError(
+            f"{distribution} is not installed under this name: {module} comes from {found or 'a folder'}, which nobody "
+            "has tried here; run ./environment.sh"
+        ) from None
+
+
+def _root() -> str:
+    from dfdlib.experiment import profile
+
+    return str(profile.root())
+
+
+def _machine() -> str:
+    import psutil
+
+    return f"{platform.machine()}, {machine.cores()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def _disk(root: Path) -> str:
+    if not os.access(root, os.W_OK):
+        raise RunError(f"{root}: cannot be written; name another run folder with --folder")
+    return f"{shutil.disk_usage(root).free / 2**30:.0f} GiB free"
+
+
+def _profile(name: str) -> str:
+    from dfdlib.experiment import profile
+
+    settings = profile.load(name)
+    places = (settings.checkpoint, settings.data.source, settings.data.for_2seconds, settings.data.custom)
+    missing = [str(place) for place in places if place is not None and not place.exists()]
+    return f"missing: {', '.join(missing)}" if missing else "ready"
+
+
+def _demo() -> str | None:
+    if shutil.which("apt-get") and shutil.which("dpkg-deb"):
+        return None
+    return "cannot be built here (no apt-get); give your own data with --set data.custom=FOLDER"
+
+
+def _checkpoint(path: str | Path) -> dict[str, str]:
+    from dfdlib.detector import network
+
+    described = dataclasses.asdict(network.describe(path))
+    return {f"checkpoint {key}": str(value) for key, value in described.items() if value or key != "seems"}
+
+
+def _device() -> str:
+    import torch
+
     if torch.cuda.is_available():
         return f"CUDA: {torch.cuda.get_device_name()}"
     return f"CPU, {torch.get_num_threads()} threads"

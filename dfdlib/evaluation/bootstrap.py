@@ -23,13 +23,13 @@ result does not depend on how many cores there are.
 """
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dfdlib import machine
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import metrics
 
@@ -273,7 +273,7 @@ def spread(plan: Plan, function, *, resamples: int, seed: int) -> list:
     def block(number: int):
         return function(plan.draw(sizes[number], np.random.default_rng([seed, number])))
 
-    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(sizes))
+    workers = min(machine.cores(), len(sizes))
     # Small test sets are done before a second thread has begun.
     if workers == 1 or resamples * plan.labels.size < 2**24:
         return [block(number) for number in range(len(sizes))]

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
-from dfdlib.errors import ParameterError
+from dfdlib.errors import ParameterError, RunError
 from dfdlib.training import recipe
 
 _PROFILES = importlib.resources.files("dfdlib.experiment") / "profiles"
@@ -141,11 +141,21 @@ def device(settings: Profile) -> str:
 
 
 def root() -> Path:
-    """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one."""
-    if "DFD_ROOT" in os.environ:
-        return Path(os.environ["DFD_ROOT"]).absolute()
-    beside = Path(__file__).absolute().parents[2]
-    return beside if (beside / "notebooks").is_dir() else Path.cwd()
+    """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one.
+
+    Raises
+    ------
+    RunError
+        It holds no ``notebooks``: nothing is to be built or kept in a folder that was not meant.
+    """
+    named = os.environ.get("DFD_ROOT")
+    places = [Path(named).absolute()] if named else [Path(__file__).absolute().parents[2], Path.cwd()]
+    for place in places:
+        if (place / "notebooks").is_dir():
+            return place
+    wrong = f"DFD_ROOT={named}" if named else places[-1]
+    remedy = "correct or unset it" if named else "run this in a checkout of dfdlib, or name one by DFD_ROOT"
+    raise RunError(f"{wrong}: is not the project's folder, for it holds no notebooks/; {remedy}")
 
 
 def names() -> list[str]:

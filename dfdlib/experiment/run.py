@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm import tqdm
 
-from dfdlib import files, processes
+from dfdlib import files, machine, processes
 from dfdlib.data import corpus as corpora
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network as detector
@@ -443,7 +443,7 @@ class Run:
         """Return how many computations, on as many threads as the profile says, there are cores for."""
         if profile.device(self.profile) != "cpu" or not self.profile.threads:
             return 1
-        return max(1, len(os.sched_getaffinity(0)) // self.profile.threads)
+        return max(1, machine.cores() // self.profile.threads)
 
     @functools.cached_property
     def _baseline(self) -> str:

@@ -7,7 +7,6 @@ so that a run that was killed is never taken for a finished one.
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import filelock
 
 from dfdlib import files
 from dfdlib.errors import ParameterError, RunError
@@ -143,19 +144,20 @@ def _wanted(sources: list[Path], only: Iterable[str] | None) -> list[Path]:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the run folder; two runs in it would overwrite each other's results."""
+    lock = filelock.FileLock(folder / ".lock", blocking=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "w")  # noqa: SIM115 - held until the run ends
+        lock.acquire()
+    except filelock.Timeout:
+        raise RunError(f"{folder}: another run is at work here; wait for it, or choose another --folder") from None
     except OSError as error:
         raise RunError(
-            f"{folder}: cannot be written ({os.strerror(error.errno)}); choose another with --folder"
+            f"{folder}: cannot be written ({error.strerror or error}); choose another with --folder"
         ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{folder}: another run is at work here; wait for it, or choose another --folder") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _chapters(

@@ -3,9 +3,7 @@
 import base64
 import functools
 import html
-import importlib.metadata
 import json
-import os
 import platform
 import re
 import shlex
@@ -14,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfdlib import files
+from dfdlib import files, machine
 from dfdlib.experiment import profile
 from dfdlib.report import sentences
 
@@ -106,8 +104,8 @@ def provenance(
         "commit": _commit(),
         "inputs": inputs,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
+        "packages": {name: machine.version(name) for name in PACKAGES},
+        "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {machine.cores()} cores",
     }
 
 
@@ -164,14 +162,6 @@ def _commit() -> str:
         return git("rev-parse", "HEAD") + (" with changes not committed" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown (no git checkout)"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        # as with a fairseq built from its own source; hours of work do not end without a page for that
-        return "not installed under this name"
 
 
 def _processor() -> str:

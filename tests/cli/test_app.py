@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from dfdlib.detector import network
 @pytest.fixture(autouse=True)
 def root(tmp_path, monkeypatch):
     """A project folder of the test's own: commands keep scores in it."""
+    (tmp_path / "root/notebooks").mkdir(parents=True)
     monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
     return tmp_path / "root"
 
@@ -131,7 +134,7 @@ def test_score_takes_a_list_and_writes_a_timeline(dfd, clips, weights, tmp_path,
 def test_scores_are_kept_between_commands(dfd, clips, weights, root):
     decode = audio.stream
     _, first, _ = dfd("score", clips, "--checkpoint", weights, "--no-cache")
-    assert not root.exists()
+    assert not (root / "data").exists()
     assert dfd("score", clips, "--checkpoint", weights)[1] == first
     assert (root / "data/cache/scores.sqlite").is_file()
     audio.stream = None  # nothing is decoded twice
@@ -154,7 +157,6 @@ def test_a_damaged_cache_is_set_aside_and_scoring_goes_on(dfd, clips, weights, r
 
 
 def test_score_goes_on_where_no_cache_can_be(dfd, clips, weights, root):
-    root.mkdir()
     (root / "data").write_text("")
     status, _, err = dfd("score", clips, "--checkpoint", weights)
     assert status == 0
@@ -165,7 +167,7 @@ def test_score_without_the_cache_leaves_nothing_but_its_file(dfd, clips, weights
     place = tmp_path / "out"
     assert dfd("score", clips, "--checkpoint", weights, "--no-cache", "--out", place / "scores.csv")[0] == 0
     assert [path.name for path in place.iterdir()] == ["scores.csv"]
-    assert not root.exists()
+    assert not (root / "data").exists()
 
 
 def test_score_draws_recordings_over_time(dfd, weights, tmp_path, rng):
@@ -241,7 +243,7 @@ def many(tmp_path, rng):
 
 def started(tmp_path, weights, clips, root, out, *, launcher=("dfd",)):
     """Start ``dfd score`` as a process of its own, with a project folder of its own."""
-    (tmp_path / root).mkdir(exist_ok=True)
+    (tmp_path / root / "notebooks").mkdir(parents=True, exist_ok=True)
     command = [*launcher, "score", clips, "--checkpoint", weights, "--batch-size", "4", "--out", tmp_path / out]
     command += ["--windows", tmp_path / f"windows-{out}"]
     return subprocess.Popen(
@@ -534,3 +536,33 @@ def test_an_interrupt_is_said_in_one_line(dfd, monkeypatch):
 def test_the_command_is_installed():
     done = subprocess.run(["dfd", "--help"], capture_output=True, text=True, check=True)
     assert "higher means bona fide" in " ".join(done.stdout.split())
+
+
+def test_the_version_is_printed(dfd):
+    status, out, _ = dfd("--version")
+    project = tomllib.loads((Path(app.__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (status, out) == (0, f"dfdlib {project['version']}\n")
+
+
+@pytest.mark.parametrize(
+    "command", ["report", "report --only 02", "finetune", "train-baseline", "data build demo", "data list", "doctor"]
+)
+def test_nothing_is_begun_in_a_folder_that_is_not_the_projects(dfd, root, command):
+    (root / "notebooks").rmdir()
+    status, out, err = dfd(*command.split())
+    assert status == 1
+    (line,) = [line for line in (out + err).splitlines() if "DFD_ROOT" in line]
+    assert line.endswith(
+        f"DFD_ROOT={root}: is not the project's folder, for it holds no notebooks/; correct or unset it"
+    )
+    assert command == "doctor" or (out, err) == ("", f"{line}\n")
+    assert list(root.iterdir()) == []
+
+
+def test_clips_are_scored_without_a_cache_where_the_projects_folder_is_wrong(dfd, root, weights, tmp_path, rng):
+    (root / "notebooks").rmdir()
+    audio.write_wav(tmp_path / "clip.wav", 0.1 * rng.standard_normal(16_000), rate=16_000)
+    status, out, err = dfd("score", tmp_path / "clip.wav", "--checkpoint", weights)
+    assert (status, "clip.wav" in out) == (0, True)
+    assert f"scoring without a cache: DFD_ROOT={root}: is not the project's folder" in err
+    assert list(root.iterdir()) == []

@@ -33,6 +33,7 @@ def test_the_first_of_two_processes_builds_the_demo_and_the_other_waits_for_it(t
     source = tmp_path / "made"
     for name in ("for-2seconds", "custom", "source"):
         shutil.copytree(toy.parent / name, source / name)
+    (tmp_path / "root/notebooks").mkdir(parents=True)
     out = tmp_path / "mine.safetensors"
     program = tmp_path / "program.py"
     names = {"SOURCE": source, "PROFILE": tmp_path / "toy.yaml", "OUT": out}

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dfdlib import machine
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import bootstrap, metrics
 
@@ -82,7 +83,7 @@ def test_the_number_of_cores_changes_nothing(rng, monkeypatch):
     many = {"names": ("eer", "auc", "min_cllr"), "resamples": 6000, "seed": 4}  # enough for threads to be used
     cores = []
     for count in (1, 3):
-        monkeypatch.setattr(bootstrap.os, "sched_getaffinity", lambda _, count=count: set(range(count)))
+        monkeypatch.setattr(machine, "cores", lambda count=count: count)
         cores.append(bootstrap.Bootstrap(labels, [scores], **many).draws)
     np.testing.assert_array_equal(*cores)
 

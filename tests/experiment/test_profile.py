@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from dfdlib.cli import app
-from dfdlib.errors import ParameterError
+from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment import profile
 
 
@@ -28,11 +30,20 @@ def test_the_data_page_and_the_command_name_the_folder_that_the_profile_has(monk
 
 
 def test_paths_are_taken_from_the_projects_folder(monkeypatch, tmp_path):
+    (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("DFD_ROOT", str(tmp_path))
     settings = profile.load("demo", overrides=["data.custom=/elsewhere/clips"])
     assert settings.checkpoint == tmp_path / "data/models/mini-baseline.safetensors"
     assert settings.data.source == tmp_path / "data/demo/source"
     assert str(settings.data.custom) == "/elsewhere/clips"
+
+
+def test_a_folder_without_notebooks_is_not_the_projects(monkeypatch, tmp_path):
+    monkeypatch.setenv("DFD_ROOT", str(tmp_path))
+    with pytest.raises(RunError, match=rf"DFD_ROOT={tmp_path}: is not the project's folder.*correct or unset it"):
+        profile.load("demo")
+    monkeypatch.setenv("DFD_ROOT", "")
+    assert profile.root() == Path(profile.__file__).parents[2]
 
 
 def test_settings_are_changed_by_name():
@@ -77,7 +88,7 @@ def test_settings_are_changed_by_name():
     ],
 )
 def test_a_value_is_read_by_the_type_of_its_setting(override, value, monkeypatch):
-    monkeypatch.setenv("DFD_ROOT", "/project")
+    monkeypatch.setattr(profile, "root", lambda: Path("/project"))
     monkeypatch.setenv("HOME", "/home/somebody")
     found = profile.load("demo", overrides=[override]).model_dump()
     for name in override.partition("=")[0].split("."):
@@ -93,7 +104,7 @@ def test_a_recipe_is_changed_by_name_and_a_new_one_given_whole():
 
 
 def test_settings_are_shown_as_they_were_used(monkeypatch):
-    monkeypatch.setenv("DFD_ROOT", "/project")
+    monkeypatch.setattr(profile, "root", lambda: Path("/project"))
     used = profile.as_used(profile.load("demo", overrides=["data.custom=/else/where", "data.source="]))
     assert used["data"] == {
         "for_2seconds": "data/demo/for-2seconds",

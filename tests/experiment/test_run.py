@@ -1,10 +1,10 @@
 import json
-import os
 import shutil
 
 import pandas as pd
 import pytest
 
+from dfdlib import machine
 from dfdlib.data import audio
 from dfdlib.detector import network, score
 from dfdlib.errors import DataError, ParameterError, RunError
@@ -177,7 +177,7 @@ def test_the_recipe_follows_the_window(run, toy, tmp_path):
 
 @pytest.mark.parametrize(("threads", "room"), [(1, 6), (4, 1), (8, 1), (None, 1)])
 def test_there_is_room_for_as_many_as_their_threads_leave_cores_for(toy, tmp_path, monkeypatch, threads, room):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
+    monkeypatch.setattr(machine, "cores", lambda: 6)
     settings = profile.load(str(toy)).model_copy(update={"threads": threads, "device": "cpu"})
     assert experiment.Run(settings, tmp_path).room() == room
 

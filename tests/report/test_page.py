@@ -183,6 +183,7 @@ def test_inputs_change_with_what_they_stand_for(toy, tmp_path):
 def test_provenance_says_whether_the_checkout_is_clean(summary, monkeypatch, tmp_path):
     assert summary["provenance"]["command"] == "./run_all.sh --profile toy --set seed=2"
     assert summary["provenance"]["packages"]["torch"]
+    (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("DFD_ROOT", str(tmp_path))
     assert page._commit() == "unknown (no git checkout)"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]

@@ -22,7 +22,6 @@ correlation of their waves (300 to 3,400 Hz) decides: 0.94 and more after MP3 at
 noise 20 dB below or resampling; 0.83 and less, mostly below 0.5, for the vocoders.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -31,6 +30,7 @@ import numpy as np
 import pandas as pd
 import scipy.fft
 
+from dfdlib import machine
 from dfdlib.data import audio
 from dfdlib.data.audio import RATE
 from dfdlib.errors import DataError
@@ -110,7 +110,7 @@ def pairs(fingerprints: Sequence[Words], paths: Sequence[str], *, owners: Sequen
     """
     first, second, shift = _candidates(fingerprints, owners)
     first, second, shift, bits, frames = _compare(fingerprints, first, second, shift)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(machine.cores()) as pool:
         waves = list(
             pool.map(lambda a, b, later: _correlation(paths[a], paths[b], later * HOP), first, second, shift.tolist())
         )

@@ -5,7 +5,6 @@ A clip is decoded once, for all of it, and forgotten: what is kept of it is a fe
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.fft
 
+from dfdlib import machine
 from dfdlib.data import audio
 from dfdlib.data.audio import RATE
 from dfdlib.data.audit import likeness
@@ -123,7 +123,7 @@ def measure(corpus: Corpus, *, progress: Callable[[int, int], None] | None = Non
     paths = corpus.table["path"].tolist()
     results = []
     # Decoding and Fourier transforms leave Python's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(machine.cores()) as pool:
         for result in pool.map(_look, paths):
             results.append(result)
             if progress is not None:

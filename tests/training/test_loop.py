@@ -18,7 +18,7 @@ import torch
 from conftest import child, tone
 
 from dfdlib import files
-from dfdlib.data import audio, corpus, decoding
+from dfdlib.data import corpus, decoding
 from dfdlib.detector import aasist, network
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.training import loop

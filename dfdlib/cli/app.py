@@ -45,6 +45,9 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Copies = Annotated[
+    bool, typer.Option("--drop-copies", help="Drop rows that equal an earlier one, which are refused otherwise.")
+]
 _BY = "What is drawn together: auto, clip, sentence, speaker, attack or another column of the table."
 Profile = Annotated[str, typer.Option("--profile", metavar="NAME", help="A profile's name, or a YAML file.")]
 
@@ -170,6 +173,9 @@ def score(
     says that clips were left out, which are listed with the reason. A terminal is shown the ends of a long table, a
     pipe all of it.
 
+    Paths are written relative to the folder given, or to that of the file or manifest; of several, to the nearest
+    folder above them all.
+
     Several processes share the work under torchrun, and the first one writes it:
     torchrun --nproc-per-node 2 -m dfdlib score my-recordings/ --out scores.csv
 
@@ -181,7 +187,7 @@ def score(
         raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_PICTURES)}")
     import pandas as pd
 
-    from dfdlib.data import corpus
+    from dfdlib.data import corpus, tables
     from dfdlib.detector import score as scoring
 
     how = scoring.protocol(protocol, window=window)
@@ -202,7 +208,7 @@ def score(
             windows, unread = scoring.timelines(scores, scorer, hop=step, progress=_progress("windows"), **options)
             left_out = pd.concat([left_out, unread], ignore_index=True)
             if timeline is not None and among.first:
-                scoring.write_table(timeline, windows)
+                tables.write(timeline, scores.relative(windows))
             if plot is not None and among.first:
                 _plot_timelines(plot, windows, threshold=0.0 if how.score == "difference" else None)
         if among.first:
@@ -226,6 +232,7 @@ def evaluate(
     asv_keys: Annotated[Path | None, typer.Option(help="What kind each ASV trial is, if another file says it.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    drop_copies: Copies = False,
     as_json: Json = False,
 ) -> None:
     """Print every metric of a table of scores, with 95 % intervals.
@@ -236,7 +243,7 @@ def evaluate(
     from dfdlib.evaluation import intervals, metrics
     from dfdlib.evaluation import tandem as verification
 
-    scored = scoring.read_scores(scores)
+    scored = scoring.read_scores(scores, drop_copies=drop_copies)
     labels, values = scored.labels, scored.values
     tables = {column: _per(scored.table, labels, values, column) for column in per or []}
     drawn = intervals.groups_of(scored.table, by=by)
@@ -264,23 +271,29 @@ def compare(
     by: Annotated[str, typer.Option(help=_BY)] = "auto",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    drop_copies: Copies = False,
     as_json: Json = False,
 ) -> None:
     """Print the differences between two tables of scores of the same clips, with 95 % intervals and p-values.
 
-    The p-values ending in _p_holm are adjusted for the number of differences printed.
+    Clips are matched by sha256 where both tables have it, else by path. The p-values
+    ending in _p_holm are adjusted for the number of differences printed.
 
     Example: dfd compare before.csv after.csv
     """
     from dfdlib.detector import score as scoring
     from dfdlib.evaluation import intervals
 
-    both = scoring.pair(scoring.read_scores(before), scoring.read_scores(after))
+    first, second = (scoring.read_scores(path, drop_copies=drop_copies) for path in (before, after))
+    both = scoring.pair(first, second)
+    alone = len(first.table) - len(both), len(second.table) - len(both)
+    _echo(f"{len(both)} clips in both; without a partner: {alone[0]} of {before}, {alone[1]} of {after}")
     labels, old, new = (both[name].to_numpy(float) for name in ("label", "score", "score_second"))
     drawn = intervals.groups_of(both, by=by)
     found = intervals.paired_differences(labels, old, new, groups=drawn.groups, resamples=resamples, seed=seed)
     adjusted = intervals.holm([difference.p for difference in found.values()])
     values = {"by": drawn.by, "n_bonafide": int((labels == 1).sum()), "n_spoof": int((labels == 0).sum())}
+    values["n_unmatched"] = sum(alone)
     for (name, difference), p in zip(found.items(), adjusted, strict=True):
         values |= {
             f"{name}_before": difference.before,
@@ -345,7 +358,7 @@ def audit(
     if out is not None:
         audits.check_suffix(out)
     progress = _progress("decoding")
-    examined = [audits.examine(corpus.read(place), seed=seed, progress=progress) for place in data]
+    examined = [audits.examine(corpus.read(place, one_label=False), seed=seed, progress=progress) for place in data]
     between = audits.across(*examined) if len(examined) > 1 else ()
     if out is not None:
         audits.write(out, examined, between)

@@ -25,12 +25,10 @@ import pandas as pd
 
 from dfdlib import files
 from dfdlib.data import audio
+from dfdlib.data.labels import LABEL_NAMES, LABELS, label_of
+from dfdlib.data.tables import LINE, TABLES, common_root, read_manifest, refuse_two_labels
 from dfdlib.errors import DataError
 from dfdlib.processes import ALONE, Processes
-
-#: The word for each class in tables on disk, and its number in memory.
-LABELS = {"bonafide": 1, "spoof": 0}
-LABEL_NAMES = {number: word for word, number in LABELS.items()}
 
 #: What `Corpus.table` always has. Text columns hold "" where nothing is known.
 COLUMNS = ("path", "label", "split", "speaker", "sentence", "attack", "duration", "sha256")
@@ -40,10 +38,6 @@ MANIFEST = "manifest.parquet"
 # Clips that are handed to the threads that inspect them at a time.
 _AT_ONCE = 1_000
 
-_CLASS_FOLDERS = {
-    "real": 1, "bonafide": 1, "bona_fide": 1, "bona-fide": 1, "genuine": 1,
-    "fake": 0, "spoof": 0,
-}  # fmt: skip
 _SPLIT_FOLDERS = {
     "training": "training", "train": "training",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
@@ -65,11 +59,15 @@ class Corpus:
         describes), ``duration`` (seconds), ``sha256`` (of the file), and whatever else a manifest holds.
     left_out : DataFrame
         ``path`` and ``reason`` of every clip that was found and could not be used.
+    root : str
+        The folder that paths are relative to where they are written: the one that was given, or that of the file or
+        manifest; the nearest one above all that was given, or above the clips where some lie outside. "" for none.
     """
 
     name: str
     table: pd.DataFrame
     left_out: pd.DataFrame
+    root: str = ""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -137,7 +135,8 @@ class Corpus:
         if labels.isna().any():
             clip = self.table.loc[labels.isna(), "path"].iloc[0]
             raise DataError(
-                f"{clip}: no folder above it says Real or Fake; put clips into Real/ and Fake/, or give a manifest"
+                f"{clip}: no folder above it says Real or Fake, nor does a manifest; put clips into Real/ and "
+                "Fake/, or list them with labels"
             )
         missing = [word for word, number in LABELS.items() if not (labels == number).any()]
         if missing:
@@ -162,7 +161,7 @@ class Corpus:
         ).reset_index()
 
 
-def read(path: str | Path, *, name: str | None = None) -> Corpus:
+def read(path: str | Path, *, name: str | None = None, one_label: bool = True) -> Corpus:
     """Read a labelled corpus of both classes from a folder or a manifest.
 
     Parameters
@@ -172,16 +171,20 @@ def read(path: str | Path, *, name: str | None = None) -> Corpus:
         with the columns ``path`` and ``label`` ("bonafide" or "spoof", or 1 or 0).
     name : str, optional
         What to call it; by default the folder's name.
+    one_label : bool
+        Refuse a manifest that has equal clips under both labels. An audit takes them, and names all.
 
     Raises
     ------
     DataError
         Nothing there, no usable clip, one class only, or a manifest that cannot be read.
     """
-    return find([path], name=name).require_both_classes()
+    return find([path], name=name, one_label=one_label).require_both_classes()
 
 
-def find(paths: Iterable[str | Path], *, name: str | None = None, among: Processes = ALONE) -> Corpus:
+def find(
+    paths: Iterable[str | Path], *, name: str | None = None, one_label: bool = True, among: Processes = ALONE
+) -> Corpus:
     """Gather clips from files, folders and manifests, labelled where their place says a label.
 
     Parameters
@@ -189,19 +192,26 @@ def find(paths: Iterable[str | Path], *, name: str | None = None, among: Process
     paths : iterable of str or Path
     name : str, optional
         What to call the corpus; by default the first path's name.
+    one_label : bool
+        As `read` takes it.
     among : Processes
         The first one looks what clips there are, and all share in reading them. Each returns the whole corpus.
 
     Raises
     ------
     DataError
-        A path does not exist, or no clip was found in any.
+        A path does not exist, no clip was found in any, or a manifest has the same clip under both labels.
     """
     paths = [Path(path) for path in paths]
     listed, missing = among.from_first(lambda: _listed(paths))
     table, unreadable = _inspect(listed, among=among)
     name = name or ((paths[0].name or str(paths[0])) if paths else "clips")
+    if LINE in table:
+        table = (refuse_two_labels(table) if one_label else table).drop(columns=LINE)
     corpus = _corpus(name, table, pd.concat([missing, unreadable], ignore_index=True))
+    places = [path.absolute() if path.is_dir() else path.absolute().parent for path in paths]
+    root = common_root(places, [*corpus.table["path"], *corpus.left_out["path"]])
+    corpus = replace(corpus, root=root)
     if not len(corpus):
         wanted = ", ".join(str(path) for path in paths) or "nothing"
         first = f"; the first: {corpus.left_out['reason'].iloc[0]}" if len(corpus.left_out) else ""
@@ -279,8 +289,8 @@ def _listed(paths: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
             raise DataError(f"{given}: there is no such file or folder; check the path")
         if path.is_dir() and (path / MANIFEST).is_file():
             path = path / MANIFEST
-        if path.suffix.lower() in {".csv", ".parquet"}:
-            table, gone = _from_manifest(path)
+        if path.suffix.lower() in TABLES:
+            table, gone = read_manifest(path)
             missing.append(gone)
         elif path.is_dir():
             table = _table(_scan(path), root=path)
@@ -317,7 +327,7 @@ def _table(paths: list[str], *, root: Path) -> pd.DataFrame:
     def told(folder: str) -> tuple[int | None, str]:
         names = [*(part.lower() for part in reversed(Path(folder).relative_to(root).parts)), *around]
         return (
-            next((_CLASS_FOLDERS[name] for name in names if name in _CLASS_FOLDERS), None),
+            next((label for label in map(label_of, names) if label is not None), None),
             next((_SPLIT_FOLDERS[name] for name in names if name in _SPLIT_FOLDERS), ""),
         )
 
@@ -369,31 +379,3 @@ def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataF
 def _reason(path: str, error: Exception) -> str:
     """Return an error's message without the path that a table already shows."""
     return str(error).removeprefix(f"{path}: ")
-
-
-def _from_manifest(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    try:
-        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path, dtype={"path": str})
-    except Exception as error:  # pandas and pyarrow raise a dozen kinds for files that are not tables
-        raise DataError(f"{path}: cannot be read as a manifest ({error}); expected columns path,label") from error
-    for column in ("path", "label"):
-        if column not in table:
-            raise DataError(f"{path}: has no column {column!r}; a manifest needs path and label")
-    for column in ("split", "speaker", "sentence"):
-        table[column] = table[column].fillna("").astype(str) if column in table else ""
-    table["label"] = [_label(value, path, row) for row, value in enumerate(table["label"], 1)]
-    unknown = table["label"].map({1: "bonafide", 0: "unknown"})
-    table["attack"] = table["attack"].fillna(unknown) if "attack" in table else unknown
-    base = path.parent.absolute()
-    table["path"] = [str(base / clip) for clip in table["path"]]
-    there = table["path"].map(lambda clip: Path(clip).is_file())
-    left_out = pd.DataFrame({"path": table.loc[~there, "path"], "reason": f"listed in {path.name} but not there"})
-    # Durations and fingerprints are those of the files as they are now, whatever the manifest says.
-    return table[there], left_out
-
-
-def _label(value: object, path: Path, row: int) -> int:
-    number = LABELS.get(str(value).strip().lower(), value)
-    if number in (0, 1):
-        return int(number)
-    raise DataError(f"{path}, row {row}: label {value!r} is neither bonafide nor spoof (1 or 0); correct it")

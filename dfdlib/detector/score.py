@@ -26,8 +26,9 @@ import pandas as pd
 import torch
 
 from dfdlib import files
-from dfdlib.data import audio
-from dfdlib.data.corpus import LABEL_NAMES, LABELS, Corpus
+from dfdlib.data import audio, tables
+from dfdlib.data.corpus import Corpus
+from dfdlib.data.labels import LABEL_NAMES
 from dfdlib.detector import network
 from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, TorchScorer
@@ -172,10 +173,13 @@ class Scores:
         The corpus's columns, then ``score``, ``checkpoint`` and ``protocol`` (fingerprints).
     left_out : DataFrame
         ``path`` and ``reason`` of clips that the corpus or the decoder refused.
+    root : str
+        As `Corpus.root`.
     """
 
     table: pd.DataFrame
     left_out: pd.DataFrame
+    root: str = ""
 
     @property
     def labels(self) -> np.ndarray:
@@ -188,52 +192,42 @@ class Scores:
         return self.table["score"].to_numpy(dtype=np.float64)
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the table with labels as words, atomically."""
-        write_table(path, self._worded())
+        """Write the table with labels as words and paths relative to the root, atomically."""
+        tables.write(path, self._worded())
 
     def to_parquet(self, path: str | Path) -> None:
         """Write what `to_csv` writes, as Parquet."""
         with files.atomic(path, "wb") as file:
             self._worded().to_parquet(file, index=False)
 
+    def relative(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with its column ``path`` relative to the root."""
+        return table.assign(path=tables.below(table["path"], self.root))
+
     def _worded(self) -> pd.DataFrame:
-        table = self.table.assign(label=self.table["label"].map(LABEL_NAMES))
+        table = self.relative(self.table).assign(label=self.table["label"].map(LABEL_NAMES))
         first = ["path", "label", "score"]
         return table[[*first, *(column for column in table.columns if column not in first)]]
 
 
-def read_scores(path: str | Path) -> Scores:
-    """Read scores from a CSV or Parquet file with the columns ``path``, ``label`` and ``score``.
+def read_scores(path: str | Path, *, drop_copies: bool = False) -> Scores:
+    """Read scores from a table with the columns ``path``, ``label`` and ``score``.
+
+    Parameters
+    ----------
+    path : str or Path
+    drop_copies : bool
+        Drop rows that equal an earlier one; else they are refused.
 
     Raises
     ------
     DataError
-        The file is missing, is no table, lacks a column, or holds a label or score that is none.
+        The file is missing or is not what `tables.read` takes, or holds a label or score that is none.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; 'dfd score' writes one")
-    text = ("path", "split", "speaker", "sentence", "attack")
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={"score": [""]})
-    except Exception as error:  # pandas and pyarrow raise a dozen kinds for files that are not tables
-        raise DataError(f"{path}: cannot be read as a table ({error}); expected columns path,label,score") from error
-    for column in ("path", "label", "score"):
-        if column not in table:
-            raise DataError(f"{path}: has no column {column!r}; expected path,label,score")
-    labels = table["label"].astype(str).str.strip().str.lower().map({**LABELS, "1": 1, "0": 0})
-    scores = pd.to_numeric(table["score"], errors="coerce")
-    for name, column in (("label", labels), ("score", scores.where(np.isfinite(scores)))):
-        if column.isna().any():
-            row = int(column.isna().to_numpy().argmax())
-            raise DataError(
-                f"{path}, row {row + 1} ({table['path'].iloc[row]}): {name} {str(table[name].iloc[row])!r} is "
-                f"{'neither bonafide nor spoof' if name == 'label' else 'not a finite number'}; correct or remove it"
-            )
-    table = table.assign(label=labels.astype("Int8"), score=scores.astype(float))
+    table = tables.read(path, needs=("label", "score"), drop_copies=drop_copies).drop(columns=tables.LINE)
     return Scores(table=table, left_out=pd.DataFrame(columns=["path", "reason"]))
 
 
@@ -422,12 +416,6 @@ def timelines(
     gone = sorted(reasons)
     left_out = pd.DataFrame({"path": clips["path"].iloc[gone].tolist(), "reason": [reasons[row] for row in gone]})
     return table, left_out
-
-
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, atomically."""
-    with files.atomic(path) as file:
-        table.to_csv(file, index=False)
 
 
 def _scored_windows(
@@ -621,11 +609,14 @@ def _gather(
     table["score"] = protocol.of_logits(pairs[scored])
     table["checkpoint"] = files.short(checkpoint)
     table["protocol"] = files.short(protocol.fingerprint)
-    return Scores(table=table, left_out=left_out)
+    return Scores(table=table, left_out=left_out, root=corpus.root)
 
 
 def pair(first: Scores, second: Scores) -> pd.DataFrame:
-    """Match two tables of scores clip by clip.
+    """Match two tables of scores clip by clip: by content where both know the ``sha256``, else by path.
+
+    Each row has at most one partner: of clips with the same content, those of one path belong together, the others in
+    the order of their paths.
 
     Returns
     -------
@@ -637,10 +628,32 @@ def pair(first: Scores, second: Scores) -> pd.DataFrame:
     DataError
         No clip is in both, or a clip has another label in each.
     """
-    both = first.table.merge(second.table[["path", "label", "score"]], on="path", suffixes=("", "_second"))
-    if both.empty:
-        raise DataError("the two tables have no path in common; score the same clips twice")
-    differing = both["label"] != both["label_second"]
+    one, other = (_keys(scores.table) for scores in (first, second))
+    partner = pd.Series(-1, index=one.index)
+    for key in (["sha256", "path"], ["sha256", "turn"], ["path"]):
+        left, right = one[partner < 0], other.drop(index=partner[partner >= 0])
+        if "turn" in key:
+            left, right = (
+                rows.assign(turn=rows.sort_values("path", kind="stable").groupby("sha256").cumcount())
+                for rows in (left, right)
+            )
+        found = left.reset_index().merge(right.reset_index(), on=key, suffixes=("", "_second"), validate="one_to_one")
+        # Of two clips with a content each, a name says nothing.
+        known = found["sha256"] != "" if "sha256" in key else (found["sha256"] == "") | (found["sha256_second"] == "")
+        partner[found.loc[known, "index"]] = found.loc[known, "index_second"].to_numpy()
+    rows = np.flatnonzero(partner >= 0)
+    if not len(rows):
+        raise DataError("the two tables have no clip in common, by sha256 or by path; score the same clips twice")
+    both, matched = first.table.iloc[rows].reset_index(drop=True), second.table.iloc[partner.to_numpy()[rows]]
+    differing = both["label"].to_numpy() != matched["label"].to_numpy()
     if differing.any():
         raise DataError(f"{both.loc[differing, 'path'].iloc[0]}: has another label in each table; correct one of them")
-    return both
+    return both.assign(score_second=matched["score"].to_numpy())
+
+
+def _keys(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what a clip is known by, a row numbered from 0 each."""
+    if (twice := table["path"].duplicated()).any():
+        raise DataError(f"{table.loc[twice, 'path'].iloc[0]}: is there twice; keep one row for each clip")
+    sha256 = table["sha256"].fillna("").astype(str) if "sha256" in table else ""
+    return pd.DataFrame({"path": table["path"], "sha256": sha256}).reset_index(drop=True)

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from dfdlib import files, machine, processes
 from dfdlib.data import corpus as corpora
+from dfdlib.data import tables
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network as detector
 from dfdlib.detector import score as scoring
@@ -420,7 +421,9 @@ class Run:
             "sha256": files.sha256(job.checkpoint),
             "history": result.history.to_dict("records"),
             "best_epoch": result.best_epoch,
-            "left_out": result.left_out.to_dict("records"),
+            "left_out": result.left_out.assign(path=tables.below(result.left_out["path"], job.training.root)).to_dict(
+                "records"
+            ),
         }
         if processes.is_first():
             with files.atomic(job.record) as file:

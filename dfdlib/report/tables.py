@@ -139,8 +139,8 @@ def left_out(run: Run) -> pd.DataFrame:
     """Return the clips of all corpora that could not be used, by whoever found out, with the reason."""
     tables = []
     for name in run.corpora:
-        found = run.scores("before", name).left_out
-        tables.append(found.assign(corpus=name)[["corpus", "path", "reason"]])
+        scores = run.scores("before", name)
+        tables.append(scores.relative(scores.left_out).assign(corpus=name)[["corpus", "path", "reason"]])
     return pd.concat(tables, ignore_index=True).drop_duplicates()
 
 

@@ -91,7 +91,7 @@ def read(tmp_path, sound_clips):
                 name: clip[name] for name in ("split", "speaker", "sentence")
             })  # fmt: skip
         pd.DataFrame(rows).to_csv(root / "list.csv", index=False)
-        return corpus.read(root / "list.csv", name=folder)
+        return corpus.read(root / "list.csv", name=folder, one_label=False)
 
     return write_and_read
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from dfdlib.data.audit import likeness, shortcuts
 from dfdlib.data.audit.shortcuts import FLOOR, Shortcut
-from dfdlib.data.corpus import LABEL_NAMES
+from dfdlib.data.labels import LABEL_NAMES
 
 SEVERITIES = ("problem", "warning", "note")
 

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from dfdlib import files
+from dfdlib.data import tables
 from dfdlib.data.audit import checks, likeness, shortcuts
 from dfdlib.data.audit.checks import Finding
 from dfdlib.data.audit.measure import NUISANCES, measure
 from dfdlib.data.audit.shortcuts import Shortcut
-from dfdlib.data.corpus import LABEL_NAMES, Corpus
+from dfdlib.data.corpus import Corpus
+from dfdlib.data.labels import LABEL_NAMES
 from dfdlib.errors import DataError, ParameterError
 
 
@@ -33,8 +35,8 @@ class Audit:
     counts : DataFrame
         As `Corpus.summary`.
     clips : DataFrame
-        The decodable clips: the corpus' columns, `NUISANCES`, `measure.FACTS`, and ``found``: the kinds of the findings
-        about each.
+        The decodable clips: the corpus' columns, `NUISANCES`, `measure.FACTS`, and
+        ``found``: the kinds of the findings about each.
     by_class : DataFrame
         A row for each ``split``, ``label`` and ``feature``: ``lower_quartile``, ``median``, ``upper_quartile`` and
         ``unit``.
@@ -51,6 +53,8 @@ class Audit:
         Why not.
     words : list of likeness.Words
         Of the decodable clips, for `across`.
+    root : str
+        As `Corpus.root`: `to_dict` and `write` give paths relative to it.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Audit:
     shortcut: Shortcut | None
     shortcut_refused: str
     words: list[likeness.Words] = dataclasses.field(repr=False)
+    root: str = ""
 
     @property
     def features(self) -> pd.DataFrame:
@@ -77,7 +82,7 @@ class Audit:
         return {
             "corpus": self.name,
             "clips": self.size,
-            "left_out": _records(self.left_out),
+            "left_out": _records(self._relative(self.left_out, "path")),
             "shortcut_eer": found and found.eer.value,
             "shortcut_eer_ci": found and [found.eer.low, found.eer.high],
             "shortcut": found and {"classifier": found.classifier, "features": _records(found.features)},
@@ -86,8 +91,15 @@ class Audit:
             "counts": _records(self.counts),
             "by_class": _records(self.by_class),
             "formats": _records(self.formats),
-            "pairs": _records(self.pairs),
+            "pairs": _records(self._relative(self.pairs, "first", "second")),
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `clips` as they are written: labels as words, paths relative to the root."""
+        return self._relative(self.clips, "path").assign(label=_named(self.clips), corpus=self.name)
+
+    def _relative(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        return table.assign(**{name: tables.below(table[name], self.root) for name in columns})
 
 
 def examine(
@@ -159,6 +171,7 @@ def examine(
         shortcut=found,
         shortcut_refused=refused,
         words=measured.words,
+        root=corpus.root,
     )
 
 
@@ -217,11 +230,10 @@ def write(path: str | Path, audits: Sequence[Audit], between: Iterable[Finding] 
         The file cannot be written.
     """
     check_suffix(path)
-    with files.atomic(path) as file:
-        if Path(path).suffix.lower() == ".csv":
-            tables = [audit.clips.assign(label=_named(audit.clips), corpus=audit.name) for audit in audits]
-            pd.concat(tables).to_csv(file, index=False)
-        else:
+    if Path(path).suffix.lower() == ".csv":
+        tables.write(path, pd.concat(audit.to_frame() for audit in audits))
+    else:
+        with files.atomic(path) as file:
             json.dump(report(audits, between), file, indent=1)
 
 

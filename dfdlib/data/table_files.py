@@ -171,7 +171,7 @@ def _header(path: Path, text: str, separators: Iterable[str]) -> tuple[list[str]
     for separator in separators:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         try:
-            header = [cell.strip() for cell in next((row for row in rows if any(map(str.strip, row))), [])]
+            header = [cell.strip(' \t"') for cell in next((row for row in rows if any(map(str.strip, row))), [])]
         except csv.Error:
             continue
         known = sum(any(plain(cell) in words for words in COLUMNS.values()) for cell in header)
@@ -247,11 +247,11 @@ def _check_lengths(
     bad = (lengths > len(names)) | (lengths < least)
     if bad.any():
         row = int(bad.argmax())
-        sign = {"\t": "tab"}.get(separator, separator)
+        more = f" (so have {bad.sum() - 1} more lines)" if bad.sum() > 1 else ""
+        remedy = "quote those that hold one" if lengths[row] > len(names) else "write all of them, and close each quote"
         raise DataError(
-            f"{path}, line {lines[row]}: has {lengths[row]} fields where the headings are {len(names)}"
-            f"{f' (so have {bad.sum() - 1} more lines)' if bad.sum() > 1 else ''}; fields are separated by {sign!r}: "
-            "quote those that hold it, and write as many in every row"
+            f"{path}, line {lines[row]}: has {lengths[row]} fields where the headings are {len(names)}{more}; "
+            f"fields are separated by {separator!r}: {remedy}"
         )
 
 

@@ -432,6 +432,59 @@ def test_compare(dfd, table, tmp_path):
     assert same["delta_eer_p_holm"] == 1
 
 
+def test_compare_matches_clips_after_their_folder_moved(dfd, clips, weights, tmp_path):
+    (clips / "Fake/copy.wav").write_bytes((clips / "Fake/fake0.wav").read_bytes())
+    assert (
+        dfd("score", clips / "Real", clips / "Fake", "--checkpoint", weights, "--out", tmp_path / "before.csv")[0] == 0
+    )
+    (tmp_path / "moved/deep").mkdir(parents=True)
+    for label in ("Real", "Fake"):
+        (clips / label).rename(tmp_path / "moved/deep" / label)
+    (tmp_path / "moved/deep/Fake/fake1.wav").unlink()
+    assert dfd("score", tmp_path / "moved", "--checkpoint", weights, "--out", tmp_path / "after.csv")[0] == 0
+    before, after = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("before", "after"))
+    assert "Real/real0.wav" in before["path"].tolist()
+    assert "deep/Real/real0.wav" in after["path"].tolist()
+    status, out, err = dfd("compare", tmp_path / "before.csv", tmp_path / "after.csv", "--json")
+    assert status == 0
+    values = json.loads(out)
+    assert (values["n_bonafide"], values["n_spoof"], values["n_unmatched"]) == (4, 4, 1)
+    assert values["delta_eer"] == 0
+    assert f"8 clips in both; without a partner: 1 of {tmp_path / 'before.csv'}, 0 of {tmp_path / 'after.csv'}" in err
+
+
+def test_rows_that_count_twice_are_refused_or_dropped(dfd, table, tmp_path, rng):
+    frame = pd.read_csv(table)
+    frame["score"] += rng.standard_normal(40)
+    frame.to_csv(tmp_path / "after.csv", index=False)
+    twice = tmp_path / "twice.csv"
+    pd.concat([pd.read_csv(table)] * 2).to_csv(twice, index=False)
+    whole = json.loads(dfd("compare", table, tmp_path / "after.csv", "--json")[1])
+    for command in (["compare", twice, tmp_path / "after.csv"], ["evaluate", twice]):
+        status, out, err = dfd(*command, "--json")
+        assert (status, out) == (1, "")
+        assert f"{twice}, lines 2 and 42: 0.wav is there twice (40 such copies in all)" in err
+    assert json.loads(dfd("compare", twice, tmp_path / "after.csv", "--json", "--drop-copies")[1]) == whole
+    once, again = (dfd("evaluate", *given, "--json")[1] for given in ([table], [twice, "--drop-copies"]))
+    assert once == again
+    twice.write_bytes(table.read_bytes() * 2)
+    status, _, err = dfd("evaluate", twice, "--drop-copies")
+    assert status == 1
+    assert "line 42: the headings again" in err
+
+
+def test_score_takes_a_list_without_labels(dfd, clips, weights, tmp_path):
+    (clips / "list.csv").write_text("File\nReal\\real0.wav\nFake/fake0.wav\n")
+    status, _, err = dfd("score", clips / "list.csv", "--checkpoint", weights, "--out", tmp_path / "out.csv")
+    assert status == 0, err
+    written = pd.read_csv(tmp_path / "out.csv")
+    assert written["path"].tolist() == ["Real/real0.wav", "Fake/fake0.wav"]
+    assert written["label"].isna().all()
+    status, _, err = dfd("evaluate", tmp_path / "out.csv")
+    assert status == 1
+    assert "line 2 (Real/real0.wav): label '' is neither bona fide nor spoof" in err
+
+
 def test_compare_draws_what_belongs_together(dfd, table, tmp_path):
     frame = pd.read_csv(table)
     frame["sentence"] = np.tile(np.arange(20), 2)

@@ -18,7 +18,7 @@ def test_real_and_fake_folders(clips):
     assert table["sha256"].iloc[0] == files.sha256(table["path"].iloc[0])
 
 
-@pytest.mark.parametrize(("real", "fake"), [("REAL", "FAKE"), ("real", "fake"), ("bonafide", "spoof")])
+@pytest.mark.parametrize(("real", "fake"), [("REAL", "FAKE"), ("real", "fake"), ("bona fide", "Deep-Fake")])
 def test_class_folders_in_any_case(tmp_path, real, fake):
     for folder in (real, fake):
         audio.write_wav(tmp_path / folder / "clip.wav", tone(0.1), rate=16_000)
@@ -98,14 +98,49 @@ def test_manifest_carries_what_folders_cannot(clips):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\nReal/real0.wav,bonafide\n", "has no column 'path'"),
-        ("path,label\nReal/real0.wav,genuine?\n", "row 1: label 'genuine\\?' is neither"),
+        ("clips,label\nReal/real0.wav,bonafide\n", "has no column 'path', it has clips, label"),
+        ("path,label\nReal/real0.wav,genuine?\n", "line 2 \\(Real/real0.wav\\): label 'genuine\\?' is neither"),
+        ("path,label\nReal/real0.wav,1\n,0\n", "line 3: has no path"),
+        ("path,label\nReal/real0.wav,1\nReal/../Real/real0.wav,0\n", "lines 2 and 3: .* label 'bonafide' and 'spoof'"),
+        ("path,label\nReal/real0.wav,1\nReal/copy.wav,0\n", "the same content under both labels, in lines 2 and 3"),
     ],
 )
 def test_manifests_that_are_wrong(clips, text, message):
+    shutil.copy(clips / "Real/real0.wav", clips / "Real/copy.wav")
     (clips / "list.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         corpus.read(clips / "list.csv")
+
+
+def test_manifests_of_other_forms(clips):
+    (clips / "list.csv").write_text(
+        "sep=;\nFile Name;Class;Speaker\nReal\\real0.wav;Genuine;01\nFake/fake0.wav;Fake;NA\n"
+    )
+    found = corpus.read(clips / "list.csv")
+    assert found.table["label"].tolist() == [1, 0]
+    assert found.table["speaker"].tolist() == ["01", "NA"]
+    assert found.table["path"].tolist() == [str(clips / name) for name in ("Real/real0.wav", "Fake/fake0.wav")]
+
+
+def test_a_list_without_labels_is_found_but_not_read(clips):
+    (clips / "list.tsv").write_text("file\tspeaker\nReal/real0.wav\tanna\nFake/fake0.wav\tbob\n")
+    found = corpus.find([clips / "list.tsv"])
+    assert found.table["label"].isna().all()
+    assert list(found.table.columns) == list(corpus.COLUMNS)
+    with pytest.raises(DataError, match=r"real0\.wav: no folder above it says Real or Fake, nor does a manifest"):
+        corpus.read(clips / "list.tsv")
+
+
+def test_what_paths_are_relative_to(clips, tmp_path_factory):
+    assert corpus.find([clips]).root == str(clips)
+    assert corpus.find([clips / "Real"]).root == str(clips / "Real")
+    assert corpus.find([clips / "Real/real0.wav"]).root == str(clips / "Real")
+    assert corpus.find([clips / "Real/real0.wav", clips / "Fake"]).root == str(clips)
+    (clips / "list.csv").write_text("path,label\nReal/real0.wav,1\nFake/fake0.wav,0\n")
+    assert corpus.read(clips / "list.csv").root == str(clips)
+    elsewhere = tmp_path_factory.mktemp("lists") / "list.csv"
+    elsewhere.write_text(f"path,label\n{clips}/Real/real0.wav,1\n{clips}/Real/real1.wav,0\n")
+    assert corpus.read(elsewhere).root == str(clips / "Real")
 
 
 def test_asvspoof_protocol(clips, tmp_path):

@@ -24,6 +24,9 @@ from dfdlib import files
 from dfdlib.detector import aasist, checkpoints, frontend
 from dfdlib.errors import CheckpointError, ParameterError
 
+VERSION = 1
+"""Raised whenever the same weights give other logits than before: what was kept is then computed again."""
+
 RATE = 16_000
 """The sampling rate every detector expects, in hertz."""
 

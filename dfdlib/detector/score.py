@@ -77,8 +77,8 @@ class Protocol:
 
     @property
     def treatment(self) -> str:
-        """What was done to the waveform, as text: scores of equal treatment share their logits."""
-        return f"rate={self.rate} window={self.window or f'native of {NATIVE_LONGEST}'}"
+        """What was done to the waveform, and by what code, as text: scores of equal treatment share their logits."""
+        return f"rate={self.rate} window={self.window or f'native of {NATIVE_LONGEST}'} {_versions()}"
 
     @property
     def fingerprint(self) -> str:
@@ -438,7 +438,7 @@ def _scored_windows(
     known = {} if cache is None else cache.treatments(clip, checkpoint=scorer.fingerprint)
     spans, logits = [], []
     for batch in _batched(cut(audio.stream(path, rate=rate, block=_BLOCK), length=length, hop=hop), batch_size):
-        treatments = [f"rate={rate} window={length} start={start}" for start, _ in batch]
+        treatments = [f"rate={rate} window={length} start={start} {_versions()}" for start, _ in batch]
         # All of a batch or nothing: what goes on after a kill forms the same batches.
         if not all(treatment in known for treatment in treatments):
             waves = np.stack([audio.fit(window, length=max(len(window), shortest)) for _, window in batch])
@@ -451,6 +451,10 @@ def _scored_windows(
         spans += [(start / rate, (start + len(window)) / rate) for start, window in batch]
         logits += [known[treatment] for treatment in treatments]
     return np.array(spans), np.array(logits)
+
+
+def _versions() -> str:
+    return f"audio={audio.VERSION} network={network.VERSION}"
 
 
 def _scorer(model: network.Detector | Scorer) -> Scorer:

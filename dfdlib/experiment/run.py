@@ -454,6 +454,8 @@ class Run:
 
     def _beginnings(self, job: "Job") -> dict:
         """Return what a training depends on, as JSON gives it back."""
+        from dfdlib.training import loop
+
         return json.loads(
             json.dumps(
                 {
@@ -462,6 +464,7 @@ class Run:
                     "training": corpora.fingerprint(job.training.table),
                     "validation": corpora.fingerprint(job.validation.table),
                     "threads": self.profile.threads,
+                    "versions": loop.versions(),
                 }
             )
         )

@@ -38,7 +38,7 @@ import torch.distributed
 import torch.utils.checkpoint
 
 from dfdlib import processes
-from dfdlib.data import corpus
+from dfdlib.data import audio, corpus
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network
 from dfdlib.errors import ParameterError, RunError
@@ -46,6 +46,9 @@ from dfdlib.training import parallel
 from dfdlib.training.clips import Batches, Clips, batches, validation_batches
 from dfdlib.training.recipe import Recipe
 from dfdlib.training.saving import Saver, State
+
+#: Raised whenever the same recipe, clips and weights give other weights than before: then they are trained again.
+VERSION = 1
 
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
@@ -310,6 +313,11 @@ def _logger(name: str, folder: Path):
         raise RunError(f"loggers: {name} is not installed ({error}); pip install {name}, or leave it out") from error
 
 
+def versions() -> list[str]:
+    """Return the versions of all code that decides what a training gives."""
+    return [f"audio={audio.VERSION}", f"network={network.VERSION}", f"training={VERSION}"]
+
+
 def _inputs_digest(model: network.Detector, training: Corpus, validation: Corpus, recipe: Recipe) -> str:
     """Return a SHA-256 over everything that decides what comes out."""
     parts = [
@@ -318,6 +326,7 @@ def _inputs_digest(model: network.Detector, training: Corpus, validation: Corpus
         corpus.fingerprint(training.table),
         corpus.fingerprint(validation.table),
         str(processes.count()),
+        *versions(),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

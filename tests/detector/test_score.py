@@ -498,3 +498,24 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, rng, suff
         peaks[minutes] = float(done.stdout)
     # 20 more minutes are 77 MB as float32
     assert peaks[30] - peaks[10] < 40
+
+
+@pytest.mark.parametrize("module", [audio, network], ids=["preprocessing", "forward"])
+def test_what_other_code_has_computed_is_computed_again(clips, tmp_path, model, monkeypatch, module):
+    cache = Cache(tmp_path / "cache.sqlite")
+    found = score.score(corpus.read(clips), model, protocol=NATIVE, cache=cache)
+    score.timelines(found, model, protocol=NATIVE, cache=cache)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(inference.TorchScorer, "logits", refuse)
+    score.score(corpus.read(clips), model, protocol=NATIVE, cache=cache)
+    score.timelines(found, model, protocol=NATIVE, cache=cache)
+    before = NATIVE.fingerprint
+    monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+    assert NATIVE.fingerprint != before
+    with pytest.raises(AssertionError, match="computed again"):
+        score.score(corpus.read(clips), model, protocol=NATIVE, cache=cache)
+    with pytest.raises(AssertionError, match="computed again"):
+        score.timelines(found, model, protocol=NATIVE, cache=cache)

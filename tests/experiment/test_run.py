@@ -1,3 +1,4 @@
+import importlib
 import json
 import shutil
 
@@ -158,6 +159,17 @@ def test_fine_tuning_is_done_once(run, toy, monkeypatch):
     other = experiment.Run.open(str(toy), run_dir=run.folder, overrides=["finetune.epochs=2"])
     with pytest.raises(AssertionError, match="trained again"):
         other.finetune()
+
+
+@pytest.mark.parametrize("name", ["data.audio", "detector.network", "training.loop"])
+def test_weights_that_other_code_has_trained_are_trained_again(toy, tmp_path, monkeypatch, name):
+    run = experiment.Run.open(str(toy), run_dir=tmp_path)
+    job = run.job()
+    run.train(job, progress=lambda line: None)
+    assert run.trained(job) is not None
+    module = importlib.import_module(f"dfdlib.{name}")
+    monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+    assert run.trained(job) is None
 
 
 def test_weights_that_were_tampered_with_are_made_again(run, toy):

@@ -21,6 +21,7 @@ from dfdlib import files
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment import profile
 from dfdlib.report import page
+from dfdlib.report.inputs import fingerprints
 
 #: What `results/*.json` may hold that the summary joins over all notebooks.
 _JOINED = ("evaluations", "differences", "sentences")
@@ -95,7 +96,7 @@ def build(
         chosen = str(Path(chosen).absolute())
     parameters = {"profile": chosen, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
-        inputs = page.inputs(settings)
+        inputs = fingerprints(settings, remembered=folder / "inputs.json")
         chapters = _chapters(sources, folder=folder, settings=settings, inputs=inputs)
         broken = False
         for number, chapter in enumerate(chapters, 1):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfdlib import files, machine
+from dfdlib import machine
 from dfdlib.experiment import profile
 from dfdlib.report import sentences
 
@@ -67,17 +67,6 @@ class Chapter:
     def marker(self) -> Path:
         """The file that says that the executed copy is whole, and what it was made from."""
         return self.executed.with_suffix(".done.json")
-
-
-def inputs(settings: profile.Profile) -> dict[str, str]:
-    """Return fingerprints of the weights and the corpora of a profile, "missing" for what is not there."""
-    places = {
-        "checkpoint": settings.checkpoint,
-        "for-2seconds": settings.data.for_2seconds,
-        "custom": settings.data.custom,
-        "source": settings.data.source,
-    }
-    return {name: _fingerprint(place) for name, place in places.items() if place is not None}
 
 
 def provenance(
@@ -136,21 +125,6 @@ def render(summary: dict, *, chapters: Iterable[Chapter], folder: Path) -> str:
         settings=yaml.safe_dump(summary["provenance"]["settings"], sort_keys=False, allow_unicode=True),
         style=(TEMPLATES / "page.css").read_text("utf-8") + _highlighting(),
     )
-
-
-def _fingerprint(place: Path) -> str:
-    """Return a SHA-256 of a file, of a corpus's manifest, or of the names and sizes of a folder's files."""
-    import hashlib
-
-    if place.is_file():
-        return files.sha256(place)
-    if (place / "manifest.parquet").is_file():
-        return files.sha256(place / "manifest.parquet")
-    if not place.is_dir():
-        return "missing"
-    entries = ((path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file())
-    listing = "\n".join(f"{path.relative_to(place)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in entries)
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _commit() -> str:

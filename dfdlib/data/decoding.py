@@ -20,10 +20,10 @@ from dfdlib.errors import DataError
 # Files that claim another rate than these, in Hz, are damaged; resampled as they say, they would fill the memory.
 _SLOWEST, _FASTEST = 4_000, 768_000
 
-# Full scale is 1, and lossy decoders go little beyond. What goes beyond this are whole numbers in a file of floating
-# point, stored as they were.
+# Full scale is 1, and lossy decoders go little beyond. What goes beyond this is no waveform at that scale: too loud by
+# far, or whole numbers in a file of floating point, of so many bits if they go beyond 128.
 _GREATEST = 8.0
-_WHOLE_NUMBERS = {16: 2**15, 24: 2**23, 32: 2**31}
+_BITS = (16, 24, 32)
 
 # Channels louder than this, mean square, whose mean is weaker than this share of them, cancel each other: -60, -40 dB.
 _AUDIBLE, _CANCELLED = 1e-6, 1e-4
@@ -86,11 +86,13 @@ def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Ite
         if not np.isfinite(peak):
             raise DataError(f"{path}: holds samples that are NaN or infinite; write it again from its source")
         if peak > _GREATEST:
-            bits = next((bits for bits, most in _WHOLE_NUMBERS.items() if peak <= most), None)
-            remedy = f"divide by {_WHOLE_NUMBERS[bits]} if they had {bits} bits" if bits else "write it again"
-            raise DataError(
-                f"{path}: samples up to {peak:.0f}, not within 1: whole numbers in a file of floating point; {remedy}"
-            )
+            bits = next((bits for bits in _BITS if 128 < peak <= 2 ** (bits - 1)), None)
+            remedy = "write it again at a level that fits"
+            if bits:
+                remedy = (
+                    f"whole numbers in a file of floating point; divide by {2 ** (bits - 1)} if they had {bits} bits"
+                )
+            raise DataError(f"{path}: samples up to {peak:.0f}, not within 1: {remedy}")
         if energy > _AUDIBLE * count and energy_of_mean < _CANCELLED * energy:
             raise DataError(
                 f"{path}: its channels cancel each other, so that their mean is silent (one is the other with its sign "

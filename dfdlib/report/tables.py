@@ -1,6 +1,7 @@
 """What the notebooks show of a run: tables, figures with their numbers, and sentences."""
 
 import html
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 from dfdlib.data import audio, audit
 from dfdlib.detector import score
 from dfdlib.detector.score import Scores
+from dfdlib.errors import DataError
 from dfdlib.evaluation import calibration, controls, intervals, metrics
 from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.experiment import comparison
@@ -22,6 +24,9 @@ from dfdlib.report import sentences as findings
 EVALUATIONS = (
     "Evaluations with bootstrap intervals. The study's figures, as printed, are of another detector on other clips."
 )
+
+#: So many seconds of a clip are played and drawn, so that an hour of sound does not fill the page.
+PLAYED = 30
 
 _TITLE = re.compile(r"\b(eer|auc)\b")
 
@@ -54,23 +59,40 @@ def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | Non
 
 
 def listen(clips: pd.DataFrame) -> None:
-    """Show a player for each clip of a table, with its class, attack and file name."""
+    """Show a player for each clip of a table, with its class, attack and file name, or why it cannot be played."""
     from IPython.display import HTML, Audio, display
 
     for clip in clips.itertuples():
-        sound = Audio(audio.load(clip.path, rate=audio.RATE), rate=audio.RATE, normalize=False)
-        caption = html.escape(f"{describe(clip)} – {Path(clip.path).name}")
-        display(HTML(f'<figure class="clip"><figcaption>{caption}</figcaption>{sound._repr_html_()}</figure>'))
+        wave, said = _beginning(clip.path)
+        caption = html.escape(f"{describe(clip)} – {Path(clip.path).name}{said}")
+        # Resampling takes loud clips a little beyond full scale, which the player refuses.
+        player = "" if wave is None else Audio(wave.clip(-1, 1), rate=audio.RATE, normalize=False)._repr_html_()
+        display(HTML(f'<figure class="clip"><figcaption>{caption}</figcaption>{player}</figure>'))
 
 
 def draw_clips(run: Run, name: str, clips: pd.DataFrame) -> None:
-    """Draw the spectrogram of each clip of a table, side by side."""
+    """Draw the spectrogram of each clip of a table, side by side, or say why it cannot be drawn."""
     figure, axes = plots.figure(columns=len(clips), width=3.2 * len(clips), height=2.8)
     alts = []
     for ax, clip in zip(np.atleast_1d(axes).flat, clips.itertuples(), strict=True):
-        wave = audio.load(clip.path, rate=audio.RATE)
-        alts.append(plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE, name=describe(clip)).plot(ax).alt())
+        wave, said = _beginning(clip.path)
+        if wave is None:
+            alts.append(f"{describe(clip)}{said}.")
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, alts[-1], ha="center", va="center", wrap=True, parse_math=False)
+        else:
+            alts.append(plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE, name=describe(clip)).plot(ax).alt())
     plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
+
+
+def _beginning(path: str) -> tuple[np.ndarray | None, str]:
+    """Return what is heard and seen of a clip, at `audio.RATE`, and what to add to its name; no waveform if none."""
+    length = PLAYED * audio.RATE
+    try:
+        start, *more = itertools.islice(audio.stream(path, rate=audio.RATE, block=length), 2)
+    except (DataError, OSError) as error:
+        return None, f": cannot be played ({str(error).removeprefix(f'{path}: ')})"
+    return start, f" (the first {PLAYED} s)" if more else ""
 
 
 def describe(clip: object) -> str:

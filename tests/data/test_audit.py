@@ -374,6 +374,16 @@ def clipped(clips):
         clip["wave"] = np.clip(3 * clip["wave"], -0.1, 0.1)
 
 
+def offset(clips):
+    for clip in clips[:4]:
+        clip["wave"] = clip["wave"] + 0.03
+
+
+def silent_beside_an_offset(clips):
+    for clip in clips[6:8]:
+        clip["wave"] = np.full(20_000, 0.005, np.float32)
+
+
 def short(clips):
     for clip in clips[:3]:
         clip["wave"] = clip["wave"][:5000]
@@ -421,6 +431,8 @@ def lopsided(clips):
         (unreadable, ("problem", "unreadable", 2)),
         pytest.param(silent, ("problem", "silent", 2), marks=pytest.mark.slow),
         (clipped, ("warning", "clipped", 6)),
+        (offset, ("warning", "offset", 4)),
+        pytest.param(silent_beside_an_offset, ("problem", "silent", 2), marks=pytest.mark.slow),
         pytest.param(short, ("warning", "short", 3), marks=pytest.mark.slow),
         (codec, ("problem", "format", 60)),
         pytest.param(rate, ("problem", "format", 60), marks=pytest.mark.slow),

@@ -1,5 +1,11 @@
+import base64
+import io
+import re
+
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -107,6 +113,55 @@ def test_clips_can_be_heard_and_seen(run, shown):
     assert all("data:audio/wav" in output.data["text/html"] for output in shown()[:2])
     assert "spoof: unknown" in shown()[1].data["text/html"]
     assert (run.figures / "test-clips.png").is_file()
+
+
+SQUARE = np.sign(np.sin(np.arange(22_050) / 30))
+
+
+@pytest.mark.parametrize(
+    ("wave", "subtype", "seconds"),
+    [
+        (SQUARE, "PCM_16", 0.5),  # beyond full scale once it is resampled
+        (SQUARE * 1.5, "FLOAT", 0.5),
+        (np.zeros(44_100), "PCM_16", 1.0),
+        (np.ones(1), "PCM_16", 1 / 16_000),
+        (np.resize(SQUARE, 31 * 44_100), "PCM_16", 30.0),
+    ],
+    ids=["loud", "beyond full scale", "silent", "one sample", "long"],
+)
+def test_every_clip_that_is_decoded_can_be_played(wave, subtype, seconds, run, shown, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", wave, 44_100, subtype=subtype)
+    clips = pd.DataFrame([{"path": str(tmp_path / "clip.wav"), "label": 0, "attack": "x"}] * 2)
+    tables.listen(clips)
+    tables.draw_clips(run, "played", clips)
+    players = [output.data["text/html"] for output in shown()[:2]]
+    played, rate = soundfile.read(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", players[0])[1])))
+    assert (len(played) / rate, rate) == (seconds, 16_000)
+    assert ("(the first 30 s)" in players[0]) == (len(wave) > 30 * 44_100)
+    assert np.abs(played).max() >= np.abs(wave).max().clip(max=1) - 1e-3
+
+
+@pytest.mark.parametrize(
+    ("wave", "reason"),
+    [
+        (SQUARE * 9_072, "samples up to 9072"),
+        (SQUARE * np.nan, "holds samples that are NaN"),
+        (None, "there is no such file"),
+    ],
+)
+def test_what_cannot_be_played_is_said_in_its_place(wave, reason, run, shown, tmp_path):
+    soundfile.write(tmp_path / "good.wav", SQUARE, 44_100)
+    if wave is not None:
+        soundfile.write(tmp_path / "<b>ad.wav", wave, 44_100, subtype="FLOAT")
+    names = ["<b>ad.wav", "good.wav"]
+    clips = pd.DataFrame([{"path": str(tmp_path / name), "label": 0, "attack": "$x"} for name in names])
+    tables.listen(clips)
+    tables.draw_clips(run, "played", clips)
+    bad, good, figure = shown()[:3]
+    assert f"&lt;b&gt;ad.wav: cannot be played ({reason}" in bad.data["text/html"]
+    assert "data:audio" not in bad.data["text/html"]
+    assert "data:audio" in good.data["text/html"]
+    assert f"spoof: $x: cannot be played ({reason}" in str(figure.data)
 
 
 def test_negative_controls_are_made_on_every_corpus(run):

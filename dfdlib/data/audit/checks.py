@@ -30,6 +30,7 @@ REMEDIES = {
     "speaker": "split by speaker, or say beside the result that it is for known voices",
     "duplicate": "keep one of each: copies count as independent trials and make intervals too narrow",
     "clipped": "record or export them at a lower level; see that both classes are clipped alike",
+    "offset": "take it away (the mean, or all below 20 Hz) in both classes alike: a detector can learn it",
     "short": "remove or join them: detectors repeat them to fill a window",
     "voices": "add spoof clips of the bona fide speakers: a detector can learn the voices",
     "imbalance": "add clips of the smaller class, or weigh the classes in training",
@@ -40,6 +41,7 @@ KINDS = tuple(REMEDIES)
 SILENT = -60.0  # dB of full scale: below it a clip holds nothing to judge
 SHORT = 0.5  # s; less is hardly a syllable
 CLIPPED = 1e-3  # share of samples in flat tops from which on it is heard
+OFFSET = -40.0  # dB of full scale: a mean of one hundredth, far more than speech has
 RARE = 0.01  # share of a corpus; a defect of fewer clips is a note where it is no problem
 FEW = 50  # trials of a class; fewer, and one clip moves an error rate by more than two points
 UNEVEN, LOPSIDED = 0.4, 0.2  # share of the smaller class: good to know; a warning
@@ -107,7 +109,7 @@ def pairs_of_one_sound(
     DataFrame
         As `likeness.pairs`, with ``kind`` ("exact", "copy" or "rebuilt") in place of ``same``.
     """
-    audible = np.flatnonzero(clips["level"] > SILENT)
+    audible = np.flatnonzero(~_silent(clips))
     sounds = clips["sound"].to_numpy()
     owner = np.zeros(len(clips), int) if owners is None else owners
     # Equal clips are found by their hash; one of each owner stands for all of them in the search for others.
@@ -238,18 +240,25 @@ def shared_names_between(
 
 
 def single_clips(clips: pd.DataFrame) -> Iterator[Finding]:
-    """Yield clips that are silent, clipped or too short."""
+    """Yield clips that are silent, clipped, off zero or too short."""
     shown = np.array(_shown(clips), dtype=object)
-    silent = clips["level"] <= SILENT
+    silent = _silent(clips)
     for kind, bad, title in (
         ("silent", silent, f"{{}} below {SILENT:g} dB of full scale: silent"),
         ("clipped", (clips["clipped"] > CLIPPED) & ~silent, "{} clipped"),
+        ("offset", clips["offset"] > OFFSET, f"{{}} with a mean of more than {10 ** (OFFSET / 20):.0%} of full scale"),
         ("short", clips["duration"] < SHORT, f"{{}} shorter than {SHORT:g} s"),
     ):
         severity = "problem" if kind == "silent" else "warning" if bad.mean() > RARE else "note"
         classes = clips.loc[bad, "label"].map(LABEL_NAMES).fillna("without a label").value_counts()
         title += f" ({', '.join(f'{number} {name}' for name, number in classes.items())})"
         yield from _finding(severity, kind, title, np.flatnonzero(bad), list(shown[bad][:_EXAMPLES]))
+
+
+def _silent(clips: pd.DataFrame) -> np.ndarray:
+    """Return which clips hold nothing to judge, whatever their offset from zero; shape (n_clips,)."""
+    power = 10 ** (clips["level"].to_numpy() / 10) - 10 ** (clips["offset"].to_numpy() / 10)
+    return power <= 10 ** (SILENT / 10)
 
 
 def left_out(table: pd.DataFrame, clips: pd.DataFrame) -> Iterator[Finding]:

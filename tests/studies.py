@@ -54,25 +54,21 @@ def truth(d):
 
 
 def _single(arguments):
-    seed, trials, kind, d, method, resamples = arguments
+    seed, trials, kind, d, resamples = arguments
     labels, (scores,), groups = study(
         np.random.default_rng([seed, trials, KINDS.index(kind)]), trials=trials, separations=[d], kind=kind
     )
-    found = intervals.intervals(
-        labels, scores, groups=groups, threshold=0.0, method=method, resamples=resamples, seed=seed
-    )
+    found = intervals.intervals(labels, scores, groups=groups, threshold=0.0, resamples=resamples, seed=seed)
     return {name: low <= truth(d)[name] <= high for name, (_, low, high) in found.items()}
 
 
 def _pair(arguments):
-    seed, trials, kind, separations, method, resamples = arguments
+    seed, trials, kind, separations, resamples = arguments
     labels, systems, groups = study(
         np.random.default_rng([seed, trials, KINDS.index(kind)]), trials=trials, separations=separations, kind=kind
     )
     names = ("eer", "auc", "min_dcf", "act_dcf", "cllr")
-    found = intervals.paired_differences(
-        labels, *systems, groups=groups, names=names, method=method, resamples=resamples, seed=seed
-    )
+    found = intervals.paired_differences(labels, *systems, groups=groups, names=names, resamples=resamples, seed=seed)
     hits = {}
     for name, difference in found.items():
         change = truth(separations[1])[name] - truth(separations[0])[name]
@@ -81,13 +77,13 @@ def _pair(arguments):
     return hits
 
 
-def coverage(*, trials, kind, separation, method="corrected", studies=500, resamples=200):
+def coverage(*, trials, kind, separation, studies=500, resamples=200):
     """Return the share of studies whose 95 % interval holds the truth, by metric.
 
     With a pair of separations: of the paired differences, and the share of p-values of at least 0.05.
     """
     one = _pair if isinstance(separation, tuple) else _single
-    work = [(seed, trials, kind, separation, method, resamples) for seed in range(studies)]
+    work = [(seed, trials, kind, separation, resamples) for seed in range(studies)]
     with ProcessPoolExecutor() as pool:
         hits = list(pool.map(one, work, chunksize=studies // 20))
     return {name: sum(hit[name] for hit in hits) / studies for name in hits[0]}

@@ -323,9 +323,9 @@ def check_figures(
 
     Example: dfd check-figures --eer 0.3069 --auc 0.2387 --bonafide 150 --spoof 150
     """
-    from dfdlib.evaluation import metrics
+    from dfdlib.evaluation import published_figures
 
-    check = metrics.check_figures(eer=eer, auc=auc, n_bonafide=bonafide, n_spoof=spoof)
+    check = published_figures.check_figures(eer=eer, auc=auc, n_bonafide=bonafide, n_spoof=spoof)
     if as_json:
         print(json.dumps(dataclasses.asdict(check)))
     else:
@@ -674,17 +674,17 @@ def _shown(path: str) -> str:
 
 def _per(table, labels, values, column: str):
     """Return a table's metrics by one of its columns."""
-    from dfdlib.evaluation import metrics
+    from dfdlib.evaluation import by_group
 
     if column not in table:
         raise DataError(f"--per {column}: the table has no such column; it has {', '.join(table.columns)}")
     if column == "attack":
-        return metrics.by_attack(labels, values, table[column])
-    return metrics.by(labels, values, table[column], name=column)
+        return by_group.by_attack(labels, values, table[column])
+    return by_group.by(labels, values, table[column], name=column)
 
 
 def _verdict(check, bonafide: int | None, spoof: int | None) -> list[str]:
-    """Return what `metrics.check_figures` found, a sentence a line."""
+    """Return what `published_figures.check_figures` found, a sentence a line."""
     low, high = check.auc_bounds
     lines = [
         f"An EER of {check.eer:.2%} allows an AUC from {low:.4f} to {high:.4f}: {check.auc:.4f} is "

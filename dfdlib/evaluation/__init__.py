@@ -7,5 +7,17 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["bootstrap", "calibration", "controls", "intervals", "metrics", "tandem"],
+    submodules=[
+        "bootstrap",
+        "by_group",
+        "calibration",
+        "controls",
+        "counts",
+        "intervals",
+        "limits",
+        "metrics",
+        "published_figures",
+        "tandem",
+        "trials",
+    ],
 )

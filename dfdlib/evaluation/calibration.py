@@ -3,27 +3,21 @@
 A detector's score only ranks clips. A calibration is a rising map from scores to natural-log likelihood ratios (LLRs),
 fitted on validation trials alone and then carried, unchanged, to every other corpus. An LLR of 2 says that bona fide
 clips get such a score e^2 = 7.4 times as often as spoofs do; with a prior it becomes a `probability`. The threshold is
-chosen on validation trials too, by `frozen_threshold`, and carried with it.
+the EER threshold of the validation trials, and is carried with it.
 
-Methods
--------
-"logistic"
-    ``llr = slope * score + intercept`` by prior-weighted logistic regression (Brümmer and du Preez, 2006; BOSARIS,
-    2011): each class weighs what the prior says, however many trials it has. At the default prior of one half the
-    quantity that is minimised is Cllr itself. No regularisation where the classes overlap. Where a threshold separates
-    them the best slope would be infinite; then the targets are those of Platt (1999), (n + 1) / (n + 2) instead of 1
-    and 1 / (n + 2) instead of 0 for a class of n trials, which gives the same map however the scores are scaled.
-    The slope is never negative: where the scores do not rank bona fide clips above spoofs, every LLR is 0.
-"pav"
-    The best rising step function (pool adjacent violators; Brümmer and du Preez, 2006), straight between two steps
-    and level beyond the ends. One trial of each class is added below the lowest score and above the highest (Laplace's
-    rule, as BOSARIS does), so that no LLR leaves the range from ``-log(n_bonafide + 2)`` to ``log(n_spoof + 2)`` and no
-    test trial can cost infinity. The prior plays no part. It needs hundreds of trials; logistic needs tens.
+Method
+------
+``llr = slope * score + intercept`` by prior-weighted logistic regression (Brümmer and du Preez, 2006; BOSARIS,
+2011): each class weighs what the prior says, however many trials it has. At the default prior of one half the
+quantity that is minimised is Cllr itself. No regularisation where the classes overlap. Where a threshold separates
+them the best slope would be infinite; then the targets are those of Platt (1999), (n + 1) / (n + 2) instead of 1
+and 1 / (n + 2) instead of 0 for a class of n trials, which gives the same map however the scores are scaled.
+The slope is never negative: where the scores do not rank bona fide clips above spoofs, every LLR is 0.
 
-`unlike` says when a corpus does not look like what the calibration was fitted on; then LLRs are not to be trusted.
+`shift_warnings` says when a corpus does not look like what the calibration was fitted on; then LLRs are not to be
+trusted.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -33,28 +27,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError, ParameterError
-from dfdlib.evaluation import metrics
-
-METHODS = ("logistic", "pav")
+from dfdlib.evaluation import limits, metrics
+from dfdlib.evaluation.trials import finite
 
 #: Trials of each class that a calibration needs at least.
 FEWEST = 5
-#: `unlike` speaks up beyond these shares.
+#: `shift_warnings` warns beyond these shares.
 OUTSIDE = 0.05
 ONE_SIDE = 0.99
 SHIFT = 0.10
-_FEWEST_TO_JUDGE = 10  # clips that a statement about a whole corpus takes
+_FEWEST_TO_WARN = 10  # clips that a statement about a whole corpus takes
 _QUANTILES = 201  # kept of each class, to compare other corpora with
 _RARE = 1.63  # Kolmogorov's distribution: exceeded by chance in 1 % of samples
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A rising map from scores to natural-log likelihood ratios, and the trials that it stands on.
+    """A rising map from scores to natural-log likelihood ratios, and the trials that it was fitted on.
 
     Attributes
     ----------
-    method : {"logistic", "pav"}
     p_spoof : float
         The prior that weighed the classes.
     n_bonafide, n_spoof : int
@@ -62,41 +54,22 @@ class Calibration:
     threshold : float
         The EER threshold of the validation trials, on the scale of the scores.
     slope, intercept : float
-        Of "logistic"; None for "pav".
-    knots : tuple of (float, float)
-        Scores and LLRs between which "pav" interpolates; empty for "logistic".
     bonafide, spoof : tuple of float
         Validation scores of each class, rising: all of them, or 201 evenly spaced quantiles of more.
     """
 
-    method: str
     p_spoof: float
     n_bonafide: int
     n_spoof: int
     threshold: float
-    slope: float | None
-    intercept: float | None
-    knots: tuple[tuple[float, float], ...]
+    slope: float
+    intercept: float
     bonafide: tuple[float, ...]
     spoof: tuple[float, ...]
 
     def llr(self, scores: ArrayLike) -> np.ndarray:
-        """Return natural-log likelihood ratios of scores, both of any one shape.
-
-        Raises
-        ------
-        DataError
-            A score that is not a finite number.
-        """
-        scores = _finite(scores)
-        if self.method == "logistic":
-            return self.slope * scores + self.intercept
-        return np.interp(scores, *np.transpose(self.knots))
-
-    @property
-    def range(self) -> dict[str, tuple[float, float]]:
-        """The lowest and the highest validation score of "bonafide" and of "spoof"."""
-        return {"bonafide": (self.bonafide[0], self.bonafide[-1]), "spoof": (self.spoof[0], self.spoof[-1])}
+        """Return natural-log likelihood ratios of finite scores, both of any one shape."""
+        return self.slope * finite(scores) + self.intercept
 
     @property
     def low(self) -> float:
@@ -111,7 +84,7 @@ class Calibration:
     @property
     def flat(self) -> bool:
         """Whether every score gets the same LLR: the validation trials showed no order worth keeping."""
-        return self.slope == 0 if self.method == "logistic" else len({llr for _, llr in self.knots}) == 1
+        return self.slope == 0
 
     def to_dict(self) -> dict:
         """Return what `from_dict` takes, ready for JSON."""
@@ -126,80 +99,50 @@ class Calibration:
         DataError
             An entry is missing, unknown or not what it should be.
         """
-        names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) != set(names):
+        kinds = {field.name: field.type for field in fields(cls)}
+        if not isinstance(values, Mapping) or set(values) != set(kinds):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
-            raise DataError(f"no calibration: found {given}, need {', '.join(names)}; write it with to_dict()")
+            raise DataError(f"no calibration: found {given}, need {', '.join(kinds)}; write it with to_dict()")
         try:
             made = cls(
-                method=values["method"],
-                p_spoof=float(values["p_spoof"]),
-                n_bonafide=int(values["n_bonafide"]),
-                n_spoof=int(values["n_spoof"]),
-                threshold=float(values["threshold"]),
-                slope=None if values["slope"] is None else float(values["slope"]),
-                intercept=None if values["intercept"] is None else float(values["intercept"]),
-                knots=tuple((float(score), float(llr)) for score, llr in values["knots"]),
-                bonafide=tuple(map(float, values["bonafide"])),
-                spoof=tuple(map(float, values["spoof"])),
-            )
+                **{name: kind(values[name]) if kind in (int, float) else tuple(map(float, values[name]))
+                   for name, kind in kinds.items()}
+            )  # fmt: skip
             made._check()
         except (TypeError, ValueError, ParameterError) as error:
             raise DataError(f"no calibration: {error}; write it with to_dict()") from error
         return made
 
     def _check(self) -> None:
-        _check_method(self.method)
         _check_prior(self.p_spoof)
         if min(self.n_bonafide, self.n_spoof) < 1:
             raise ValueError("n_bonafide and n_spoof must be at least 1")
         if not math.isfinite(self.threshold):
             raise ValueError("threshold must be finite")
-        if self.method == "logistic" and not (0 <= self.slope < math.inf and math.isfinite(self.intercept)):
+        if not (0 <= self.slope < math.inf and math.isfinite(self.intercept)):
             raise ValueError("slope must be at least 0, slope and intercept finite")
-        if self.method == "pav":
-            score, llr = np.transpose(self.knots)
-            if not (np.isfinite([score, llr]).all() and (np.diff(score) > 0).all() and (np.diff(llr) >= 0).all()):
-                raise ValueError("knots must be finite and rise")
         for part in (self.bonafide, self.spoof):
             if not (part and np.isfinite(part).all() and (np.diff(part) >= 0).all()):
                 raise ValueError("bonafide and spoof must be finite scores, rising")
 
 
-class Reliability(NamedTuple):
-    """How often clips were bona fide that were said to be so with some probability; all (k,), one entry a bin.
-
-    ``predicted`` is the mean probability of bona fide in the bin, ``observed`` the share of bona fide, ``low`` and
-    ``high`` its 95 % interval, ``counts`` the trials. The first four hold at the stated prior, not at the shares of the
-    test set.
-    """
-
-    predicted: np.ndarray
-    observed: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    counts: np.ndarray
-
-
-def fit(labels: ArrayLike, scores: ArrayLike, *, method: str = "logistic", p_spoof: float = 0.5) -> Calibration:
+def fit(labels: ArrayLike, scores: ArrayLike, *, p_spoof: float = 0.5) -> Calibration:
     """Fit a calibration to validation trials.
 
     Parameters
     ----------
     labels, scores : array_like, shape (n,)
-        Validation trials: never those that the result is judged on.
-    method : {"logistic", "pav"}
+        Validation trials: never those that the result is evaluated on.
     p_spoof : float
         How much spoof trials weigh together, whatever their number; one half minimises Cllr.
 
     Raises
     ------
     DataError
-        As `metrics.validate`, or fewer than `FEWEST` trials of a class.
+        Trials that `metrics` refuses, or fewer than `FEWEST` of a class.
     ParameterError
-        Another method, or a prior outside (0, 1).
+        A prior outside (0, 1).
     """
-    _check_method(method)
     _check_prior(p_spoof)
     labels, scores = metrics.validate(labels, scores)
     real = labels == metrics.BONAFIDE
@@ -209,64 +152,33 @@ def fit(labels: ArrayLike, scores: ArrayLike, *, method: str = "logistic", p_spo
             f"{bonafide.size} bona fide and {spoof.size} spoof trials are too few to calibrate on; "
             f"give at least {FEWEST} of each"
         )
-    slope, intercept, knots = None, None, ()
-    if method == "logistic":
-        slope, intercept = _logistic(bonafide, spoof, p_spoof)
-    else:
-        knots = _pav(bonafide, spoof)
+    slope, intercept = _logistic(bonafide, spoof, p_spoof)
     return Calibration(
-        method=method,
         p_spoof=float(p_spoof),
         n_bonafide=bonafide.size,
         n_spoof=spoof.size,
-        threshold=frozen_threshold(labels, scores),
+        threshold=metrics.eer(labels, scores).threshold,
         slope=slope,
         intercept=intercept,
-        knots=knots,
         bonafide=_summary(bonafide),
         spoof=_summary(spoof),
     )
 
 
-def frozen_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Return the EER threshold of validation trials, to be carried to every other corpus as it is.
-
-    `metrics.hter` and `error_rates` say what it costs there. On LLRs, `metrics.bayes_threshold` needs no
-    trials at all.
-
-    Raises
-    ------
-    DataError
-        As `metrics.validate`.
-    """
-    return metrics.eer(labels, scores).threshold
-
-
 def probability(llr: ArrayLike, *, p_spoof: float) -> np.ndarray:
-    """Return the probability that a clip is bona fide, of natural-log likelihood ratios and a prior.
+    """Return the probability that a clip is bona fide, of finite natural-log likelihood ratios and a prior.
 
     ``1 / (1 + exp(-(llr + log((1 - p_spoof) / p_spoof))))``. The prior is the share of spoofs where the detector is
-    used; the score cannot know it.
-
-    Raises
-    ------
-    DataError
-        An LLR that is not a finite number.
-    ParameterError
-        A prior outside (0, 1).
+    used; the score cannot know it. A prior outside (0, 1) is a `ParameterError`.
     """
+    from scipy.special import expit
+
     _check_prior(p_spoof)
-    return _expit(_finite(llr) + _prior_log_odds(p_spoof))
+    return expit(finite(llr) + _prior_log_odds(p_spoof))
 
 
 def meaning(calibration: Calibration, score: float, *, priors: Sequence[float] = (0.05, 0.5)) -> str:
-    """Say in plain words what one score means: the likelihood ratio, and the probability at stated priors.
-
-    Raises
-    ------
-    DataError, ParameterError
-        As `probability`.
-    """
+    """Say in plain words what one score means: the likelihood ratio, and the probability at stated priors."""
     llr = float(calibration.llr(score))
     times = math.exp(min(abs(llr), 700))
     if times < 1.05:
@@ -285,16 +197,8 @@ def meaning(calibration: Calibration, score: float, *, priors: Sequence[float] =
     )
 
 
-def judge(
-    calibration: Calibration,
-    labels: ArrayLike,
-    scores: ArrayLike,
-    *,
-    p_spoof: float = metrics.P_SPOOF,
-    c_miss: float = metrics.C_MISS,
-    c_fa: float = metrics.C_FA,
-) -> dict[str, int | float]:
-    """Return what a user of the detector would get on a test set, beside what a choice on that set could reach.
+def carried_costs(calibration: Calibration, labels: ArrayLike, scores: ArrayLike) -> dict[str, int | float]:
+    """Return the costs of a carried calibration on a test set, beside what a choice on that set could reach.
 
     Parameters
     ----------
@@ -302,8 +206,6 @@ def judge(
         Fitted on other trials.
     labels, scores : array_like, shape (n,)
         The test set, scores as the detector gave them.
-    p_spoof, c_miss, c_fa : float
-        As in `metrics.min_dcf`.
 
     Returns
     -------
@@ -311,37 +213,22 @@ def judge(
         ``n_bonafide n_spoof``; chosen on the test set: ``eer eer_threshold min_cllr min_dcf``; at the carried
         threshold: ``threshold far frr hter``; of the LLRs ``cllr act_dcf``, and of raw scores read as LLRs ``cllr_raw
         act_dcf_raw``.
-
-    Raises
-    ------
-    DataError, ParameterError
-        As `metrics.min_dcf`.
     """
-    labels, scores = metrics.validate(labels, scores)
     llr = calibration.llr(scores)
-    costs = {"p_spoof": p_spoof, "c_miss": c_miss, "c_fa": c_fa}
-    equal = metrics.eer(labels, scores)
-    far, frr = metrics.error_rates(labels, scores, threshold=calibration.threshold)
-    return {
-        "n_bonafide": int(np.sum(labels == metrics.BONAFIDE)),
-        "n_spoof": int(np.sum(labels == metrics.SPOOF)),
-        "eer": equal.value,
-        "eer_threshold": equal.threshold,
-        "threshold": calibration.threshold,
-        "far": far,
-        "frr": frr,
-        "hter": (far + frr) / 2,
-        "cllr_raw": metrics.cllr(labels, scores),
+    raw = metrics.evaluate(labels, scores, threshold=calibration.threshold)
+    kept = ("n_bonafide", "n_spoof", "eer", "eer_threshold", "threshold", "far", "frr", "hter")
+    return {name: raw[name] for name in kept} | {
+        "cllr_raw": raw["cllr"],
         "cllr": metrics.cllr(labels, llr),
-        "min_cllr": metrics.min_cllr(labels, scores),
-        "act_dcf_raw": metrics.act_dcf(labels, scores, **costs),
-        "act_dcf": metrics.act_dcf(labels, llr, **costs),
-        "min_dcf": metrics.min_dcf(labels, scores, **costs),
+        "min_cllr": raw["min_cllr"],
+        "act_dcf_raw": raw["act_dcf"],
+        "act_dcf": metrics.act_dcf(labels, llr),
+        "min_dcf": raw["min_dcf"],
     }
 
 
-def unlike(calibration: Calibration, scores: ArrayLike) -> list[str]:
-    """Say in which ways a corpus looks unlike the validation trials; an empty list if in none. Needs no labels.
+def shift_warnings(calibration: Calibration, scores: ArrayLike) -> list[str]:
+    """Return a warning for each way in which a corpus looks unlike the validation trials. Needs no labels.
 
     - Outside: more than `OUTSIDE` of the scores, and more than ten of as many as were calibrated on, lie below the
       lowest or above the highest validation score.
@@ -351,18 +238,8 @@ def unlike(calibration: Calibration, scores: ArrayLike) -> list[str]:
       in 1 % of samples.
 
     Silence is no proof: scores can look alike and mean something else.
-
-    Parameters
-    ----------
-    calibration : Calibration
-    scores : array_like, shape (n,)
-
-    Raises
-    ------
-    DataError
-        No scores, not one row of them, or one that is not finite.
     """
-    scores = _finite(scores)
+    scores = finite(scores)
     if scores.ndim != 1 or scores.size == 0:
         raise DataError(f"scores have shape {scores.shape}; give one number for each clip, at least one")
     found = []
@@ -374,7 +251,7 @@ def unlike(calibration: Calibration, scores: ArrayLike) -> list[str]:
             f"calibrated on, {calibration.low:.3g} to {calibration.high:.3g} ({below} below, {above} above): their "
             "probabilities are extrapolated."
         )
-    if scores.size >= _FEWEST_TO_JUDGE:
+    if scores.size >= _FEWEST_TO_WARN:
         accepted = int(np.sum(scores >= calibration.threshold))
         for count, verdict in ((accepted, "bona fide"), (scores.size - accepted, "spoof")):
             if count >= ONE_SIDE * scores.size:
@@ -394,6 +271,21 @@ def unlike(calibration: Calibration, scores: ArrayLike) -> list[str]:
     return found
 
 
+class Reliability(NamedTuple):
+    """How often clips were bona fide that were said to be so with some probability; all (k,), one entry a bin.
+
+    ``predicted`` is the mean probability of bona fide in the bin, ``observed`` the share of bona fide, ``low`` and
+    ``high`` its 95 % interval, ``counts`` the trials. The first four hold at the stated prior, not at the shares of the
+    test set.
+    """
+
+    predicted: np.ndarray
+    observed: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    counts: np.ndarray
+
+
 def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: float = 0.5) -> Reliability:
     """Compare stated probabilities of bona fide with how often it was so.
 
@@ -406,15 +298,9 @@ def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: f
     labels, llr : array_like, shape (n,)
         Log-likelihood ratios of trials that they were not fitted on.
     bins : int
+        At least 1.
     p_spoof : float
         The prior at which probabilities and shares are given; one half counts both classes alike.
-
-    Raises
-    ------
-    DataError
-        As `metrics.validate`.
-    ParameterError
-        Fewer than one bin, or a prior outside (0, 1).
     """
     if bins < 1:
         raise ParameterError(f"bins={bins}: must be at least 1")
@@ -434,7 +320,7 @@ def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: f
     predicted = np.bincount(bin_of, weights=weight * stated[order]) / np.bincount(bin_of, weights=weight)
     share = bonafide / counts
     observed, low, high = (
-        ratio * part / (ratio * part + (1 - part)) for part in (share, *metrics.wilson(share, counts))
+        ratio * part / (ratio * part + (1 - part)) for part in (share, *limits.wilson(share, counts))
     )
     return Reliability(predicted, observed, low, high, counts)
 
@@ -445,7 +331,7 @@ def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: f
 def _logistic(bonafide: np.ndarray, spoof: np.ndarray, p_spoof: float) -> tuple[float, float]:
     scores = np.concatenate((bonafide, spoof))
     sizes = [bonafide.size, spoof.size]
-    # A scale of its own, so that neither tiny nor huge scores lose digits.
+    # Scale to -1 … 1, so that neither tiny nor huge scores lose digits.
     middle = scores.min() / 2 + scores.max() / 2
     reach = float(np.abs(scores - middle).max())
     scaled = (scores - middle) / (reach or 1.0)
@@ -456,52 +342,31 @@ def _logistic(bonafide: np.ndarray, spoof: np.ndarray, p_spoof: float) -> tuple[
     if bonafide[0] >= spoof[-1]:
         target = [(sizes[0] + 1) / (sizes[0] + 2), 1 / (sizes[1] + 2)]
     weight = [(1 - p_spoof) / sizes[0], p_spoof / sizes[1]]
-    slope, intercept = _newton(scaled, np.repeat(target, sizes), np.repeat(weight, sizes), _prior_log_odds(p_spoof))
-    return slope / reach, intercept - slope / reach * float(middle)
+    slope, intercept = _least_entropy(
+        scaled, np.repeat(target, sizes), np.repeat(weight, sizes), _prior_log_odds(p_spoof)
+    )
+    return float(slope / reach), float(intercept - slope / reach * middle)
 
 
-def _newton(x: np.ndarray, target: np.ndarray, weight: np.ndarray, offset: float) -> tuple[float, float]:
-    """Minimise the weighted cross-entropy of ``slope * x + intercept + offset`` by damped Newton steps."""
+def _least_entropy(x: np.ndarray, target: np.ndarray, weight: np.ndarray, offset: float) -> np.ndarray:
+    """Return slope and intercept (2,): those of the least weighted cross-entropy of slope * x + intercept + offset."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     design = np.stack([x, np.ones_like(x)])
 
-    def cost(place: np.ndarray) -> float:
+    def cost(place: np.ndarray) -> tuple[float, np.ndarray]:
         logit = place @ design + offset
-        return float(weight @ (np.logaddexp(0.0, logit) - target * logit))
+        gradient = design @ (weight * (expit(logit) - target))
+        return float(weight @ (np.logaddexp(0.0, logit) - target * logit)), gradient
 
-    place, now = np.zeros(2), cost(np.zeros(2))
-    for _ in range(200):
-        share = _expit(place @ design + offset)
-        gradient = design @ (weight * (share - target))
-        curvature = (design * (weight * share * (1 - share))) @ design.T
-        # Keeps the step finite where every share is 0 or 1 and the curvature vanishes.
-        step = np.linalg.solve(curvature + 1e-14 * np.eye(2), gradient)
-        gain = float(gradient @ step)
-        if gain < 1e-16:
-            break
-        size = 1.0
-        while (then := cost(place - size * step)) > now - 0.25 * size * gain and size > 1e-10:
-            size /= 2
-        if then >= now:
-            break  # no digits are left
-        place, now = place - size * step, then
-    return float(place[0]), float(place[1])
+    def curvature(place: np.ndarray) -> np.ndarray:
+        share = expit(place @ design + offset)
+        return (design * (weight * share * (1 - share))) @ design.T
 
-
-def _pav(bonafide: np.ndarray, spoof: np.ndarray) -> tuple[tuple[float, float], ...]:
-    from scipy.optimize import isotonic_regression
-
-    scores, place = np.unique(np.concatenate((bonafide, spoof)), return_inverse=True)
-    real = np.bincount(place[: bonafide.size], minlength=scores.size)
-    fake = np.bincount(place[bonafide.size :], minlength=scores.size)
-    real, fake = np.pad(real, 1, constant_values=1), np.pad(fake, 1, constant_values=1)
-    edges = isotonic_regression(real / (real + fake), weights=real + fake).blocks
-    knots = []
-    for start, end in itertools.pairwise(edges):
-        odds = real[start:end].sum() / (bonafide.size + 2) / (fake[start:end].sum() / (spoof.size + 2))
-        # The scores in the block; the added trials are the first and the last place of all.
-        held = scores[max(start, 1) - 1 : min(end, real.size - 1) - 1]
-        knots += [(float(score), math.log(odds)) for score in dict.fromkeys(held[[0, -1]] if held.size else [])]
-    return tuple(knots)
+    place = minimize(cost, np.zeros(2), jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-7}).x
+    # Near the minimum the cost has no digits left to descend by; the gradient still has.
+    return place - np.linalg.lstsq(curvature(place), cost(place)[1])[0]
 
 
 def _summary(scores: np.ndarray) -> tuple[float, ...]:
@@ -523,15 +388,6 @@ def _distance(calibration: Calibration, scores: np.ndarray) -> float:
     return float(np.abs(found - share * real - (1 - share) * fake).max(axis=1).min())
 
 
-# --- small parts ---
-
-
-def _expit(logit: np.ndarray) -> np.ndarray:
-    from scipy.special import expit
-
-    return expit(logit)
-
-
 def _prior_log_odds(p_spoof: float) -> float:
     return math.log1p(-p_spoof) - math.log(p_spoof)
 
@@ -539,26 +395,7 @@ def _prior_log_odds(p_spoof: float) -> float:
 def _chance(value: float) -> str:
     if value < 0.001:
         return "under 0.1 %"
-    return "over 99.9 %" if value > 0.999 else f"{100 * value:.1f} %"
-
-
-def _finite(values: ArrayLike) -> np.ndarray:
-    try:
-        values = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"scores must be numbers: {error}") from error
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise DataError(
-            f"scores in rows {', '.join(map(str, bad[:5]))}, counted from 0, are not finite numbers; "
-            "score these clips again or leave them out"
-        )
-    return values
-
-
-def _check_method(method: str) -> None:
-    if method not in METHODS:
-        raise ParameterError(f"method={method!r}: must be one of {', '.join(METHODS)}")
+    return "over 99.9 %" if value > 0.999 else metrics.percent(value)
 
 
 def _check_prior(p_spoof: float) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import metrics
+from dfdlib.evaluation.metrics import percent
 
 
 class Control(NamedTuple):
@@ -37,13 +38,6 @@ def shuffled_labels(labels: ArrayLike, scores: ArrayLike, *, shuffles: int = 200
 
     It holds when one half lies within 3.3 standard errors of the mean, which chance alone misses once in a thousand
     times. The convention is `metrics.eer_interpolated`, which has no bias at chance.
-
-    Raises
-    ------
-    DataError
-        As `metrics.validate`.
-    ParameterError
-        Fewer than two shuffles.
     """
     if shuffles < 2:
         raise ParameterError(f"shuffles={shuffles}: must be at least 2")
@@ -55,61 +49,42 @@ def shuffled_labels(labels: ArrayLike, scores: ArrayLike, *, shuffles: int = 200
     return Control(
         name="labels shuffled",
         expected="a mean EER of 50 %",
-        found=f"{_percent(eers.mean())} over {shuffles} shuffles, 95 % of them from {_percent(low)} to "
-        f"{_percent(high)}",
+        found=f"{percent(eers.mean())} over {shuffles} shuffles, 95 % of them from {percent(low)} to {percent(high)}",
         holds=bool(abs(eers.mean() - 0.5) <= 3.3 * error + 1e-12),
     )
 
 
 def negated_scores(labels: ArrayLike, scores: ArrayLike) -> Control:
-    """Turn the direction of the scores round: EER and AUC must become one minus themselves.
-
-    Raises
-    ------
-    DataError
-        As `metrics.validate`.
-    """
+    """Turn the direction of the scores round: EER and AUC must become one minus themselves."""
     labels, scores = metrics.validate(labels, scores)
     eer, mirrored = (metrics.eer_interpolated(labels, values) for values in (scores, -scores))
     auc, turned = (metrics.auc(labels, values) for values in (scores, -scores))
     return Control(
         name="scores negated",
-        expected=f"an EER of {_percent(1 - eer)} and an AUC of {1 - auc:.3f}",
-        found=f"{_percent(mirrored)} and {turned:.3f}",
+        expected=f"an EER of {percent(1 - eer)} and an AUC of {1 - auc:.3f}",
+        found=f"{percent(mirrored)} and {turned:.3f}",
         holds=bool(abs(1 - eer - mirrored) < 1e-9 and abs(1 - auc - turned) < 1e-9),
     )
 
 
 def equal_scores(labels: ArrayLike) -> Control:
-    """Give every trial one score: EER and AUC must be exactly one half, whatever the order of the trials.
-
-    Raises
-    ------
-    DataError
-        As `metrics.validate`.
-    """
+    """Give every trial one score: EER and AUC must be exactly one half, whatever the order of the trials."""
     labels, scores = metrics.validate(labels, np.zeros(np.size(labels)))
     eer, auc = metrics.eer(labels, scores).value, metrics.auc(labels, scores)
     return Control(
         name="one score for all",
         expected="an EER of 50 % and an AUC of 0.5",
-        found=f"{_percent(eer)} and {auc:.3f}",
+        found=f"{percent(eer)} and {auc:.3f}",
         holds=eer == auc == 0.5,
     )
 
 
 def one_class(labels: ArrayLike, scores: ArrayLike) -> Control:
-    """Leave only the bona fide trials: there must be an error and no figure.
-
-    Raises
-    ------
-    DataError
-        As `metrics.validate`, for the trials as they are.
-    """
+    """Leave only the bona fide trials: there must be an error and no figure."""
     labels, scores = metrics.validate(labels, scores)
     bonafide = labels == metrics.BONAFIDE
     try:
-        found, refused = f"an EER of {_percent(metrics.eer(labels[bonafide], scores[bonafide]).value)}", False
+        found, refused = f"an EER of {percent(metrics.eer(labels[bonafide], scores[bonafide]).value)}", False
     except DataError as error:
         found, refused = f"refused: {error}", True
     return Control(name="bona fide trials only", expected="an error, no figure", found=found, holds=refused)
@@ -133,7 +108,7 @@ def untrained(labels: ArrayLike, scores: ArrayLike, *, auc_low: float, auc_high:
     return Control(
         name="detector with random weights",
         expected="an AUC of 0.5 within its interval",
-        found=f"{auc:.3f} ({100 * level:g} % interval {auc_low:.3f} to {auc_high:.3f}), an EER of {_percent(eer)}",
+        found=f"{auc:.3f} ({100 * level:g} % interval {auc_low:.3f} to {auc_high:.3f}), an EER of {percent(eer)}",
         holds=bool(auc_low <= 0.5 <= auc_high),
     )
 
@@ -155,10 +130,6 @@ def wrong_rate(right: ArrayLike, wrong: ArrayLike, *, threshold: float) -> Contr
         name="clips read at 22,050 Hz, taken for 16,000 Hz",
         expected="other scores",
         found=f"a score moves by {np.median(moved):.2f} in the median (their standard deviation is "
-        f"{right.std():.2f}), and {_percent(turned)} of the clips change sides",
+        f"{right.std():.2f}), and {percent(turned)} of the clips change sides",
         holds=bool(moved.max() > 0),
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -3,19 +3,12 @@
 Speaker verification (ASV) has three kinds of trial: ``target`` (the speaker herself), ``nontarget`` (another person)
 and ``spoof`` (a forged clip of the speaker). A higher ASV score means the speaker that was claimed.
 
-- `min_t_dcf` is the tandem detection cost of the ASVspoof 2019 and 2021 challenges: the detector lets a clip pass to
-  an ASV system whose threshold is fixed beforehand, and the cost is taken at the detector's best threshold.
-- `min_a_dcf` is the architecture-agnostic cost of ASVspoof 5, for systems that give one score for both tasks.
+- `min_t_dcf`: the tandem detection cost of ASVspoof 2019 ("legacy": Kinnunen et al., Odyssey 2018) and 2021 ("revised":
+  Kinnunen et al., IEEE/ACM TASLP 28, 2020). The detector lets clips pass to an ASV system whose threshold is fixed
+  beforehand; the cost is taken at the detector's best threshold.
+- `min_a_dcf`: the architecture-agnostic cost of ASVspoof 5 (Shim et al., Odyssey 2024), for systems that give one score
+  for both tasks.
 - `read_scores` reads the files that the challenges distribute or ask for.
-
-References
-----------
-T. Kinnunen et al., t-DCF: a detection cost function for the tandem assessment of spoofing countermeasures and
-automatic speaker verification, Odyssey 2018: the "legacy" cost.
-T. Kinnunen et al., Tandem assessment of spoofing countermeasures and automatic speaker verification: fundamentals,
-IEEE/ACM TASLP 28, 2020: the "revised" cost.
-H. Shim et al., a-DCF: an architecture agnostic metric with application to spoofing-robust speaker verification,
-Odyssey 2024.
 """
 
 from pathlib import Path
@@ -26,11 +19,13 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import metrics
+from dfdlib.evaluation.trials import refuse
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 KINDS = ("target", "nontarget", "spoof")
+_TRIAL = ["spk", "filename"]
 
 
 class AsvScores(NamedTuple):
@@ -72,15 +67,9 @@ def rates(scores: AsvScores, *, threshold: float | None = None) -> AsvRates:
     Parameters
     ----------
     scores : AsvScores
+        Each kind with at least one score, all finite.
     threshold : float, optional
         By default that of the EER between targets and nontargets, as the challenges fix it.
-
-    Raises
-    ------
-    DataError
-        A kind of trial without a score, or a score that is not finite.
-    ParameterError
-        ``threshold`` is NaN.
     """
     target, nontarget, spoof = _checked(scores)
     if threshold is None:
@@ -96,22 +85,16 @@ def rates(scores: AsvScores, *, threshold: float | None = None) -> AsvRates:
 
 
 def min_t_dcf(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    asv: AsvRates,
-    *,
-    formulation: str = "revised",
-    priors: Priors = TANDEM,
+    labels: ArrayLike, scores: ArrayLike, asv: AsvRates, *, formulation: str = "revised", priors: Priors = TANDEM
 ) -> float:
     """Return the minimum normalised tandem detection cost of a detector in front of an ASV system.
 
     With the detector's FRR and FAR at threshold t, the ASV's rates, and prior times cost written as one weight w,
 
-    - "revised" (Kinnunen et al., 2020; ASVspoof 2021): ``C0 + C1 FRR(t) + C2 FAR(t)``, divided by
-      ``C0 + min(C1, C2)``, where ``C0 = w_miss miss + w_fa fa``, ``C1 = w_miss - C0``, ``C2 = w_spoof spoof``. With a
-      detector that makes no errors, ``C0 / (C0 + min(C1, C2))`` remains: the ASV's own errors.
-    - "legacy" (Kinnunen et al., 2018; ASVspoof 2019): ``C1 FRR(t) + C2 FAR(t)``, divided by ``min(C1, C2)``. It is 0
-      for a detector without errors.
+    - "revised": ``C0 + C1 FRR(t) + C2 FAR(t)``, divided by ``C0 + min(C1, C2)``, where ``C0 = w_miss miss + w_fa fa``,
+      ``C1 = w_miss - C0``, ``C2 = w_spoof spoof``. With a detector that makes no errors, ``C0 / (C0 + min(C1, C2))``
+      remains: the ASV's own errors.
+    - "legacy": ``C1 FRR(t) + C2 FAR(t)``, divided by ``min(C1, C2)``. It is 0 for a detector without errors.
 
     Both are 1 for a detector that rejects or accepts everything, whichever costs less.
 
@@ -123,24 +106,20 @@ def min_t_dcf(
         From `rates`, or as published.
     formulation : {"revised", "legacy"}
     priors : Priors
-        Default: those of ASVspoof 2019 and 2021.
 
     Raises
     ------
-    DataError
-        As `metrics.validate`.
     ParameterError
         Another formulation, rates or priors out of range, or an ASV system so poor that the weights are not positive.
     """
     if formulation not in ("revised", "legacy"):
         raise ParameterError(f"formulation={formulation!r}: choose revised or legacy")
-    _check_priors(priors)
+    w_miss, w_fa, w_spoof = _weights(priors)
     for name, rate in zip(asv._fields, asv, strict=True):
         if not 0 <= rate <= 1:
             raise ParameterError(f"asv.{name}={rate}: must be a share from 0 to 1")
-    through = priors.c_miss * priors.target * asv.miss + priors.c_fa * priors.nontarget * asv.false_acceptance
-    miss = priors.c_miss * priors.target - through
-    accept = priors.c_fa_spoof * priors.spoof * asv.spoof_acceptance
+    through = w_miss * asv.miss + w_fa * asv.false_acceptance
+    miss, accept = w_miss - through, w_spoof * asv.spoof_acceptance
     if miss <= 0 or accept <= 0:
         raise ParameterError(
             f"asv={tuple(asv)}: speaker verification with these rates leaves a detector nothing to gain "
@@ -158,27 +137,12 @@ def min_a_dcf(scores: AsvScores, *, priors: Priors = AGNOSTIC) -> tuple[float, f
 
     ``(w_miss miss(t) + w_fa fa(t) + w_spoof spoof(t)) / min(w_miss, w_fa + w_spoof)`` at its lowest, where the rates
     are those of one score for both tasks and a weight is prior times cost. It lies between 0 and 1.
-
-    Parameters
-    ----------
-    scores : AsvScores
-        Of a system that should accept targets alone.
-    priors : Priors
-        Default: those of ASVspoof 5.
-
-    Raises
-    ------
-    DataError
-        A kind of trial without a score, or a score that is not finite.
-    ParameterError
-        Priors out of range.
     """
-    _check_priors(priors)
+    weights = _weights(priors)
     target, nontarget, spoof = (np.sort(column) for column in _checked(scores))
     thresholds = np.append(np.unique(np.concatenate([target, nontarget, spoof])), np.inf)
     miss = np.searchsorted(target, thresholds, side="left") / target.size
     fa, accept = (1 - np.searchsorted(column, thresholds, side="left") / column.size for column in (nontarget, spoof))
-    weights = (priors.c_miss * priors.target, priors.c_fa * priors.nontarget, priors.c_fa_spoof * priors.spoof)
     cost = weights[0] * miss + weights[1] * fa + weights[2] * accept
     best = int(np.argmin(cost))
     return float(cost[best] / min(weights[0], weights[1] + weights[2])), float(thresholds[best])
@@ -208,50 +172,24 @@ def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str
         A file that is missing or of another form, a trial without a key, a score that is no finite number, or a kind
         without a trial.
     """
-    path = Path(path)
-    words = _words(path)
-    first = [str(word) for word in words.iloc[0]]
+    table = _words(path)
+    first = list(table.iloc[0])
     if "filename" in first:
-        table = _headed(words, path)
-        if column not in table:
-            raise DataError(f"{path}: has no column {column!r}; it has {', '.join(table.columns)}")
-        if "asv-label" not in table:
-            table = _with_keys(table, ["spk", "filename"], _headed(_words(_given(keys, path)), keys), keys, path)
-        kinds, values = table["asv-label"], table[column]
-    elif len(first) == 3 and first[1] in KINDS:
-        kinds, values = words[1], words[2]
+        table = _headed(table, path, column).rename(columns={column: "score"})
     elif len(first) == 4 and first[3] in KINDS:
-        kinds, values = words[3], words[2]
+        table = table.set_axis([*_TRIAL, "score", "asv-label"], axis=1)
     elif len(first) == 3:
-        table = words.set_axis(["spk", "filename", "score"], axis=1)
-        known = _words(_given(keys, path))
-        place = next((name for name in known.columns if known[name].isin(KINDS).all()), None)
-        if place is None:
-            raise DataError(f"{keys}: no column says {', '.join(KINDS)} in every line; give the ASV trial metadata")
-        known = known[[0, 1, place]].set_axis(["spk", "filename", "asv-label"], axis=1)
-        table = _with_keys(table, ["spk", "filename"], known, keys, path)
-        kinds, values = table["asv-label"], table["score"]
+        table = table.set_axis(["", "asv-label", "score"] if first[1] in KINDS else [*_TRIAL, "score"], axis=1)
     else:
         raise DataError(
             f"{path}, line 1: {' '.join(first)!r} is not of an ASV score file: 'attack target|nontarget|spoof score', "
             "'speaker trial score', 'speaker trial score target|nontarget|spoof' or a table with headings"
         )
-    return _split(kinds, values, path)
-
-
-def _split(kinds, values, path: Path) -> AsvScores:
-    import pandas as pd
-
-    unknown = ~kinds.isin(KINDS)
-    numbers = pd.to_numeric(values, errors="coerce")
-    for bad, column, fault in (
-        (unknown, kinds, f"is none of {', '.join(KINDS)}"),
-        (~np.isfinite(numbers), values, "is not a finite number"),
-    ):
-        if bad.any():
-            row = int(np.argmax(bad.to_numpy()))
-            raise DataError(f"{path}, trial {row + 1}: {str(column.iloc[row])!r} {fault}; correct it")
-    return _checked(AsvScores(*(numbers[kinds == kind].to_numpy(float) for kind in KINDS)), name=f"{path}")
+    if "asv-label" not in table:
+        if keys is None:
+            raise DataError(f"{path}: does not say which trials are target, nontarget and spoof; give the file of keys")
+        table = _with_keys(table, keys, path)
+    return _by_kind(table["asv-label"], table["score"], path)
 
 
 def _words(path: str | Path) -> "DataFrame":
@@ -267,50 +205,62 @@ def _words(path: str | Path) -> "DataFrame":
         raise DataError(f"{path}: cannot be read as lines of as many words each ({reason})") from error
 
 
-def _headed(words: "DataFrame", path: str | Path | None) -> "DataFrame":
-    """Take the first line as headings."""
+def _headed(words: "DataFrame", path: str | Path, column: str) -> "DataFrame":
+    """Take the first line as headings, among which must be those of a trial and another one."""
     table = words.iloc[1:].set_axis(list(words.iloc[0]), axis=1).reset_index(drop=True)
-    missing = [name for name in ("spk", "filename") if name not in table]
+    missing = [name for name in (*_TRIAL, column) if name not in table]
     if missing:
-        raise DataError(f"{path}: has no column {missing[0]!r}; expected headings such as spk, filename, asv-label")
+        raise DataError(f"{path}: has no column {missing[0]!r}; it has {', '.join(table.columns)}")
     return table
 
 
-def _given(keys: str | Path | None, path: Path) -> str | Path:
-    if keys is None:
-        raise DataError(f"{path}: does not say which trials are target, nontarget and spoof; give the file of keys")
-    return keys
-
-
-def _with_keys(scores: "DataFrame", on: list[str], known: "DataFrame", keys: str | Path | None, path: Path):
-    if "asv-label" not in known:
-        raise DataError(f"{keys}: has no column 'asv-label'; give the keys of the ASV trials")
-    twice = known.duplicated(on)
+def _with_keys(scores: "DataFrame", keys: str | Path, path: str | Path) -> "DataFrame":
+    """Add the kind of each trial from a file of keys."""
+    known = _words(keys)
+    if "filename" in list(known.iloc[0]):
+        known = _headed(known, keys, "asv-label")
+    else:
+        place = next((name for name in known.columns if known[name].isin(KINDS).all()), None)
+        if place is None:
+            raise DataError(f"{keys}: no column says {', '.join(KINDS)} in every line; give the ASV trial metadata")
+        known = known[[0, 1, place]].set_axis([*_TRIAL, "asv-label"], axis=1)
+    twice = known.duplicated(_TRIAL)
     if twice.any():
-        raise DataError(f"{keys}: lists {' '.join(known.loc[twice, on].iloc[0])} twice; keep one line for each trial")
-    table = scores.merge(known[[*on, "asv-label"]], on=on, how="left")
+        trial = " ".join(known.loc[twice, _TRIAL].iloc[0])
+        raise DataError(f"{keys}: lists {trial} twice; keep one line for each trial")
+    table = scores.merge(known[[*_TRIAL, "asv-label"]], on=_TRIAL, how="left")
     without = table["asv-label"].isna()
     if without.any():
-        trial = " ".join(table.loc[without, on].iloc[0])
+        trial = " ".join(table.loc[without, _TRIAL].iloc[0])
         raise DataError(f"{keys}: has no key for {trial}, which {path} scores ({int(without.sum())} without)")
     return table
 
 
+def _by_kind(kinds, values, path: str | Path) -> AsvScores:
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce")
+    for bad, column, fault in (
+        (~kinds.isin(KINDS), kinds, f"is none of {', '.join(KINDS)}"),
+        (~np.isfinite(numbers), values, "is not a finite number"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad.to_numpy()))
+            raise DataError(f"{path}, trial {row + 1}: {str(column.iloc[row])!r} {fault}; correct it")
+    return _checked(AsvScores(*(numbers[kinds == kind].to_numpy(float) for kind in KINDS)), name=f"{path}")
+
+
 def _checked(scores: AsvScores, *, name: str = "ASV scores") -> AsvScores:
-    columns = []
-    for kind, column in zip(KINDS, scores, strict=True):
-        column = np.asarray(column, dtype=np.float64)
+    columns = AsvScores(*(np.asarray(column, dtype=np.float64) for column in scores))
+    for kind, column in zip(KINDS, columns, strict=True):
         if column.ndim != 1 or column.size == 0:
             raise DataError(f"{name}: no {kind} trial; all of {', '.join(KINDS)} are needed")
-        bad = np.flatnonzero(~np.isfinite(column))
-        if bad.size:
-            rows = ", ".join(f"{row} ({column[row]})" for row in bad[:5])
-            raise DataError(f"{name}: {kind} scores in rows {rows}, counted from 0, are not finite; score them again")
-        columns.append(column)
-    return AsvScores(*columns)
+        refuse(column, ~np.isfinite(column), f"{name}: {kind} scores", "not finite", "score them again")
+    return columns
 
 
-def _check_priors(priors: Priors) -> None:
+def _weights(priors: Priors) -> tuple[float, float, float]:
+    """Return prior times cost of a miss, of a false acceptance and of an accepted spoof, once they are in range."""
     for name in KINDS:
         if not 0 < getattr(priors, name) < 1:
             raise ParameterError(f"priors.{name}={getattr(priors, name)}: must lie between 0 and 1, both excluded")
@@ -319,3 +269,4 @@ def _check_priors(priors: Priors) -> None:
     for name in ("c_miss", "c_fa", "c_fa_spoof"):
         if not 0 < getattr(priors, name) < np.inf:
             raise ParameterError(f"priors.{name}={getattr(priors, name)}: must be above 0 and finite")
+    return priors.c_miss * priors.target, priors.c_fa * priors.nontarget, priors.c_fa_spoof * priors.spoof

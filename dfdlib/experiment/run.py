@@ -257,9 +257,9 @@ class Run:
         return fitted
 
     def judged(self, stage: str, name: str) -> dict:
-        """Return what a user of the calibration and its threshold gets on a corpus: `calibration.judge`."""
+        """Return what a user of the calibration and its threshold gets on a corpus: `calibration.carried_costs`."""
         scores = self.scores(stage, name)
-        found = calibration.judge(self.calibration_of(stage), scores.labels, scores.values)
+        found = calibration.carried_costs(self.calibration_of(stage), scores.labels, scores.values)
         return {"corpus": name, "when": stage} | found
 
     @functools.cache  # noqa: B019

@@ -11,7 +11,7 @@ from dfdlib import files
 from dfdlib.data import corpus
 from dfdlib.detector import network, score
 from dfdlib.errors import ParameterError
-from dfdlib.evaluation import metrics
+from dfdlib.evaluation import by_group, metrics
 from dfdlib.experiment import profile
 from dfdlib.experiment import run as experiment
 from dfdlib.report import sentences
@@ -86,7 +86,7 @@ def _card(
     checkpoint: Path,
 ) -> str:
     values = metrics.evaluate(scores.labels, scores.values)
-    attacks = metrics.by_attack(scores.labels, scores.values, scores.table["attack"])
+    attacks = by_group.by_attack(scores.labels, scores.values, scores.table["attack"])
     parts = [
         f"- {split}: {len(rows)} clips, {(rows['label'] == 1).sum()} bona fide and {(rows['label'] == 0).sum()} spoof; "
         f"sha256 of the list of their hashes `{corpus.fingerprint(rows)}`"

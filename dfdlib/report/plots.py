@@ -326,8 +326,9 @@ class RocDisplay(_Display):
         """
         counts = metrics.tally(labels, scores)
         carried = None if threshold is None else metrics.error_rates(labels, scores, threshold=threshold)
-        auc = float(metrics.tally_auc(counts))
-        return cls(*metrics.tally_roc(counts), auc, **_facts(counts), name=name, carried=carried, band=band)
+        return cls(
+            *metrics.roc_curve(labels, scores), counts.auc, **_facts(counts), name=name, carried=carried, band=band
+        )
 
     def plot(self, ax: Axes | None = None, **line_options) -> "RocDisplay":
         """Draw the curve, mark its EER and its carried threshold, and return this Display."""
@@ -1076,7 +1077,7 @@ class CalibrationDisplay(_Display):
             for prior in self.priors
         )
         return (
-            f"Probability of bona fide by score{_of(self.name)}, {fitted.method} calibration on {fitted.n_bonafide:,} "
+            f"Probability of bona fide by score{_of(self.name)}, logistic calibration on {fitted.n_bonafide:,} "
             f"bona fide and {fitted.n_spoof:,} spoof clips with scores from {fitted.low:.2f} to {fitted.high:.2f}: at "
             f"the carried threshold of {fitted.threshold:.2f} the log-likelihood ratio is {llr:+.2f}, the probability "
             f"{chances}."
@@ -1504,7 +1505,7 @@ def _corners(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _facts(counts: metrics.Tally) -> dict[str, float | int]:
     """Return what DET and ROC curves say beside their points."""
     return {
-        "eer": float(metrics.tally_eer(counts)[0]),
+        "eer": counts.eer.value,
         "n_bonafide": int(counts.bonafide[-1]),
         "n_spoof": int(counts.spoof[-1]),
     }

@@ -9,13 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pandas as pd
 
 from dfdlib.evaluation.intervals import Difference, Interval
+from dfdlib.evaluation.metrics import percent
 
 _WHEN = {"before": "the baseline", "after": "the fine-tuned detector"}
-
-
-def percent(share: float) -> str:
-    """Return a share of one as a percentage with one decimal."""
-    return f"{100 * share:.1f} %"
 
 
 def percent_range(low: float, high: float) -> str:
@@ -113,7 +109,7 @@ def guessing(rows: Iterable[Mapping]) -> list[str]:
 
 
 def hardest_attack(table: pd.DataFrame, *, corpus: str, when: str) -> str:
-    """Name the attacks with the highest and the lowest EER in a table of `metrics.by_attack`."""
+    """Name the attacks with the highest and the lowest EER in a table of `by_group.by_attack`."""
     rows = table.sort_values("eer")
     easy, hard = rows.iloc[0], rows.iloc[-1]
     if len(rows) == 1:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dfdlib.evaluation import metrics
+from dfdlib.evaluation import metrics, published_figures
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,11 @@ def examine_figures() -> pd.DataFrame:
     rows = []
     for row in EVALUATIONS:
         counts = {"n_bonafide": row.clips // 2, "n_spoof": row.clips - row.clips // 2} if row.balanced else {}
-        check = metrics.check_figures(eer=row.eer, auc=row.auc, **counts)
+        check = published_figures.check_figures(eer=row.eer, auc=row.auc, **counts)
         explained = not check.possible and check.misaligned_possible and row.balanced
-        low, high = metrics.eer_interval(row.eer, n_bonafide=row.clips // 2, n_spoof=row.clips - row.clips // 2)
+        low, high = published_figures.eer_interval(
+            row.eer, n_bonafide=row.clips // 2, n_spoof=row.clips - row.clips // 2
+        )
         rows.append(
             {
                 "corpus": row.corpus,
@@ -136,7 +138,7 @@ def class_sizes(corpus: str) -> list[tuple[int, int]]:
         (bonafide, clips - bonafide)
         for bonafide in range(1, clips)
         if all(
-            metrics.check_figures(
+            published_figures.check_figures(
                 eer=row.eer, auc=row.auc, n_bonafide=bonafide, n_spoof=clips - bonafide
             ).counts_possible
             for row in rows

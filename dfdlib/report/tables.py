@@ -13,7 +13,7 @@ from dfdlib.data import audio, audit
 from dfdlib.detector import score
 from dfdlib.detector.score import Scores
 from dfdlib.errors import DataError
-from dfdlib.evaluation import calibration, controls, intervals, metrics
+from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
 from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.experiment import comparison
 from dfdlib.experiment.run import STAGES, TARGET, Run
@@ -373,7 +373,7 @@ def calibration_rows(run: Run) -> list[dict]:
     """Return `Run.judged` of every corpus and stage, with what the scores alone warn of."""
     return [
         run.judged(stage, name)
-        | {"warnings": calibration.unlike(run.calibration_of(stage), run.scores(stage, name).values)}
+        | {"warnings": calibration.shift_warnings(run.calibration_of(stage), run.scores(stage, name).values)}
         for name in run.corpora
         for stage in STAGES
     ]
@@ -554,7 +554,7 @@ def _intervals(row: Mapping) -> dict[str, Interval]:
 
 
 def _by_attack(scores: Scores) -> pd.DataFrame:
-    return metrics.by_attack(scores.labels, scores.values, scores.table["attack"])
+    return by_group.by_attack(scores.labels, scores.values, scores.table["attack"])
 
 
 def _fold(tables: Mapping[str, pd.DataFrame]) -> None:

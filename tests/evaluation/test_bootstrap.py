@@ -32,13 +32,18 @@ def trials(rng, n=150, shift=1.2, digits=None):
     return labels, scores if digits is None else scores.round(digits)
 
 
+def weights_of(labels, *, groups=None, resamples=1000, seed=0):
+    """Return how often each trial is drawn in each resample, (resamples, n)."""
+    strata = bootstrap.Strata(labels, groups)
+    return strata.resample(lambda drawn: drawn[:, strata.member], resamples=resamples, seed=seed)
+
+
 def loop(labels, scores, *, threshold=0.3, **options):
-    """Every metric of every resample, by writing each trial down as often as it was drawn."""
+    """Return every metric of every resample, by writing each trial down as often as it was drawn."""
     return np.array(
         [
             list(plain(np.repeat(labels, weights), np.repeat(scores, weights), threshold).values())
-            for block in bootstrap.resampled_weights(labels, **options)
-            for weights in block
+            for weights in weights_of(labels, **options)
         ]
     )
 
@@ -67,13 +72,13 @@ def test_the_order_of_names_is_kept(rng):
         np.testing.assert_array_equal(one.draws[:, 0, 0], every.draws[:, 0, bootstrap.NAMES.index(name)])
 
 
-def test_misses_at_a_false_acceptance_rate(rng):
+def test_the_miss_rate_at_a_false_acceptance_rate(rng):
     labels, scores = trials(rng, digits=1)
-    plan = bootstrap.Plan(labels, None)
-    drawn = plan.draw(20, rng)
+    strata = bootstrap.Strata(labels, None)
+    drawn = strata.draw(20, rng)
     far = np.array([0.0, 0.05, 0.5, 1.0])
-    found = bootstrap.Ranking(plan, scores).misses(drawn, far)
-    for row, weights in zip(found, drawn[:, plan.member], strict=True):
+    found = bootstrap.SortedScores(strata, scores).frr_at_far(drawn, far)
+    for row, weights in zip(found, drawn[:, strata.member], strict=True):
         curve = metrics.det_curve(np.repeat(labels, weights), np.repeat(scores, weights))
         np.testing.assert_allclose(row, [curve.frr[curve.far <= limit + 1e-12].min() for limit in far])
 
@@ -88,18 +93,19 @@ def test_the_number_of_cores_changes_nothing(rng, monkeypatch):
     np.testing.assert_array_equal(*cores)
 
 
-def test_several_blocks_are_as_good_as_one(rng, monkeypatch):
-    labels, scores = trials(rng)
-    monkeypatch.setattr(bootstrap, "_BLOCK", 7 * labels.size)
-    blocks = list(bootstrap.resampled_weights(labels, resamples=150))
-    assert [len(block) for block in blocks] == [7] * 21 + [3]
-    boot = bootstrap.Bootstrap(labels, [scores], names=bootstrap.NAMES, threshold=0.3, resamples=150)
-    np.testing.assert_allclose(boot.draws[:, 0], loop(labels, scores, resamples=150), atol=1e-11)
+def test_several_blocks_are_as_good_as_one(rng):
+    labels, scores = trials(rng, n=6000)  # 43 resamples make a block
+    strata = bootstrap.Strata(labels, None)
+    sizes = []
+    strata.resample(lambda drawn: sizes.append(len(drawn)) or drawn, resamples=100, seed=0)
+    assert sizes == [43, 43, 14]
+    boot = bootstrap.Bootstrap(labels, [scores], names=bootstrap.NAMES, threshold=0.3, resamples=100)
+    np.testing.assert_allclose(boot.draws[:, 0], loop(labels, scores, resamples=100), atol=1e-11)
 
 
 def test_classes_keep_their_size(rng):
     labels, _ = trials(rng)
-    (weights,) = bootstrap.resampled_weights(labels, resamples=100)
+    weights = weights_of(labels, resamples=100)
     assert (weights[:, labels == 1].sum(axis=1) == 50).all()
     assert (weights[:, labels == 0].sum(axis=1) == 100).all()
     np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.5)
@@ -108,7 +114,7 @@ def test_classes_keep_their_size(rng):
 def test_groups_are_drawn_whole_and_within_their_kind():
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 0])
     groups = np.array(list("aabccddeeff"))  # a, b bona fide; c, d spoof; e, f both
-    (weights,) = bootstrap.resampled_weights(labels, groups=groups, resamples=200)
+    weights = weights_of(labels, groups=groups, resamples=200)
     for name in "abcdef":
         assert (np.ptp(weights[:, groups == name], axis=1) == 0).all()
     drawn = {name: weights[:, np.argmax(groups == name)] for name in "abcdef"}
@@ -117,9 +123,10 @@ def test_groups_are_drawn_whole_and_within_their_kind():
         assert set(drawn[pair[0]]) == {0, 1, 2}
 
 
-def test_large_strata_are_drawn_with_the_same_chances(rng, monkeypatch):
+def test_large_strata_are_drawn_with_the_same_chances(rng):
     size, rows = 2**14, 300
-    counts = bootstrap._multinomial(size, rows, rng)
+    labels = np.repeat([1, 0], [size, 2])
+    counts = bootstrap.Strata(labels, None).draw(rows, rng)[:, :size]
     assert counts.dtype == np.uint8
     assert (counts.sum(axis=1) == size).all()
     # how often a unit is drawn k times: binomial (size, 1 / size), to four standard errors
@@ -135,20 +142,12 @@ def test_large_strata_are_drawn_with_the_same_chances(rng, monkeypatch):
     assert abs(halves[0] - halves[1]) < 4 * math.sqrt(rows * size)
 
 
-def test_the_jackknife_leaves_out_every_unit_once():
-    labels = np.array([1] * 3 + [0] * 250, dtype=np.int8)
-    plan = bootstrap.Plan(labels, None)
-    weights, owners = plan.left_out()
-    assert np.bincount(owners).tolist() == [3, 100]
-    np.testing.assert_array_equal((weights == 0).sum(axis=0), 1)
-
-
 def test_the_variance_of_each_kind():
     labels = np.array([1] * 4 + [0] * 8)
-    np.testing.assert_allclose(bootstrap.Plan(labels, None).variance, [1 / 4, 1 / 8])
+    np.testing.assert_allclose(bootstrap.Strata(labels, None).variance, [1 / 4, 1 / 8])
     # two groups with half of both classes each; two more with the other half of the spoofs alone
     groups = np.array([0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3])
-    np.testing.assert_allclose(bootstrap.Plan(labels, groups).variance, [(0.5**2) / 2, (1 + 0.5**2) / 2])
+    np.testing.assert_allclose(bootstrap.Strata(labels, groups).variance, [(0.5**2) / 2, (1 + 0.5**2) / 2])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +162,7 @@ def test_the_variance_of_each_kind():
 )
 def test_groups_that_cannot_be_drawn(groups, message):
     with pytest.raises(DataError, match=message):
-        bootstrap.Plan(np.array([1, 0, 1, 0]), groups)
+        bootstrap.Strata(np.array([1, 0, 1, 0]), groups)
 
 
 def test_metrics_that_cannot_be_resampled():

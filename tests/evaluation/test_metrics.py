@@ -1,11 +1,9 @@
-import dataclasses
 import json
 import math
 import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn.metrics
 from hypothesis import assume, given
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from dfdlib.errors import DataError, ParameterError
-from dfdlib.evaluation import metrics
+from dfdlib.evaluation import by_group, metrics
 
 # Worked by hand. FAR and FRR at the thresholds 0, 1, 2, 3, 4, 6, 7, 8, 9 and above all:
 #   FAR 1 .8 .6 .4 .4  .2  .2 0  0   0
@@ -196,151 +194,12 @@ def test_negated_scores_mirror_the_area(data):
 
 
 @given(trials())
-def test_every_list_of_trials_is_within_the_bounds(data):
-    labels, scores = data
-    area = metrics.auc(labels, scores)
-    low, high = metrics.auc_bounds(metrics.eer_interpolated(labels, scores))
-    assert low - 1e-12 <= area <= high + 1e-12
-    value, threshold = metrics.eer(labels, scores)
-    far, frr = metrics.error_rates(labels, scores, threshold=threshold)
-    assert metrics.possible(value, area, gap=abs(far - frr))
-
-
-@given(trials())
 def test_orders_between_metrics(data):
     labels, scores = data
     assert metrics.eer_convex_hull(labels, scores) <= metrics.eer_interpolated(labels, scores) + 1e-12
     assert metrics.eer_convex_hull(labels, scores) <= 0.5 + 1e-12
     assert 0 <= metrics.min_dcf(labels, scores) <= min(1, metrics.act_dcf(labels, scores)) + 1e-12
     assert -1e-12 <= metrics.min_cllr(labels, scores) <= min(1, metrics.cllr(labels, scores)) + 1e-12
-
-
-@given(st.floats(0, 1))
-def test_both_bounds_are_reached_by_a_step(share):
-    low, high = metrics.auc_bounds(share)
-    assert low == pytest.approx((1 - share) ** 2)
-    assert high == pytest.approx(1 - share**2)
-    assert metrics.possible(share, low)
-    assert metrics.possible(share, high)
-
-
-def test_bounds_are_reached_by_trials():
-    # a tenth of the spoof trials above all, a tenth of the bona fide ones below all
-    labels = np.array([1] * 10 + [0] * 10)
-    worst = np.array([5.0] * 9 + [0] + [9] + [5 - 1e-9] * 9)
-    assert metrics.eer_interpolated(labels, worst) == pytest.approx(0.1)
-    assert metrics.auc(labels, worst) == pytest.approx(0.81)
-    best = np.array([9.0] * 9 + [4] + [5] + [0] * 9)
-    assert metrics.auc(labels, best) == pytest.approx(0.99)
-
-
-# --- published figures ---
-
-
-@pytest.mark.parametrize(
-    ("eer", "auc", "possible"),
-    [(0.3069, 0.2387, False), (0.3327, 0.2456, False), (0.1176, 0.0437, False), (0.4736, 0.4322, True)],
-)
-def test_the_pairs_that_the_original_study_printed(eer, auc, possible):
-    found = metrics.check_figures(eer=eer, auc=auc)
-    assert found.possible is possible
-    assert found.misaligned_possible is True
-    assert found.auc_if_misaligned == pytest.approx(1 - auc)
-    assert found.auc_bounds == metrics.auc_bounds(eer)
-    assert found.counts_possible is None
-    json.dumps(dataclasses.asdict(found))
-
-
-@pytest.mark.parametrize(
-    ("eer", "counts", "possible"),
-    [
-        (0.3327, (544, 544), True),  # 181 of 544
-        (0.1176, (544, 544), True),  # 64 of 544
-        (0.3069, (120, 180), True),  # 55 of 180 and 37 of 120
-        (0.3069, (150, 150), False),  # 46 of 150 is 0.3067
-        (0.1180, (544, 544), False),
-    ],
-)
-def test_an_error_rate_must_fit_the_number_of_clips(eer, counts, possible):
-    found = metrics.check_figures(eer=eer, auc=0.8, n_bonafide=counts[0], n_spoof=counts[1], decimals=4)
-    assert found.counts_possible is possible
-
-
-@given(trials(least=3))
-def test_what_was_measured_is_never_called_impossible(data):
-    labels, scores = data
-    scores = scores + np.linspace(0, 0.5, scores.size)  # no ties
-    area = round(metrics.auc(labels, scores), 4)
-    found = metrics.check_figures(
-        eer=round(metrics.eer(labels, scores).value, 4),
-        auc=area,
-        n_bonafide=int(labels.sum()),
-        n_spoof=int((1 - labels).sum()),
-        decimals=4,
-    )
-    assert found.possible
-    assert found.counts_possible
-
-
-def test_rounding_is_granted_to_the_printed_digits_only():
-    assert metrics.check_figures(eer=0.1, auc=0.8099, decimals=3).possible
-    assert not metrics.check_figures(eer=0.1, auc=0.8049, decimals=4).possible
-    assert metrics.check_figures(eer=0.1, auc=0.81).possible
-
-
-def test_figures_must_be_shares():
-    with pytest.raises(ParameterError, match=r"eer=30\.69: .* 30\.69 % is 0\.3069"):
-        metrics.check_figures(eer=30.69, auc=0.2387)
-    with pytest.raises(ParameterError, match=r"auc=-0\.1"):
-        metrics.possible(0.1, -0.1)
-    with pytest.raises(ParameterError, match="eer=nan"):
-        metrics.auc_bounds(math.nan)
-    with pytest.raises(ParameterError, match="both n_bonafide and n_spoof"):
-        metrics.check_figures(eer=0.1, auc=0.9, n_spoof=3)
-    with pytest.raises(ParameterError, match="n_spoof=0"):
-        metrics.check_figures(eer=0.1, auc=0.9, n_bonafide=3, n_spoof=0)
-
-
-def test_class_sizes_that_fit():
-    # 46 of 150 is 0.30667: printed as 0.3067, not as 0.3069; 31 of 101 is the first to give that
-    assert metrics.check_figures(eer=0.3069, auc=0.8).class_sizes[0] == 101
-    for eer, decimals in ((0.3327, 4), (0.1176, 4), (0.25, 2), (0.0, 2)):
-        sizes = metrics.check_figures(eer=eer, auc=0.9, decimals=decimals).class_sizes
-        fitting = [n for n in range(1, sizes[-1] + 1) if any(round(k / n, decimals) == eer for k in range(n + 1))]
-        assert list(sizes) == fitting
-        assert metrics.check_figures(
-            eer=eer, auc=0.9, n_bonafide=sizes[0], n_spoof=sizes[0], decimals=decimals
-        ).counts_possible
-
-
-def test_the_nearest_error_rates():
-    found = metrics.check_figures(eer=0.3069, auc=0.8, n_bonafide=150, n_spoof=150)
-    assert found.eers_nearest == pytest.approx((46 / 150, 47 / 150))
-    assert metrics.check_figures(eer=0.2, auc=0.9, n_bonafide=10, n_spoof=10).eers_nearest == (0.2,)
-    # 3 and 4 trials: at their closest FAR - FRR is 0 or within 1/6: means of 1/3 with 1/4 or 2/4, and so on
-    found = metrics.check_figures(eer=0.3, auc=0.9, n_bonafide=3, n_spoof=4)
-    assert found.eers_nearest == pytest.approx(((1 / 3 + 1 / 4) / 2, (1 / 3 + 2 / 4) / 2))
-
-
-@given(trials(least=2))
-def test_what_was_measured_is_among_what_can_be(data):
-    labels, scores = data
-    scores = scores + np.linspace(0, 0.5, scores.size)  # no ties
-    value = metrics.eer(labels, scores).value
-    counts = {"n_bonafide": int(labels.sum()), "n_spoof": int((1 - labels).sum())}
-    assert metrics.check_figures(eer=value, auc=0.5, **counts, decimals=6).eers_nearest == pytest.approx((value,))
-
-
-def test_the_interval_that_counts_imply():
-    # Wilson's interval of 10 of 100: (0.1 + z2 / 200 -+ z sqrt(0.09 / 100 + z2 / 40000)) / (1 + z2 / 100)
-    assert metrics.eer_interval(0.1, n_bonafide=50, n_spoof=50) == pytest.approx((0.0552, 0.1744), abs=1e-4)
-    assert metrics.eer_interval(0.0, n_bonafide=50, n_spoof=50)[0] == 0
-    # 20 bona fide trials decide, however many spoofs there are
-    narrow, wide = (metrics.eer_interval(0.1, n_bonafide=n, n_spoof=10**6) for n in (2000, 20))
-    assert wide[1] - wide[0] > 5 * (narrow[1] - narrow[0])
-    for wrong in ({"eer": 2}, {"n_bonafide": 0}, {"level": 95}):
-        with pytest.raises(ParameterError, match=f"{next(iter(wrong))}="):
-            metrics.eer_interval(**({"eer": 0.1, "n_bonafide": 5, "n_spoof": 5} | wrong))
 
 
 # --- tables ---
@@ -351,23 +210,6 @@ def test_the_three_conventions_side_by_side():
     assert list(table.index) == ["ASVspoof", "interpolated", "convex hull"]
     assert table["eer"].tolist() == pytest.approx([0.225, 0.25, 2 / 9])
     assert table["difference"].tolist() == pytest.approx([0, 0.025, 2 / 9 - 0.225])
-
-
-def test_by_codec_and_by_speaker():
-    codecs = ["a", "a", "a", "a", "b", "b", "b", "c", None]
-    #          9/1  7/0  8/1  4/0  6/1  2/0  3/1  1/0  0/0
-    table = metrics.by(LABELS, SCORES, codecs, name="codec").set_index("codec")
-    assert list(table.index) == ["a", "b", "c", "unknown", "pooled"]
-    assert table["against"].tolist() == ["itself", "itself", "all bona fide", "all bona fide", "itself"]
-    assert table["n_bonafide"].tolist() == [2, 2, 4, 4, 4]
-    assert table["n_spoof"].tolist() == [2, 1, 1, 1, 5]
-    assert table.loc["a", "auc"] == 1
-    assert table.loc["pooled", "eer"] == pytest.approx(0.225)
-    speakers = metrics.by(LABELS, SCORES, np.where(LABELS == 1, "ann", "bob"), pooled=False)
-    assert list(speakers["against"]) == ["all spoof", "all bona fide"]
-    assert list(speakers["n_spoof"]) == [5, 5]
-    with pytest.raises(DataError, match="2 groups but 9 trials"):
-        metrics.by(LABELS, SCORES, ["a", "b"])
 
 
 def test_a_million_trials(rng):
@@ -394,44 +236,7 @@ def test_evaluate_has_every_metric_and_is_ready_for_json():
     )
 
 
-def test_by_attack_sets_each_attack_against_all_bona_fide():
-    attacks = ["bonafide", "b", "bonafide", "b", "bonafide", "a", "bonafide", "a", None]
-    table = metrics.by_attack(LABELS, SCORES, attacks).set_index("attack")
-    assert list(table.index) == ["a", "b", "unknown"]
-    assert table["n_bonafide"].tolist() == [4, 4, 4]
-    assert table["n_spoof"].tolist() == [2, 2, 1]
-    assert table.loc["a", "eer"] == 0
-    assert table.loc["b", "auc"] == pytest.approx(5 / 8)  # 7 loses to two of four, 4 to three
-    assert np.average(table["auc"], weights=table["n_spoof"]) == pytest.approx(metrics.auc(LABELS, SCORES))
-    with pytest.raises(DataError, match="2 attacks but 9 trials"):
-        metrics.by_attack(LABELS, SCORES, ["a", "b"])
-
-
 # --- refusals ---
-
-
-@pytest.mark.parametrize(
-    ("labels", "scores", "message"),
-    [
-        ([1, 0, 1], [1, 2], "3 labels but 2 scores"),
-        ([], [], "no trials"),
-        ([1, 1], [1, 2], "no spoof trial among 2: every label is 1"),
-        ([0, 0], [1, 2], "no bona fide trial"),
-        ([1, 0, 2, 0.5], [1, 2, 3, 4], r"labels in rows 2 \(2\.0\), 3 \(0\.5\)"),
-        (["bonafide", "spoof"], [1, 2], r"labels in rows 0 \(bonafide\), 1 \(spoof\).* use 1 for bona fide"),
-        ([1, 0, 1], [1, np.nan, -np.inf], r"scores in rows 1 \(nan\), 2 \(-inf\).* leave them out"),
-        ([1, 0, 1], [1, "x", None], r"scores in rows 1 \(x\), 2 \(None\)"),
-        ([1, 0], ["1", "2"], r"scores in rows 0 \(1\)"),
-        ([1, 0] * 9, [np.nan] * 18, "and 13 more"),
-        ([[1, 0]], [[1, 2]], r"labels have shape \(1, 2\)"),
-        (1, 2, r"labels have shape \(\)"),
-        ([1, [0]], [1, 2], "ragged"),
-    ],
-)
-def test_what_is_not_a_list_of_trials_is_refused(labels, scores, message):
-    with pytest.raises(DataError, match=message) as caught:
-        metrics.validate(labels, scores)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -450,8 +255,8 @@ def test_what_is_not_a_list_of_trials_is_refused(labels, scores, message):
         metrics.evaluate,
         lambda labels, scores: metrics.hter(labels, scores, threshold=0),
         metrics.eer_conventions,
-        lambda labels, scores: metrics.by_attack(labels, scores, ["a"] * len(labels)),
-        lambda labels, scores: metrics.by(labels, scores, ["a"] * len(labels)),
+        lambda labels, scores: by_group.by_attack(labels, scores, ["a"] * len(labels)),
+        lambda labels, scores: by_group.by(labels, scores, ["a"] * len(labels)),
     ],
 )
 def test_every_metric_refuses_one_class_and_scores_that_are_no_numbers(metric):
@@ -459,19 +264,6 @@ def test_every_metric_refuses_one_class_and_scores_that_are_no_numbers(metric):
         metric([1, 1, 1], [1, 2, 3])
     with pytest.raises(DataError, match="rows 2"):
         metric([1, 0, 1], [1, 2, np.nan])
-
-
-def test_columns_of_different_tables_are_refused():
-    table = pd.DataFrame({"label": [1, 0, 1], "score": [3.0, 1.0, 2.0]})
-    assert metrics.auc(table["label"], table["score"]) == 1
-    with pytest.raises(DataError, match="different indexes"):
-        metrics.auc(table["label"], table["score"].sort_values())
-
-
-@pytest.mark.parametrize("kind", [bool, np.int8, np.float32, "Int64", object])
-def test_kinds_of_numbers(kind):
-    labels = pd.Series([1, 0, 1, 0]).astype(kind)
-    assert metrics.auc(labels, np.array([3, 1, 2, 2], dtype=np.float16)) == pytest.approx(0.875)
 
 
 @pytest.mark.parametrize("costs", [{"p_spoof": 0}, {"p_spoof": 1.5}, {"c_miss": 0}, {"c_fa": math.inf}])

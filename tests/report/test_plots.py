@@ -64,7 +64,7 @@ def fitted(trials):
 
 KINDS = (
     "det roc carried-det carried-roc score score-by-attack curve spread forest grouped-forest heatmap "
-    "reliability calibration pav spectrogram timeline"
+    "reliability calibration spectrogram timeline"
 ).split()
 
 
@@ -82,7 +82,6 @@ def display(request, trials, attacks, wave):
         "heatmap": lambda: plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]),
         "reliability": lambda: plots.ReliabilityDisplay.from_llrs(*trials),
         "calibration": lambda: plots.CalibrationDisplay.from_calibration(calibration.fit(*trials)),
-        "pav": lambda: plots.CalibrationDisplay.from_calibration(calibration.fit(*trials, method="pav")),
         "det": lambda: plots.DetDisplay.from_scores(*trials, name="after"),
         "roc": lambda: plots.RocDisplay.from_scores(*trials, name="after"),
         "score": lambda: plots.ScoreDisplay.from_scores(*trials, threshold=0.7),

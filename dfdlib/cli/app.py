@@ -12,7 +12,9 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from dfdlib import machine, processes
+from dfdlib import files, machine, processes
+from dfdlib.cli import options, printing
+from dfdlib.cli.options import By, Checkpoint, Configuration, Copies, Json, Profile, Resamples, Seed, Set
 from dfdlib.errors import DataError, DfdError, ParameterError, RunError
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
@@ -35,22 +37,6 @@ _SHOWN = 20
 _PANELS = 8
 _PICTURES = (".png", ".svg", ".pdf")
 
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a setting of the profile; may be given many times. Texts and paths are taken as they stand, paths "
-        "from the project's folder.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Copies = Annotated[
-    bool, typer.Option("--drop-copies", help="Drop rows that equal an earlier one, which are refused otherwise.")
-]
-_BY = "What is drawn together: auto, clip, sentence, speaker, attack or another column of the table."
-Profile = Annotated[str, typer.Option("--profile", metavar="NAME", help="A profile's name, or a YAML file.")]
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -69,24 +55,36 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line; what goes wrong with the input is one line on standard error and exit status 1."""
+    with printing.standard_streams():
+        status = _run()
+    sys.exit(status)
+
+
+def _run() -> int:
     try:
         # Not standalone: typer would print errors of usage and nothing on an interrupt, which it turns into status 130.
-        status = app(standalone_mode=False) or 0
+        status = app(prog_name="dfd", standalone_mode=False) or 0
+        sys.stdout.flush()
     except TyperException as error:
-        error.show()
+        _print_usage(error)
         status = error.exit_code
     except DfdError as error:
         # Under torchrun, the others are stopped when one ends: whoever finds a fault says it.
         which = "" if processes.is_first() else f" (process {processes.rank()})"
         print(f"dfd{which}: {error}", file=sys.stderr)
         status = 1
-    except BrokenPipeError:
-        # the reader of a pipe has gone, as `head` does
-        sys.stderr.close()
-        status = 0
     if status == _INTERRUPTED:
         print("dfd: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
-    sys.exit(status)
+    return status
+
+
+def _print_usage(error: TyperException) -> None:
+    """Print what is wrong with a command line as one line, or the help of a command that was given nothing."""
+    context = getattr(error, "ctx", None)
+    if context is None or error.format_message() == context.get_help():
+        error.show()
+    else:
+        _echo(f"{context.command_path}: {error.format_message()} See '{context.command_path} --help'.")
 
 
 @app.command()
@@ -109,10 +107,12 @@ def report(
     from dfdlib.report import build as reports
 
     chosen = profiles.load(profile, overrides=settings or [])
+    place = folder or profiles.root() / "reports" / chosen.name
+    options.check_outputs(files.Output(option="--folder", path=place, folder=True), inputs=options.read_by(chosen))
     _prepare_data(chosen)
     result = reports.build(
         chosen,
-        run_folder=folder,
+        run_folder=place,
         only=only,
         force=force,
         echo=_echo,
@@ -127,12 +127,8 @@ def score(
     paths: Annotated[
         list[Path], typer.Argument(help="Sound files, folders, manifests, or - for a list on standard input.")
     ],
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="The detector's weights; by default the demo's baseline.")
-    ] = None,
-    configuration: Annotated[
-        str | None, typer.Option(help="xlsr-300m or mini, for files of weights that do not say what they fit.")
-    ] = None,
+    checkpoint: Checkpoint = None,
+    configuration: Configuration = None,
     onnx: Annotated[
         Path | None, typer.Option(help="Score with this file of dfd export, in place of a checkpoint.")
     ] = None,
@@ -146,7 +142,7 @@ def score(
     ] = "native",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
-    batch_size: Annotated[int, typer.Option(help="Windows per forward pass.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows per forward pass.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")] = None,
     timeline: Annotated[
         Path | None,
@@ -154,7 +150,11 @@ def score(
     ] = None,
     hop: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Between the starts of these windows; by default half a window, 2.02."),
+        typer.Option(
+            metavar="SECONDS",
+            callback=options.finite,
+            help="Between the starts of these windows; by default half a window, 2.02.",
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw these windows over time, into this .png, .svg or .pdf file.")
@@ -185,6 +185,16 @@ def score(
         raise typer.BadParameter("--onnx goes without --checkpoint, --configuration, --device cuda and --precision")
     if plot is not None and plot.suffix.lower() not in _PICTURES:
         raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_PICTURES)}")
+    named = {"--out": (out, (".csv", ".parquet")), "--windows": (timeline, (".csv",)), "--plot": (plot, _PICTURES)}
+    outputs = [
+        files.Output(option=option, path=path, suffixes=suffixes)
+        for option, (path, suffixes) in named.items()
+        if path is not None
+    ]
+    given = _listed(paths) if processes.is_first() else []
+    taken = processes.is_first() and options.check_outputs(
+        *outputs, inputs=[*given, *(path / "manifest.parquet" for path in given), checkpoint, onnx]
+    )
     import pandas as pd
 
     from dfdlib.data import corpus, tables
@@ -192,27 +202,31 @@ def score(
 
     how = scoring.protocol(protocol, window=window)
     step = scoring.HOP if hop is None else round(hop * how.rate)
+    if not 1 <= step <= scoring.PARITY_WINDOW:
+        longest = scoring.PARITY_WINDOW / how.rate
+        raise typer.BadParameter(
+            f"--hop {hop}: windows start between {1 / how.rate:.2g} and {longest:.4g} seconds apart"
+        )
     with processes.joined() as among:
-        given = among.from_first(lambda: _listed(paths))
-        clips = corpus.find(given, among=among)
+        clips = corpus.find(among.from_first(lambda: given), among=among)
         if plot is not None and len(clips) > _PANELS:
             raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
         scorer = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
         cache = _score_cache() if cached else None
-        options = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
-        scores = scoring.score(clips, scorer, progress=_progress("scoring"), **options)
+        settings = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
+        scores = scoring.score(clips, scorer, progress=_progress("scoring"), **settings)
         left_out = scores.left_out
         if out is not None and among.first:
             scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
         if timeline is not None or plot is not None:
-            windows, unread = scoring.timelines(scores, scorer, hop=step, progress=_progress("windows"), **options)
+            windows, unread = scoring.timelines(scores, scorer, hop=step, progress=_progress("windows"), **settings)
             left_out = pd.concat([left_out, unread], ignore_index=True)
             if timeline is not None and among.first:
                 tables.write(timeline, scores.relative(windows))
             if plot is not None and among.first:
                 _plot_timelines(plot, windows, threshold=0.0 if how.score == "difference" else None)
         if among.first:
-            _print_scores(scores.table, left_out, written=[path for path in (out, timeline, plot) if path is not None])
+            _print_scores(scores.table, left_out, written=[output.path for output in outputs], to_stdout=not taken)
     if cache is not None:
         cache.close()
     raise typer.Exit(1 if len(left_out) else 0)
@@ -221,17 +235,18 @@ def score(
 @app.command()
 def evaluate(
     scores: Annotated[Path, typer.Argument(help="A table with the columns path,label,score.")],
-    by: Annotated[str, typer.Option(help=_BY)] = "auto",
+    by: By = "auto",
     per: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Also a row for each attack, codec …; many times.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="A threshold fixed on other data; adds far, frr and hter.")
+        float | None,
+        typer.Option(callback=options.finite, help="A threshold fixed on other data; adds far, frr and hter."),
     ] = None,
     asv: Annotated[Path | None, typer.Option(help="ASV scores of an ASVspoof challenge; adds min_t_dcf.")] = None,
     asv_keys: Annotated[Path | None, typer.Option(help="What kind each ASV trial is, if another file says it.")] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples for the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
     drop_copies: Copies = False,
     as_json: Json = False,
 ) -> None:
@@ -268,9 +283,9 @@ def evaluate(
 def compare(
     before: Annotated[Path, typer.Argument(help="Scores of one detector.")],
     after: Annotated[Path, typer.Argument(help="Scores of another one, on the same clips.")],
-    by: Annotated[str, typer.Option(help=_BY)] = "auto",
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples for the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    by: By = "auto",
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
     drop_copies: Copies = False,
     as_json: Json = False,
 ) -> None:
@@ -311,10 +326,12 @@ def compare(
 
 @app.command("check-figures")
 def check_figures(
-    eer: Annotated[float, typer.Option(help="The published EER, as a share: 0.3069 for 30.69 %.")],
-    auc: Annotated[float, typer.Option(help="The published AUC.")],
-    bonafide: Annotated[int | None, typer.Option(help="Bona fide trials, if published; with --spoof.")] = None,
-    spoof: Annotated[int | None, typer.Option(help="Spoof trials, if published; with --bonafide.")] = None,
+    eer: Annotated[
+        float, typer.Option(callback=options.share, help="The published EER, as a share: 0.3069 for 30.69 %.")
+    ],
+    auc: Annotated[float, typer.Option(callback=options.share, help="The published AUC.")],
+    bonafide: Annotated[int | None, typer.Option(min=1, help="Bona fide trials, if published; with --spoof.")] = None,
+    spoof: Annotated[int | None, typer.Option(min=1, help="Spoof trials, if published; with --bonafide.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say whether a published EER and AUC can belong to the same scores. Exit status 1 if they cannot.
@@ -338,7 +355,7 @@ def audit(
     data: Annotated[
         list[Path], typer.Argument(help="Folders with Real/ and Fake/, or manifests; several are compared as well.")
     ],
-    seed: Annotated[int, typer.Option(help="Seed of the shortcut baseline and its bootstrap.")] = 0,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Also write it: all of it to a .json file, or a row a clip to a .csv file.")
     ] = None,
@@ -355,16 +372,16 @@ def audit(
     from dfdlib.data import audit as audits
     from dfdlib.data import corpus
 
-    if out is not None:
-        audits.check_suffix(out)
+    outputs = [] if out is None else [files.Output(option="--out", path=out, suffixes=audits.SUFFIXES)]
+    taken = options.check_outputs(*outputs, inputs=[*data, *(place / corpus.MANIFEST for place in data)])
     progress = _progress("decoding")
     examined = [audits.examine(corpus.read(place, one_label=False), seed=seed, progress=progress) for place in data]
     between = audits.across(*examined) if len(examined) > 1 else ()
     if out is not None:
         audits.write(out, examined, between)
-    if as_json:
+    if as_json and not taken:
         print(json.dumps(audits.report(examined, between)))
-    else:
+    elif not taken:
         for one in examined:
             _print_audit(one)
         if len(examined) > 1:
@@ -390,8 +407,12 @@ def finetune(
     from dfdlib.experiment import run as experiment
 
     chosen = profiles.load(profile, overrides=settings or [])
-    run = experiment.Run(chosen, profiles.root() / "reports" / chosen.name)
-    first = processes.is_first()
+    folder, first = profiles.root() / "reports" / chosen.name, processes.is_first()
+    outputs = [files.Output(option="the run folder", path=folder, folder=True)]
+    outputs += [] if out is None else options.weights(out, ".csv", ".json", ".resume")
+    if first:
+        options.check_outputs(*outputs, inputs=[Path(profile), *options.read_by(chosen)])
+    run = experiment.Run(chosen, folder)
     with processes.joined() as among:
         # The others wait for the data; without torchrun, as many processes as there are each are alone.
         if among.count > 1 or first:
@@ -423,19 +444,17 @@ def train_baseline(
     from dfdlib.report import baseline
 
     chosen = profiles.load("demo", overrides=settings or [])
+    out = out or chosen.checkpoint
+    options.check_outputs(*options.weights(out, ".csv", ".md", ".resume"), inputs=[chosen.data.source])
     _prepare_data(chosen, parts=("source/training", "source/validation", "source/testing"))
-    print(baseline.train(chosen, checkpoint=out or chosen.checkpoint, progress=_echo))
+    print(baseline.train(chosen, checkpoint=out, progress=_echo))
 
 
 @app.command()
 def export(
     onnx: Annotated[Path, typer.Option(metavar="FILE", help="The ONNX file to write.")],
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="The detector's weights; by default the demo's baseline.")
-    ] = None,
-    configuration: Annotated[
-        str | None, typer.Option(help="xlsr-300m or mini, for files of weights that do not say what they fit.")
-    ] = None,
+    checkpoint: Checkpoint = None,
+    configuration: Configuration = None,
 ) -> None:
     """Write the whole detector as an ONNX file, for programs without Python, and check it against torch.
 
@@ -446,9 +465,12 @@ def export(
     from dfdlib.experiment import profile as profiles
 
     source = checkpoint or profiles.load("demo").checkpoint
+    taken = options.check_outputs(files.Output(option="--onnx", path=onnx, suffixes=(".onnx",)), inputs=[source])
     model = network.load(source, configuration=configuration)
     _echo(f"exporting {model.configuration.name}, which takes a minute or two")
     written = exports.write(onnx, model, checkpoint=source)
+    if taken:
+        return
     print(f"{_shown(written.path)}  {written.bytes / 1e6:.1f} MB, logits within {written.difference:.1g} of torch's")
     for name, meaning in exports.CONVENTIONS.items():
         print(f"{name:8} {meaning}")
@@ -492,7 +514,9 @@ def data_build(
 
     if name != "demo":
         raise typer.BadParameter(f"{name!r} is not a data set that can be built; choose demo")
-    demo.build(profiles.root() / "data" / "demo", parts=demo.PARTS if training else None)
+    place = profiles.root() / "data" / "demo"
+    options.check_outputs(files.Output(option="the data set", path=place, folder=True))
+    demo.build(place, parts=demo.PARTS if training else None)
 
 
 @data_app.command("fetch")
@@ -599,8 +623,17 @@ def _terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _print_scores(table, left_out, *, written: list[Path]) -> None:
+def _print_scores(table, left_out, *, written: list[Path], to_stdout: bool) -> None:
     """Print the most suspicious clips first, and on standard error what was left out and how many were not."""
+    if to_stdout:
+        _print_table(table, written)
+    for path, reason in zip(left_out["path"], left_out["reason"], strict=True):
+        print(f"left out  {_shown(path)}: {reason}", file=sys.stderr)
+    places = "".join(f"; written to {path}" for path in written)
+    print(f"{len(table)} scored, {len(left_out)} left out{places}", file=sys.stderr)
+
+
+def _print_table(table, written: list[Path]) -> None:
     table = table.sort_values(["score", "path"], kind="stable")
     rows = list(zip(table["path"], table["score"], strict=True))
     print("   score  clip      (higher means bona fide, lower means spoof)")
@@ -612,10 +645,6 @@ def _print_scores(table, left_out, *, written: list[Path]) -> None:
         print(f"       …  {len(rows) - 2 * _SHOWN} more: see {where}")
         for path, value in rows[-_SHOWN:]:
             print(f"{value:8.3f}  {_shown(path)}")
-    for path, reason in zip(left_out["path"], left_out["reason"], strict=True):
-        print(f"left out  {_shown(path)}: {reason}", file=sys.stderr)
-    files = "".join(f"; written to {path}" for path in written)
-    print(f"{len(table)} scored, {len(left_out)} left out{files}", file=sys.stderr)
 
 
 def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:

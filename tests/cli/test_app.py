@@ -2,13 +2,16 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
 import tomllib
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -190,7 +193,6 @@ def test_a_picture_of_many_recordings_is_refused(dfd, clips, weights, tmp_path):
     status, _, err = dfd("score", clips, "--checkpoint", weights, "--plot", tmp_path / "windows.png")
     assert status == 1
     assert "--plot draws at most 8 recordings, these are 9; use --windows" in err
-    assert dfd("score", clips, "--plot", tmp_path / "windows.gif")[0] == 2
 
 
 def test_a_terminal_is_shown_the_ends_of_a_long_table(dfd, clips, weights, rng, monkeypatch):
@@ -347,10 +349,162 @@ def test_a_missing_checkpoint_is_one_line(dfd, clips):
     assert len(err.strip().splitlines()) == 1
 
 
-def test_wrong_usage_is_status_2(dfd):
-    assert dfd("score")[0] == 2
-    assert dfd("no-such-command")[0] == 2
-    assert dfd("check-figures", "--eer", "much", "--auc", "0.5")[0] == 2
+def test_nothing_is_answered_with_help(dfd):
+    status, out, err = dfd()
+    assert status == 2
+    assert "Commands:" in out + err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "no-such-command",
+        "score",
+        "score . --onnx a.onnx --checkpoint b.safetensors",
+        *(f"score . --hop {value}" for value in ("nan", "inf", "-inf", "0", "-1", "4.1", "1e-9", "text")),
+        *(f"score . --batch-size {value}" for value in ("0", "-1", "1.5")),
+        *(f"evaluate t.csv --seed {value}" for value in ("-1", "4294967296", "nan")),
+        *(f"evaluate t.csv --resamples {value}" for value in ("0", "-5", "1", "99")),
+        *(f"evaluate t.csv --threshold {value}" for value in ("nan", "inf", "-inf")),
+        "compare a.csv b.csv --seed -1",
+        "compare a.csv b.csv --resamples 0",
+        "audit . --seed -1",
+        "audit . --seed 4294967296",
+        *(f"check-figures --auc 0.5 --eer {value}" for value in ("much", "nan", "inf", "-0.1", "1.1", "30.69")),
+        *(f"check-figures --eer 0.5 --auc {value}" for value in ("nan", "-1", "2")),
+        "check-figures --eer 0.5 --auc 0.5 --bonafide 0 --spoof 5",
+        "check-figures --eer 0.5 --auc 0.5 --bonafide 5 --spoof -5",
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(dfd, arguments):
+    status, out, err = dfd(*arguments.split())
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("dfd")
+    assert "--help'" in line
+
+
+def test_every_number_that_can_be_given_has_limits():
+    """A new option for a number is refused here until the test above tries it."""
+    tried = {"batch_size", "hop", "threshold", "resamples", "seed", "eer", "auc", "bonafide", "spoof"}
+    commands = [*app.app.registered_commands, *app.data_app.registered_commands]
+    numbers = {
+        name
+        for command in commands
+        for name, kind in typing.get_type_hints(command.callback).items()
+        if {int, float} & {kind, *typing.get_args(kind)}
+    }
+    assert numbers == tried
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("score . --out clip.wav", "--out clip.wav: the name must end with .csv or .parquet"),
+        ("score . --out scores.xlsx", "must end with .csv or .parquet"),
+        ("score . --out scores.json", "must end with .csv or .parquet"),
+        ("score . --windows scores.parquet", "must end with .csv"),
+        ("score . --plot scores.gif", "must end with one of .png, .svg, .pdf"),
+        ("score . --out folder.csv", "is a folder"),
+        ("score . --out s.csv --windows folder.csv/../s.csv", "--windows folder.csv/../s.csv: is --out as well"),
+        ("score list.csv --out list.csv", "--out list.csv: is read by this command"),
+        ("score list.csv --windows link.csv", "--windows link.csv: is read by this command"),
+        ("score Real --out Real/manifest.parquet", "is read by this command"),
+        ("score . --out link-to-clip.csv", "leads to"),
+        ("audit list.csv --out ./list.csv", "is read by this command"),
+        ("audit . --out audit.xlsx", "must end with .json or .csv"),
+        ("audit . --out folder.csv", "is a folder"),
+        ("export --checkpoint w.safetensors --onnx w.safetensors", "must end with .onnx"),
+        ("export --checkpoint w.onnx --onnx w.onnx", "is read by this command"),
+        ("finetune --out mine.pth", "must end with .safetensors"),
+        ("finetune --out w.safetensors --set checkpoint={here}/w.safetensors", "is read by this command"),
+        (
+            "finetune --out list.safetensors --set data.for_2seconds={here}/list.csv",
+            "list.csv: is read by this command",
+        ),
+        ("finetune --out /dev/null", "must be a file"),
+        ("train-baseline --out mine.onnx", "must end with .safetensors"),
+        ("train-baseline --out list.safetensors --set data.source={here}/list.csv", "is read by this command"),
+        ("report --folder list.csv", "is a file; name a folder"),
+        ("report --folder Real --set data.custom={here}/Real", "is read by this command"),
+    ],
+)
+def test_outputs_are_refused_before_any_work_is_done(dfd, clips, weights, monkeypatch, arguments, message):
+    monkeypatch.chdir(clips)
+    (clips / "folder.csv").mkdir()
+    (clips / "list.csv").write_text("path,label\nReal/real0.wav,bonafide\nFake/fake0.wav,spoof\n")
+    (clips / "link.csv").symlink_to("list.csv")
+    (clips / "link-to-clip.csv").symlink_to("Real/real0.wav")
+    for name in ("w.safetensors", "w.onnx"):
+        shutil.copy(weights, clips / name)
+    before = {path: path.read_bytes() for path in clips.rglob("*") if path.is_file()}
+    status, out, err = dfd(*arguments.format(here=clips).split())
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    assert message in line
+    assert {path: path.read_bytes() for path in clips.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "score . --out {there}/s.csv",
+        "audit . --out {there}/s.csv",
+        "export --onnx {there}/s.onnx",
+        "finetune --out {there}/s.safetensors",
+        "train-baseline --out {there}/s.safetensors",
+        "report --folder {there}/s",
+        "data build demo",
+    ],
+)
+def test_places_that_cannot_be_written_are_refused_before_any_work_is_done(dfd, root, tmp_path, arguments):
+    (tmp_path / "file").write_text("")
+    root.mkdir(exist_ok=True)
+    (root / "data").write_text("")
+    status, out, err = dfd(*arguments.format(there=tmp_path / "file/more").split())
+    assert (status, out) == (1, "")
+    (line,) = err.splitlines()
+    assert "cannot be written (Not a directory)" in line
+
+
+def test_tables_go_to_standard_output_without_another_table(dfd, clips, weights):
+    status, out, err = dfd("score", clips, "--checkpoint", weights, "--out", "/dev/stdout")
+    assert status == 0
+    assert len(pd.read_csv(io.StringIO(out))) == 8
+    assert "8 scored, 0 left out; written to /dev/stdout" in err
+    status, out, _ = dfd("audit", clips, "--out", "/dev/stdout")
+    assert json.loads(out)["clips"] == 8
+    _, out, _ = dfd("score", clips, "--checkpoint", weights, "--out", "/dev/null")
+    assert "higher means bona fide" in out
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+@pytest.mark.parametrize("where", ["closed", "full", "unread"])
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=" ".join)
+def test_standard_output_that_cannot_be_written_is_one_line(table, options, where):
+    command = f"dfd evaluate {shlex.quote(str(table))} --by clip --resamples 100 {' '.join(options)}"
+    ends = {"closed": ">&-", "full": ">/dev/full", "unread": "| true; exit ${PIPESTATUS[0]}"}
+    done = subprocess.run(["bash", "-c", f"{command} {ends[where]}"], capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("dfd: standard output: cannot be written (")
+
+
+@pytest.mark.parametrize("end", ["2>&-", "2>/dev/full"])
+def test_progress_that_cannot_be_shown_stops_nothing(clips, weights, root, end):
+    command = f"dfd score {shlex.quote(str(clips))} --checkpoint {shlex.quote(str(weights))} {end}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.count(".wav") == 8
+
+
+def test_what_was_computed_is_kept_when_nobody_reads(clips, weights, root):
+    command = f"dfd score {shlex.quote(str(clips))} --checkpoint {shlex.quote(str(weights))} --out {root}/s.csv >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("dfd: standard output: cannot be written")
+    assert len(pd.read_csv(root / "s.csv")) == 8
+    assert kept(root / "data/cache/scores.sqlite") == 8
 
 
 def test_evaluate(dfd, table):
@@ -560,8 +714,8 @@ def test_audit_of_several_corpora_compares_them(dfd, clips):
 
 def test_audit_refuses_a_file_that_it_cannot_write_before_it_looks(dfd, clips):
     status, out, err = dfd("audit", clips, "--out", "audit.txt")
-    assert (status, out) == (1, "")
-    assert "audit.txt: an audit is written as .json" in err
+    assert (status, out) == (2, "")
+    assert "audit.txt: the name must end with .json or .csv" in err
 
 
 def test_data_list_and_fetch(dfd):

@@ -6,7 +6,7 @@ listens; `checks` turns all of it into findings; `examination` runs the checks o
 """
 
 from dfdlib.data.audit.checks import KINDS, SEVERITIES, Finding
-from dfdlib.data.audit.examination import Audit, across, check_suffix, examine, report, write
+from dfdlib.data.audit.examination import SUFFIXES, Audit, across, examine, report, write
 from dfdlib.data.audit.measure import NUISANCES, nuisance_features, nuisance_table
 from dfdlib.data.audit.shortcuts import FLOOR, Shortcut, shortcut, shortcut_eer
 
@@ -15,11 +15,11 @@ __all__ = [
     "KINDS",
     "NUISANCES",
     "SEVERITIES",
+    "SUFFIXES",
     "Audit",
     "Finding",
     "Shortcut",
     "across",
-    "check_suffix",
     "examine",
     "nuisance_features",
     "nuisance_table",

@@ -18,7 +18,10 @@ from dfdlib.data.audit.measure import NUISANCES, measure
 from dfdlib.data.audit.shortcuts import Shortcut
 from dfdlib.data.corpus import Corpus
 from dfdlib.data.labels import LABEL_NAMES
-from dfdlib.errors import DataError, ParameterError
+from dfdlib.errors import DataError
+
+#: What the file of an audit may be called: all of it, or a row a clip.
+SUFFIXES = (".json", ".csv")
 
 
 @dataclass(frozen=True)
@@ -207,29 +210,14 @@ def report(audits: Sequence[Audit], between: Iterable[Finding] = ()) -> dict:
     return {"corpora": [audit.to_dict() for audit in audits], "across": _plain(between)}
 
 
-def check_suffix(path: str | Path) -> None:
-    """Refuse a file that `write` would not know how to write.
-
-    Raises
-    ------
-    ParameterError
-        The suffix is not ``.json`` or ``.csv``.
-    """
-    if Path(path).suffix.lower() not in (".json", ".csv"):
-        raise ParameterError(f"{path}: an audit is written as .json (all of it) or .csv (a row a clip); choose one")
-
-
 def write(path: str | Path, audits: Sequence[Audit], between: Iterable[Finding] = ()) -> None:
-    """Write audits to a file: all of them as ``.json``, or a row a clip with its measures and faults as ``.csv``.
+    """Write audits to a file: as ``.csv`` a row a clip with its measures and faults, as anything else all, in JSON.
 
     Raises
     ------
-    ParameterError
-        As `check_suffix`.
     RunError
         The file cannot be written.
     """
-    check_suffix(path)
     if Path(path).suffix.lower() == ".csv":
         tables.write(path, pd.concat(audit.to_frame() for audit in audits))
     else:

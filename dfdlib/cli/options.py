@@ -1,0 +1,85 @@
+"""Options that several commands have, and what is checked of options before any work begins."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfdlib import files
+from dfdlib.errors import ParameterError
+
+#: What numpy and scikit-learn take for a seed is below this.
+_SEEDS = 2**32
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting of the profile; may be given many times. Texts and paths are taken as they stand, paths "
+        "from the project's folder.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Copies = Annotated[
+    bool, typer.Option("--drop-copies", help="Drop rows that equal an earlier one, which are refused otherwise.")
+]
+Profile = Annotated[str, typer.Option("--profile", metavar="NAME", help="A profile's name, or a YAML file.")]
+By = Annotated[
+    str,
+    typer.Option(help="What is drawn together: auto, clip, sentence, speaker, attack or another column of the table."),
+]
+Seed = Annotated[int, typer.Option(min=0, max=_SEEDS - 1, help="Seed of what is drawn at random.")]
+Resamples = Annotated[int, typer.Option(min=100, help="Bootstrap resamples for the intervals.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="The detector's weights; by default those of the demo's detector, a demonstration.")
+]
+Configuration = Annotated[
+    str | None, typer.Option(help="xlsr-300m or mini, for files of weights that do not say what they fit.")
+]
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse what is no number; for the callbacks of options."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+def share(value: float) -> float:
+    """Refuse what is no share, from 0 to 1; for the callbacks of options."""
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{value} is not a share from 0 to 1")
+    return value
+
+
+def check_outputs(*outputs: files.Output, inputs: Iterable[str | Path | None] = ()) -> bool:
+    """Check what a command is going to write, as `files.check_outputs`, and tell whether some is standard output.
+
+    Raises
+    ------
+    BadParameter
+        An output has a wrong name.
+    RunError
+        An output cannot be written.
+    """
+    try:
+        files.check_outputs(outputs, inputs=[place for place in inputs if place is not None])
+    except ParameterError as error:
+        raise typer.BadParameter(str(error)) from error
+    return any(files.is_standard_output(output.path) for output in outputs)
+
+
+def weights(out: Path, *beside: str) -> list[files.Output]:
+    """Return the outputs of a training: the weights, and files of the same name that lie beside them."""
+    found = [files.Output(option="--out", path=out, suffixes=(".safetensors",), reread=True)]
+    return found + [
+        files.Output(option="beside --out,", path=out.with_suffix(suffix), reread=True) for suffix in beside
+    ]
+
+
+def read_by(settings: object) -> list[Path]:
+    """Return the files and folders that a profile names."""
+    return [settings.checkpoint, *(place for _, place in settings.data if isinstance(place, Path))]

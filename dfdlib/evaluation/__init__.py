@@ -5,19 +5,8 @@ Nothing here knows a clip or a network. Label 1 is bona fide, and a higher score
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=[
-        "bootstrap",
-        "by_group",
-        "calibration",
-        "controls",
-        "counts",
-        "intervals",
-        "limits",
-        "metrics",
-        "published_figures",
-        "tandem",
-        "trials",
-    ],
-)
+_MODULES = """
+bootstrap by_group calibration controls counts intervals limits metrics published_figures tandem trials
+""".split()
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=_MODULES)

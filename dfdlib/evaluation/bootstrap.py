@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib import machine
-from dfdlib.errors import DataError, ParameterError
+from dfdlib.errors import DataError
 from dfdlib.evaluation import counts, metrics
 
 #: Metrics that can be resampled, as `metrics.evaluate` names them.
@@ -62,11 +62,6 @@ class Strata:
         How many units each stratum has.
     variance : ndarray, shape (strata,)
         What each stratum contributes to the variance of a mean over each class, relative to the others.
-
-    Raises
-    ------
-    DataError
-        Groups of another length, with a missing value, or fewer than two of every kind.
     """
 
     def __init__(self, labels: np.ndarray, groups: ArrayLike | None) -> None:
@@ -186,18 +181,13 @@ class SortedScores:
 
 
 class Bootstrap:
-    """The values of metrics of one or more systems on the same trials, as observed and resampled.
+    """The values of metrics (of `NAMES`) of one or more systems on the same trials, as observed and resampled.
 
     Parameters
     ----------
     labels : ndarray, shape (n,)
     systems : sequence of ndarray, shape (n,)
         Scores; all systems see the same resamples.
-    names : sequence of str
-        Of `NAMES`.
-    groups : array_like, shape (n,), optional
-    threshold : float, optional
-    resamples, seed : int
 
     Attributes
     ----------
@@ -224,17 +214,6 @@ class Bootstrap:
 
         self.observed = values(np.ones((1, self.strata.units), dtype=np.uint8))[0]
         self.draws = self.strata.resample(values, resamples=resamples, seed=seed)
-
-
-def check(names: Sequence[str], *, threshold: float | None) -> None:
-    """Refuse with a `ParameterError` metrics that cannot be resampled, or that miss their threshold."""
-    for name in names:
-        if name not in NAMES:
-            raise ParameterError(f"metric={name!r}: must be one of {', '.join(NAMES)}")
-        if name in AT_THRESHOLD and threshold is None:
-            raise ParameterError(f"metric={name!r}: needs a threshold")
-    if threshold is not None and np.isnan(threshold):
-        raise ParameterError(f"threshold={threshold}: must be a number on the scale of the scores")
 
 
 # --- drawing ---

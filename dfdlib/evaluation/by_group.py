@@ -36,11 +36,6 @@ def by(
     DataFrame
         Columns ``<name> n_bonafide n_spoof against eer auc``, sorted by group. ``against`` is "itself", "all bona
         fide" or "all spoof"; the counts are those that the row was measured on.
-
-    Raises
-    ------
-    DataError
-        Trials that `metrics` refuses, or ``groups`` not as long as the scores.
     """
     import pandas as pd
 
@@ -76,23 +71,14 @@ def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "Data
     -------
     DataFrame
         Columns ``attack n_bonafide n_spoof eer auc``, sorted by attack.
-
-    Raises
-    ------
-    DataError
-        Trials that `metrics` refuses, or ``attacks`` not as long as the scores.
     """
     import pandas as pd
 
     labels, scores = validate(labels, scores)
     names = _names(attacks, labels.size, "attack")
     real = labels == BONAFIDE
-    return pd.DataFrame(
-        [
-            {"attack": attack} | _measured(labels, scores, real | (names == attack))
-            for attack in sorted(set(names[~real]))
-        ]
-    )
+    attacks = sorted(set(names[~real]))
+    return pd.DataFrame([{"attack": name} | _measured(labels, scores, real | (names == name)) for name in attacks])
 
 
 def _names(groups: ArrayLike, size: int, name: str) -> np.ndarray:

@@ -81,24 +81,13 @@ class Calibration:
         """The highest validation score."""
         return max(self.bonafide[-1], self.spoof[-1])
 
-    @property
-    def flat(self) -> bool:
-        """Whether every score gets the same LLR: the validation trials showed no order worth keeping."""
-        return self.slope == 0
-
     def to_dict(self) -> dict:
         """Return what `from_dict` takes, ready for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "Calibration":
-        """Return the calibration that `to_dict` wrote down.
-
-        Raises
-        ------
-        DataError
-            An entry is missing, unknown or not what it should be.
-        """
+        """Return the calibration that `to_dict` wrote down; anything else is a `DataError`."""
         kinds = {field.name: field.type for field in fields(cls)}
         if not isinstance(values, Mapping) or set(values) != set(kinds):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
@@ -115,12 +104,14 @@ class Calibration:
 
     def _check(self) -> None:
         _check_prior(self.p_spoof)
-        if min(self.n_bonafide, self.n_spoof) < 1:
-            raise ValueError("n_bonafide and n_spoof must be at least 1")
-        if not math.isfinite(self.threshold):
-            raise ValueError("threshold must be finite")
-        if not (0 <= self.slope < math.inf and math.isfinite(self.intercept)):
-            raise ValueError("slope must be at least 0, slope and intercept finite")
+        for sound, rule in (
+            (min(self.n_bonafide, self.n_spoof) >= 1, "n_bonafide and n_spoof must be at least 1"),
+            (math.isfinite(self.threshold), "threshold must be finite"),
+            (0 <= self.slope < math.inf, "slope must be at least 0 and finite"),
+            (math.isfinite(self.intercept), "intercept must be finite"),
+        ):
+            if not sound:
+                raise ValueError(rule)
         for part in (self.bonafide, self.spoof):
             if not (part and np.isfinite(part).all() and (np.diff(part) >= 0).all()):
                 raise ValueError("bonafide and spoof must be finite scores, rising")
@@ -140,8 +131,6 @@ def fit(labels: ArrayLike, scores: ArrayLike, *, p_spoof: float = 0.5) -> Calibr
     ------
     DataError
         Trials that `metrics` refuses, or fewer than `FEWEST` of a class.
-    ParameterError
-        A prior outside (0, 1).
     """
     _check_prior(p_spoof)
     labels, scores = metrics.validate(labels, scores)
@@ -169,7 +158,7 @@ def probability(llr: ArrayLike, *, p_spoof: float) -> np.ndarray:
     """Return the probability that a clip is bona fide, of finite natural-log likelihood ratios and a prior.
 
     ``1 / (1 + exp(-(llr + log((1 - p_spoof) / p_spoof))))``. The prior is the share of spoofs where the detector is
-    used; the score cannot know it. A prior outside (0, 1) is a `ParameterError`.
+    used, strictly between 0 and 1; the score cannot know it.
     """
     from scipy.special import expit
 
@@ -200,12 +189,7 @@ def meaning(calibration: Calibration, score: float, *, priors: Sequence[float] =
 def carried_costs(calibration: Calibration, labels: ArrayLike, scores: ArrayLike) -> dict[str, int | float]:
     """Return the costs of a carried calibration on a test set, beside what a choice on that set could reach.
 
-    Parameters
-    ----------
-    calibration : Calibration
-        Fitted on other trials.
-    labels, scores : array_like, shape (n,)
-        The test set, scores as the detector gave them.
+    The calibration was fitted on other trials; the scores are as the detector gave them.
 
     Returns
     -------
@@ -272,11 +256,10 @@ def shift_warnings(calibration: Calibration, scores: ArrayLike) -> list[str]:
 
 
 class Reliability(NamedTuple):
-    """How often clips were bona fide that were said to be so with some probability; all (k,), one entry a bin.
+    """Stated probabilities of bona fide and how often they came true; all (k,), one entry a bin.
 
-    ``predicted`` is the mean probability of bona fide in the bin, ``observed`` the share of bona fide, ``low`` and
-    ``high`` its 95 % interval, ``counts`` the trials. The first four hold at the stated prior, not at the shares of the
-    test set.
+    ``predicted`` is the mean probability in the bin, ``observed`` the share of bona fide, ``low`` and ``high`` its
+    95 % interval, ``counts`` the trials. The first four hold at the stated prior, not at the shares of the test set.
     """
 
     predicted: np.ndarray
@@ -287,7 +270,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: float = 0.5) -> Reliability:
-    """Compare stated probabilities of bona fide with how often it was so.
+    """Compare stated probabilities of bona fide with how often they came true.
 
     Trials are sorted by LLR and cut into ``bins`` of as many trials each, equal LLRs staying together, so that there
     may be fewer bins. The interval of a share is Wilson's (1927) for independent trials; from the shares of the test

@@ -1,4 +1,4 @@
-"""Negative controls: what must come out when there is nothing to find, or when something is wrong on purpose.
+"""Negative controls: figures whose value is known, since there is nothing to find or something is wrong on purpose.
 
 A figure is worth something only if the same computation gives chance where there is chance. Each control returns what
 was expected, what came out, and whether the two agree.
@@ -15,17 +15,7 @@ from dfdlib.evaluation.metrics import percent
 
 
 class Control(NamedTuple):
-    """One control.
-
-    Attributes
-    ----------
-    name : str
-        What was done.
-    expected, found : str
-        In words and figures.
-    holds : bool
-        Whether the two agree.
-    """
+    """What was done, what was expected and found, in words and figures, and whether the two agree."""
 
     name: str
     expected: str
@@ -91,18 +81,11 @@ def one_class(labels: ArrayLike, scores: ArrayLike) -> Control:
 
 
 def untrained(labels: ArrayLike, scores: ArrayLike, *, auc_low: float, auc_high: float, level: float = 0.95) -> Control:
-    """Judge the scores of a detector with random weights: the interval of its AUC must reach one half.
+    """Measure a detector with random weights: the interval of its AUC must reach one half.
 
     A network that was never trained still reacts to loudness and spectrum. When this control fails, such plain
     features tell the classes apart, and the corpus is at fault, not the detector.
-
-    Parameters
-    ----------
-    labels, scores : array_like, shape (n,)
-    auc_low, auc_high : float
-        The bootstrap interval of the AUC.
-    level : float
-        Of that interval.
+    ``auc_low`` and ``auc_high`` are the bootstrap interval of the AUC, ``level`` its level.
     """
     auc, eer = metrics.auc(labels, scores), metrics.eer(labels, scores).value
     return Control(
@@ -116,12 +99,7 @@ def untrained(labels: ArrayLike, scores: ArrayLike, *, auc_low: float, auc_high:
 def wrong_rate(right: ArrayLike, wrong: ArrayLike, *, threshold: float) -> Control:
     """Compare the scores of the same clips read at the right and at a wrong sample rate: they must differ.
 
-    Parameters
-    ----------
-    right, wrong : array_like, shape (n,)
-        Scores of the same clips in the same order.
-    threshold : float
-        Where a clip's verdict turns.
+    ``right`` and ``wrong``, (n,), are scores of the same clips in the same order.
     """
     right, wrong = np.asarray(right, float), np.asarray(wrong, float)
     moved = np.abs(wrong - right)

@@ -138,8 +138,6 @@ def intervals(
     DataError
         Trials that `metrics` refuses; ``groups`` of another length, with a missing value, or fewer than two of
         every kind.
-    ParameterError
-        An unknown metric, a metric without its threshold, too few resamples, or a level outside (0, 1).
     """
     names = tuple(names or (name for name in METRICS if threshold is not None or name not in AT_THRESHOLD))
     _check(names, threshold, resamples, level)
@@ -155,13 +153,7 @@ def intervals(
 def evaluate(labels: ArrayLike, scores: ArrayLike, *, threshold: float | None = None, **options) -> dict:
     """Return `metrics.evaluate`, and the interval of each metric as ``<metric>_ci``: plain numbers for JSON.
 
-    Parameters
-    ----------
-    labels, scores : array_like, shape (n,)
-    threshold : float, optional
-        A threshold that was fixed on other data; adds ``threshold``, ``far``, ``frr`` and ``hter``.
-    **options
-        Of `intervals`: groups, resamples, level, seed.
+    Options are those of `intervals`: groups, resamples, level, seed.
     """
     values = dict(metrics.evaluate(labels, scores, threshold=threshold))
     names = [name for name in METRICS if name in values]
@@ -310,11 +302,6 @@ def groups_of(table: "DataFrame", *, by: str = "auto") -> Grouping:
         - "clip": every clip on its own;
         - "attack": spoof clips by attack, bona fide ones each on their own;
         - the name of any other column. A `DataError` where there is none, or a row has no value in it.
-
-    Returns
-    -------
-    Grouping
-        ``by``, the column that was taken, and ``groups`` for `intervals`, shape (n,), or None.
     """
     if by == "auto":
         by = next((name for name in TIES if _complete(table, name) and table[name].nunique() >= _FEWEST_GROUPS), "clip")
@@ -348,7 +335,13 @@ def _complete(table: "DataFrame", name: str) -> bool:
 
 
 def _check(names: Sequence[str], threshold: float | None, resamples: int, level: float) -> None:
-    bootstrap.check(names, threshold=threshold)
+    for name in names:
+        if name not in METRICS:
+            raise ParameterError(f"metric={name!r}: must be one of {', '.join(METRICS)}")
+        if name in AT_THRESHOLD and threshold is None:
+            raise ParameterError(f"metric={name!r}: needs a threshold")
+    if threshold is not None and np.isnan(threshold):
+        raise ParameterError(f"threshold={threshold}: must be a number on the scale of the scores")
     if resamples < 100:
         raise ParameterError(f"resamples={resamples}: must be at least 100")
     if not 0 < level < 1:

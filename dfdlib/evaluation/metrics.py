@@ -11,28 +11,8 @@ Conventions
   the distinct scores, and +inf, which rejects everything.
 - Rates are shares from 0 to 1, never percentages. Results are Python floats or float64 arrays.
 - One class only, a score that is not finite, a label other than 0 and 1, or lengths that differ are a
-  `DataError` that names the rows, from every function here. They never give a number.
-
-Metrics
--------
-===================  ==========================================================================================
-`eer`                mean of FAR and FRR at the distinct score where they are closest: what the ASVspoof
-                     challenges publish
-`eer_interpolated`   where straight lines between the operating points cross FAR = FRR
-`eer_convex_hull`    where the convex hull of the ROC crosses FAR = FRR (Brümmer and de Villiers, BOSARIS, 2011)
-`auc`                chance that a bona fide trial scores above a spoof trial, a tie counting one half
-                     (Mann–Whitney; Hanley and McNeil, 1982)
-`roc_curve`          FAR and 1 - FRR at every threshold (Fawcett, 2006)
-`det_curve`          FAR and FRR at every threshold (Martin et al., 1997)
-`error_rates`        FAR and FRR at one threshold that was chosen elsewhere
-`hter`               half of their sum
-`min_dcf`            detection cost at the best threshold for this test set (ASVspoof 5: Wang et al., 2024)
-`act_dcf`            detection cost at the Bayes threshold, the scores read as log-likelihood ratios
-`cllr`               cost of log-likelihood ratios over all operating points (Brümmer and du Preez, 2006)
-`min_cllr`           the same after the best monotone calibration on the test set itself
-===================  ==========================================================================================
-
-`evaluate` gives all of them by name, `eer_conventions` the three equal error rates side by side.
+  `DataError` that names the rows, from every function here. They never give a number. A threshold that is NaN, a
+  prior or a cost out of its range is a `ParameterError`.
 
 `eer`, `auc`, the two curves and `min_dcf` depend on the order of the scores alone. `act_dcf` and `cllr` need
 calibrated natural-log likelihood ratios; on raw scores they measure the lack of calibration.
@@ -58,7 +38,7 @@ C_FA = 10.0
 
 
 class Roc(NamedTuple):
-    """Receiver operating characteristic; all three (k + 1,), thresholds falling from +inf."""
+    """Receiver operating characteristic; all three (k + 1,) for k distinct scores, thresholds falling from +inf."""
 
     fpr: np.ndarray
     tpr: np.ndarray
@@ -66,7 +46,7 @@ class Roc(NamedTuple):
 
 
 class Det(NamedTuple):
-    """Detection error trade-off; all three (k + 1,), thresholds rising to +inf."""
+    """Detection error trade-off; all three (k + 1,) for k distinct scores, thresholds rising to +inf."""
 
     far: np.ndarray
     frr: np.ndarray
@@ -89,46 +69,24 @@ def tally(labels: ArrayLike, scores: ArrayLike) -> Tally:
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
-    """Return the false and true positive rates at every threshold, from reject-all to accept-all.
+    """Return the false and true positive rates at every threshold, from reject-all to accept-all (Fawcett, 2006).
 
     The positive class is bona fide, so ``fpr`` is FAR and ``tpr`` is 1 - FRR. Trials of one score are one step,
     and no point is dropped.
-
-    Returns
-    -------
-    Roc
-        ``fpr``, ``tpr`` and ``thresholds``, each (k + 1,) for k distinct scores; the first threshold is +inf.
     """
-    return roc(tally(labels, scores))
-
-
-def roc(counts: Tally) -> Roc:
-    """Return `roc_curve` of trials that were counted."""
+    counts = tally(labels, scores)
     accepted = (counts.bonafide[-1] - counts.bonafide) / counts.bonafide[-1]
     return Roc(counts.far[::-1], accepted[::-1], counts.thresholds[::-1])
 
 
 def det_curve(labels: ArrayLike, scores: ArrayLike) -> Det:
-    """Return FAR and FRR at every threshold, from accept-all to reject-all.
-
-    Returns
-    -------
-    Det
-        ``far`` (falling from 1 to 0), ``frr`` (rising from 0 to 1) and ``thresholds``, each (k + 1,) for k
-        distinct scores; the last threshold is +inf.
-    """
+    """Return FAR and FRR at every threshold, from accept-all to reject-all (Martin et al., 1997)."""
     counts = tally(labels, scores)
     return Det(counts.far, counts.frr, counts.thresholds)
 
 
 def error_rates(labels: ArrayLike, scores: ArrayLike, *, threshold: float) -> ErrorRates:
-    """Return FAR and FRR at a threshold that was fixed beforehand, such as one from validation data.
-
-    Raises
-    ------
-    ParameterError
-        ``threshold`` is NaN.
-    """
+    """Return FAR and FRR at a threshold that was fixed beforehand, such as one from validation data."""
     labels, scores = validate(labels, scores)
     if math.isnan(threshold):
         raise ParameterError(f"threshold={threshold}: must be a number on the scale of the scores")
@@ -158,15 +116,6 @@ def eer(labels: ArrayLike, scores: ArrayLike) -> EqualErrorRate:
 
     Ties in score are one threshold, so the value does not depend on the order of the trials. The published
     ASVspoof code cuts inside a tie, in favour of the class that is listed first; without ties both agree.
-
-    Returns
-    -------
-    EqualErrorRate
-        ``value`` from 0 to 1 and ``threshold``, always one of the scores.
-
-    See Also
-    --------
-    eer_interpolated, eer_convex_hull : the other two conventions in use.
     """
     return tally(labels, scores).eer
 
@@ -212,7 +161,7 @@ def eer_conventions(labels: ArrayLike, scores: ArrayLike) -> "DataFrame":
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the area under the ROC curve: P(bona fide score > spoof score) + P(equal) / 2.
 
-    0.5 is chance. Below 0.5 the order is worse than chance: scores upside down, or labels and scores that are
+    This is the Mann–Whitney statistic (Hanley and McNeil, 1982). 0.5 is chance. Below 0.5 the order is worse than chance: scores upside down, or labels and scores that are
     not in the same order.
     """
     return tally(labels, scores).auc
@@ -239,16 +188,8 @@ def min_dcf(
     p_spoof : float
         Share of spoofs in use, strictly between 0 and 1.
     c_miss, c_fa : float
-        Costs of rejecting a bona fide clip and of accepting a spoof; above 0.
-
-    Raises
-    ------
-    ParameterError
-        A prior or a cost out of its range.
-
-    Notes
-    -----
-    The defaults are those of ASVspoof 5, track 1 (Wang et al., 2024).
+        Costs of rejecting a bona fide clip and of accepting a spoof; above 0. The defaults are those of ASVspoof 5,
+        track 1 (Wang et al., 2024).
     """
     counts = tally(labels, scores)
     return float(detection_cost(counts.far, counts.frr, p_spoof=p_spoof, c_miss=c_miss, c_fa=c_fa).min())
@@ -314,11 +255,6 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, *, threshold: float | None = 
     -------
     dict
         ``n_bonafide n_spoof eer eer_threshold auc min_dcf act_dcf cllr min_cllr``.
-
-    Raises
-    ------
-    ParameterError
-        ``threshold`` is NaN.
     """
     labels, scores = validate(labels, scores)
     counts = Tally.of(labels, scores)

@@ -1,4 +1,7 @@
-"""Which published figures can be true together, and what they say of the test set."""
+"""Which published figures can be true together, and what they say of the test set.
+
+A figure outside [0, 1] or a count below 1 is a `ParameterError`, from every function here.
+"""
 
 import dataclasses
 import itertools
@@ -23,16 +26,6 @@ def auc_bounds(eer: float, *, gap: float = 0.0) -> tuple[float, float]:
         ``|FAR - FRR|`` at the threshold of the EER, when that is known. It is 0 where the ROC is read with
         straight lines and at most half of 1 / (trials of the smaller class) when no scores tie.
 
-    Returns
-    -------
-    tuple of float
-        Lower and upper bound, within [0, 1].
-
-    Raises
-    ------
-    ParameterError
-        A figure outside [0, 1].
-
     Notes
     -----
     Proof. An EER of e says that the ROC passes through (FAR, 1 - FRR) = (e, 1 - e). The ROC rises from (0, 0)
@@ -51,14 +44,7 @@ def auc_bounds(eer: float, *, gap: float = 0.0) -> tuple[float, float]:
 def possible(eer: float, auc: float, *, gap: float = 0.0, rounding: float = 0.0) -> bool:
     """Tell whether an EER and an AUC can come from one list of trials: `auc_bounds`.
 
-    Parameters
-    ----------
-    eer, auc : float
-        Shares, 0 to 1; others are a `ParameterError`.
-    gap : float
-        See `auc_bounds`.
-    rounding : float
-        How far each printed figure may be from its true value: 0.00005 for four decimals.
+    ``rounding`` is how far each printed figure may be from its true value: 0.00005 for four decimals.
     """
     _check_share(eer, "eer")
     _check_share(auc, "auc")
@@ -70,50 +56,29 @@ def possible(eer: float, auc: float, *, gap: float = 0.0, rounding: float = 0.0)
 
 @dataclasses.dataclass(frozen=True)
 class FiguresCheck:
-    """What `check_figures` found out about a printed pair.
-
-    Attributes
-    ----------
-    eer, auc : float
-        As printed.
-    possible : bool
-        Whether both can be true: allows for rounding, and for the gap between FAR and FRR when counts are given.
-    auc_bounds : tuple of float
-        Of the EER as printed.
-    auc_if_misaligned : float
-        1 - AUC.
-    misaligned_possible : bool
-        Whether that can be true beside the EER.
-    counts_possible : bool or None
-        Whether so many trials can give the EER without ties; None without counts.
-    eers_nearest : tuple of float
-        The EERs nearest to the printed one, from below and from above, that so many trials can give; empty without
-        counts.
-    eer_interval : tuple of float or None
-        The 95 % interval that so many independent trials leave the EER; None without counts.
-    class_sizes : tuple of int
-        The five smallest numbers of trials a class with which a balanced test set can give the EER.
-    """
+    """What `check_figures` found out about a printed pair."""
 
     eer: float
     auc: float
+    #: Whether both can be true: allows for rounding, and for the gap between FAR and FRR when counts are given.
     possible: bool
+    #: Of the EER as printed.
     auc_bounds: tuple[float, float]
+    #: 1 - AUC, and whether that can be true beside the EER.
     auc_if_misaligned: float
     misaligned_possible: bool
+    #: Whether so many trials can give the EER without ties; None without counts.
     counts_possible: bool | None = None
+    #: The EERs nearest to the printed one, from below and from above, that so many trials can give.
     eers_nearest: tuple[float, ...] = ()
+    #: The 95 % interval that so many independent trials leave the EER; None without counts.
     eer_interval: tuple[float, float] | None = None
+    #: The five smallest numbers of trials a class with which a balanced test set can give the EER.
     class_sizes: tuple[int, ...] = ()
 
 
 def check_figures(
-    *,
-    eer: float,
-    auc: float,
-    n_bonafide: int | None = None,
-    n_spoof: int | None = None,
-    decimals: int | None = None,
+    *, eer: float, auc: float, n_bonafide: int | None = None, n_spoof: int | None = None, decimals: int | None = None
 ) -> FiguresCheck:
     """Check whether a published EER and AUC can both be true, and what they say of the test set.
 
@@ -130,11 +95,6 @@ def check_figures(
     decimals : int, optional
         Decimals that the shares are printed with. Default: the most that either figure shows, at least two and
         at most six.
-
-    Raises
-    ------
-    ParameterError
-        A figure outside [0, 1], one count without the other, or a count below 1.
     """
     _check_share(eer, "eer")
     _check_share(auc, "auc")
@@ -175,11 +135,6 @@ def eer_interval(eer: float, *, n_bonafide: int, n_spoof: int, level: float = 0.
     1 / n_spoof) / 4, as one share of 4 / (1 / n_bonafide + 1 / n_spoof) trials has: all of them in a balanced set. A
     threshold that moves to keep both rates equal changes that little where both change alike around it. The interval
     is Wilson's (1927) for that share. It takes trials as independent: with scores at hand, use `intervals`.
-
-    Raises
-    ------
-    ParameterError
-        ``eer`` outside [0, 1], a count below 1, or a level outside (0, 1).
     """
     _check_share(eer, "eer")
     _check_sizes(n_bonafide, n_spoof)

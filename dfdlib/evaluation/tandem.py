@@ -3,12 +3,10 @@
 Speaker verification (ASV) has three kinds of trial: ``target`` (the speaker herself), ``nontarget`` (another person)
 and ``spoof`` (a forged clip of the speaker). A higher ASV score means the speaker that was claimed.
 
-- `min_t_dcf`: the tandem detection cost of ASVspoof 2019 ("legacy": Kinnunen et al., Odyssey 2018) and 2021 ("revised":
-  Kinnunen et al., IEEE/ACM TASLP 28, 2020). The detector lets clips pass to an ASV system whose threshold is fixed
-  beforehand; the cost is taken at the detector's best threshold.
-- `min_a_dcf`: the architecture-agnostic cost of ASVspoof 5 (Shim et al., Odyssey 2024), for systems that give one score
-  for both tasks.
-- `read_scores` reads the files that the challenges distribute or ask for.
+`min_t_dcf` is the tandem detection cost of ASVspoof 2019 ("legacy": Kinnunen et al., Odyssey 2018) and 2021 ("revised":
+Kinnunen et al., IEEE/ACM TASLP 28, 2020): the detector lets clips pass to an ASV system whose threshold is fixed
+beforehand. `min_a_dcf` is the architecture-agnostic cost of ASVspoof 5 (Shim et al., Odyssey 2024), for systems that
+give one score for both tasks. `read_scores` reads the files of the challenges.
 """
 
 from pathlib import Path
@@ -64,12 +62,7 @@ AGNOSTIC = Priors(target=0.9, nontarget=0.05, spoof=0.05, c_miss=1, c_fa=10, c_f
 def rates(scores: AsvScores, *, threshold: float | None = None) -> AsvRates:
     """Return the error rates of speaker verification.
 
-    Parameters
-    ----------
-    scores : AsvScores
-        Each kind with at least one score, all finite.
-    threshold : float, optional
-        By default that of the EER between targets and nontargets, as the challenges fix it.
+    The threshold is by default that of the EER between targets and nontargets, as the challenges fix it.
     """
     target, nontarget, spoof = _checked(scores)
     if threshold is None:
@@ -104,13 +97,11 @@ def min_t_dcf(
         The detector's: 1 for bona fide, 0 for spoof; a higher score means bona fide.
     asv : AsvRates
         From `rates`, or as published.
-    formulation : {"revised", "legacy"}
-    priors : Priors
 
     Raises
     ------
     ParameterError
-        Another formulation, rates or priors out of range, or an ASV system so poor that the weights are not positive.
+        Rates or priors out of range, or an ASV system so poor that a weight is not positive.
     """
     if formulation not in ("revised", "legacy"):
         raise ParameterError(f"formulation={formulation!r}: choose revised or legacy")
@@ -158,19 +149,8 @@ def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str
     - ASVspoof 5: a table with the headings ``spk filename … asv-score …``, and ``asv-label`` in it or in ``keys``;
     - SASV 2022: ``speaker trial score target|nontarget|spoof``.
 
-    Parameters
-    ----------
-    path : str or Path
-    keys : str or Path, optional
-        The kinds of the trials, where the scores do not say them.
-    column : str
-        The column to read of an ASVspoof 5 table: "sasv-score" for `min_a_dcf`.
-
-    Raises
-    ------
-    DataError
-        A file that is missing or of another form, a trial without a key, a score that is no finite number, or a kind
-        without a trial.
+    ``keys`` says the kinds of the trials where the scores do not. ``column`` is what is read of an ASVspoof 5 table:
+    "sasv-score" for `min_a_dcf`. What cannot be read, and a trial without a key, is a `DataError` that names it.
     """
     table = _words(path)
     first = list(table.iloc[0])

@@ -15,14 +15,9 @@ def validate(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarr
     Parameters
     ----------
     labels : array_like, shape (n,)
-        1 for bona fide, 0 for spoof.
+        1 for bona fide, 0 for spoof; returned as int8.
     scores : array_like, shape (n,)
-        Higher means bona fide.
-
-    Returns
-    -------
-    labels : ndarray of int8, shape (n,)
-    scores : ndarray of float64, shape (n,)
+        Higher means bona fide; returned as float64.
 
     Raises
     ------

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dfdlib import machine
-from dfdlib.errors import DataError, ParameterError
+from dfdlib.errors import DataError
 from dfdlib.evaluation import bootstrap, metrics
 
 
@@ -163,12 +163,3 @@ def test_the_variance_of_each_kind():
 def test_groups_that_cannot_be_drawn(groups, message):
     with pytest.raises(DataError, match=message):
         bootstrap.Strata(np.array([1, 0, 1, 0]), groups)
-
-
-def test_metrics_that_cannot_be_resampled():
-    with pytest.raises(ParameterError, match="metric='accuracy': must be one of eer, "):
-        bootstrap.check(["accuracy"], threshold=None)
-    with pytest.raises(ParameterError, match="metric='hter': needs a threshold"):
-        bootstrap.check(["hter"], threshold=None)
-    with pytest.raises(ParameterError, match="threshold=nan"):
-        bootstrap.check(["hter"], threshold=math.nan)

@@ -319,6 +319,7 @@ def test_evaluate_adds_an_interval_to_every_metric(rng):
     [
         ({"metric": "accuracy"}, "metric='accuracy': must be one of eer, "),
         ({"metric": "hter"}, "metric='hter': needs a threshold"),
+        ({"metric": "hter", "threshold": np.nan}, "threshold=nan"),
         ({"resamples": 10}, "resamples=10"),
         ({"level": 95}, "level=95"),
     ],

@@ -161,8 +161,8 @@ def eer_conventions(labels: ArrayLike, scores: ArrayLike) -> "DataFrame":
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the area under the ROC curve: P(bona fide score > spoof score) + P(equal) / 2.
 
-    This is the Mann–Whitney statistic (Hanley and McNeil, 1982). 0.5 is chance. Below 0.5 the order is worse than chance: scores upside down, or labels and scores that are
-    not in the same order.
+    This is the Mann–Whitney statistic (Hanley and McNeil, 1982). 0.5 is chance. Below 0.5 the order is worse than
+    chance: scores upside down, or labels and scores that are not in the same order.
     """
     return tally(labels, scores).auc
 

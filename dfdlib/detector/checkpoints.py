@@ -4,7 +4,8 @@
 
 - safetensors, such as the detector writes, with its configuration in the header;
 - a bare state dict written by `torch.save`, the form of the published detectors;
-- a dictionary whose key `model` holds such a state dict, the form of the study's own checkpoints and of fairseq's.
+- a dictionary that holds such a state dict under one of `WRAPPERS`, the form of the study's own checkpoints, of
+  fairseq's and of most training programs'.
 
 Files of the last two kinds are pickles, and a pickle can run any program while it is read. They are read with torch's
 restricted reader, which makes tensors, plain containers and `argparse.Namespace`. For the classes that fairseq's
@@ -17,6 +18,7 @@ import mmap
 import re
 import sys
 import warnings
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +27,13 @@ import torch
 
 from dfdlib.errors import CheckpointError
 
-PREFIX = "module."
-"""What `DataParallel` put before each name in the published files."""
+PREFIXES = ("_orig_mod.", "_fsdp_wrapped_module.", "module.", "model.", "net.", "detector.")
+"""What programs put before the names of parameters: `torch.compile`, FSDP, `DataParallel` (as in the published files),
+and classes around a network. No name of a detector or of its front end begins with one: they are taken away from each
+name, as many as there are."""
+
+WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "weights", "ema", "module")
+"""The keys that training programs keep weights under; the first that is there counts."""
 
 FRONTEND = "ssl_model.model."
 """How the names begin that belong to a detector's front end."""
@@ -51,6 +58,11 @@ STAND_INS = (
 """Classes that the settings in fairseq's files can name. Weights need no settings, so none of them is made."""
 
 
+_PREFIX = re.compile("|".join(map(re.escape, PREFIXES)))
+# What torch adds can also stand within a name, where a part of a network is wrapped.
+_PREFIXED = re.compile(rf"^(?:{_PREFIX.pattern})+|(?<=\.)(?:_orig_mod\.|_fsdp_wrapped_module\.)+")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """What a file of weights holds.
@@ -58,19 +70,22 @@ class Content:
     Attributes
     ----------
     kind : str
-        `dfdlib` for files with our header, else `state dict` or `training checkpoint`.
+        `dfdlib` for files with our header, else `state dict`, `training checkpoint` or `Lightning checkpoint`.
     tensors : dict of str to Tensor
         Under their plain names, in the file's order. Take `copies`: those of most files are views of it.
     header : str or None
         What our own files say about themselves, as JSON.
     mapped : bool
         Whether the tensors are views of the file.
+    stripped : tuple of str
+        Which of `PREFIXES` were taken away from names.
     """
 
     kind: str
     tensors: dict[str, torch.Tensor]
     header: str | None = None
     mapped: bool
+    stripped: tuple[str, ...] = ()
 
 
 def read(path: str | Path) -> Content:
@@ -83,19 +98,39 @@ def read(path: str | Path) -> Content:
     """
     try:
         with open(path, "rb") as file:
-            start = file.read(9)
+            start = file.read(200)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the path of the checkpoint") from error
     # A safetensors file begins with the length of its header in eight bytes, and the header is JSON. What
     # `torch.save` writes is a zip archive, and a bare pickle before 2020.
-    if start[8:9] == b"{":
+    if start[8:9] == b"{" and start[5:8] == bytes(3):
         return _read_safetensors(path)
     if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
         return _read_pickle(path)
+    found = next((said for pattern, said in _OTHERS if re.match(pattern, start)), None)
     raise CheckpointError(
-        f"{path}: not a checkpoint (neither safetensors nor written by torch.save); "
-        "if it was downloaded, look whether it is a web page or a Git LFS pointer, and fetch it again"
+        f"{path}: not a checkpoint (neither safetensors nor written by torch.save), but {found}"
+        if found
+        else f"{path}: not a checkpoint (neither safetensors nor written by torch.save); fetch or copy it again"
     )
+
+
+_OTHERS = (
+    (rb"version https://git-lfs", "a Git LFS pointer; fetch the file that it stands for: git lfs pull"),
+    (
+        rb"(?is)\s*<(!doctype|html|\?xml)",
+        "a web page, as of a download that failed; fetch it again, and look what it says",
+    ),
+    (rb"\s*\{", "JSON, as the index of weights in several files; join the weights in one file, and name that"),
+    (
+        rb"\x08[\x01-\x20][\x12\x1a\x22\x3a\x42]",
+        "an ONNX model, which runs elsewhere; use the checkpoint that it was made of",
+    ),
+    (rb"\x89HDF", "an HDF5 file, as Keras writes; use a checkpoint of the detector made with torch"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "a compressed file; unpack it, and name what is in it"),
+    (rb"[\t\r\n\x20-\x7e]+\Z", "a text; name the file of weights"),
+)
+"""How other files begin, and what to say of them."""
 
 
 def copies(path: str | Path, content: Content) -> dict[str, torch.Tensor]:
@@ -193,11 +228,6 @@ def seems(shapes: Mapping[str, tuple[int, ...]], *, known: Mapping[tuple[int, in
 
 def _seems_by_keys(keys: Collection[str]) -> str:
     """Return what a dictionary without a state dict seems to be, as `seems`."""
-    if "pytorch-lightning_version" in keys:
-        return "a Lightning checkpoint; load it with Lightning and save the network's state_dict()"
-    for key in ("state_dict", "model_state_dict", "net", "weights"):
-        if key in keys:
-            return f"a training checkpoint that keeps its weights under {key!r}; save these alone"
     if "param_groups" in keys or ("optimizer" in keys and "model" not in keys):
         return "the state of an optimizer, which holds no weights"
     return ""
@@ -213,7 +243,8 @@ def _read_safetensors(path: str | Path) -> Content:
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
     kind = "state dict" if header is None else "dfdlib"
-    return Content(kind=kind, tensors=_state_dict(path, tensors), header=header, mapped=True)
+    tensors, stripped = _state_dict(path, tensors)
+    return Content(kind=kind, tensors=tensors, header=header, mapped=True, stripped=stripped)
 
 
 def _read_pickle(path: str | Path) -> Content:
@@ -225,11 +256,33 @@ def _read_pickle(path: str | Path) -> Content:
                 f"{path}: refused, because it holds more than weights ({refused[1]}), and reading that could run "
                 "any program; ask whoever made it for the weights alone: torch.save(model.state_dict(), …)"
             ) from error
+        if said := _other_archive(path):
+            raise CheckpointError(f"{path}: {said}") from error
         raise _damaged(path, error) from error
     kind = "state dict"
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        kind, content = "training checkpoint", content["model"]
-    return Content(kind=kind, tensors=_state_dict(path, content), mapped=mapped)
+    # Some keep weights in a dictionary within a dictionary.
+    while isinstance(content, dict) and (keys := [key for key in WRAPPERS if isinstance(content.get(key), dict)]):
+        lightning = "pytorch-lightning_version" in content
+        kind = "Lightning checkpoint" if lightning else kind if kind != "state dict" else "training checkpoint"
+        content = content[keys[0]]
+    tensors, stripped = _state_dict(path, content)
+    return Content(kind=kind, tensors=tensors, mapped=mapped, stripped=stripped)
+
+
+def _other_archive(path: str | Path) -> str:
+    """Return what a zip archive is that torch could not read, or an empty text."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return ""
+    if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
+        return (
+            "a TorchScript program, not a checkpoint; save the weights: torch.save(torch.jit.load(…).state_dict(), …)"
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        return "a zip archive without weights that torch.save wrote; unpack it, and name the checkpoint in it"
+    return ""
 
 
 class _StandIn:
@@ -263,8 +316,8 @@ def _unpickle(path: str | Path) -> tuple[object, bool]:
             return torch.load(path, **options), False
 
 
-def _state_dict(path: str | Path, content: object) -> dict[str, torch.Tensor]:
-    """Return a state dict without the prefix of the published files, having made sure that it holds tensors only."""
+def _state_dict(path: str | Path, content: object) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """Return a state dict without `PREFIXES`, and which there were, having made sure that it holds tensors only."""
     if not isinstance(content, dict) or not content or not all(isinstance(name, str) for name in content):
         raise CheckpointError(f"{path}: holds no state dict (names and tensors); save model.state_dict() and load that")
     for name, value in content.items():
@@ -272,8 +325,18 @@ def _state_dict(path: str | Path, content: object) -> dict[str, torch.Tensor]:
             guess = _seems_by_keys(content)
             advice = f". It seems to be {guess}" if guess else "; save model.state_dict() and load that"
             raise CheckpointError(f"{path}: {name!r} is no plain tensor, so this is no state dict{advice}")
-    prefix = PREFIX if all(name.startswith(PREFIX) for name in content) else ""
-    return {name.removeprefix(prefix): value.detach() for name, value in content.items()}
+    tensors, stripped = {}, {}
+    for name, value in content.items():
+        plain = _PREFIXED.sub(lambda found: stripped.update(dict.fromkeys(_PREFIX.findall(found[0]))) or "", name)
+        plain = plain or name
+        if plain in tensors:
+            raise CheckpointError(
+                f"{path}: holds two tensors called {plain} ({name} and another); save the weights of one network alone"
+            )
+        tensors[plain] = value.detach()
+    if len(tensors) > 1:
+        tensors.pop("n_averaged", None)  # how many networks torch's AveragedModel is the mean of
+    return tensors, tuple(stripped)
 
 
 def _damaged(path: str | Path, error: Exception) -> CheckpointError:

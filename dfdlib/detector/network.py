@@ -172,7 +172,7 @@ class Description:
 
     path: str
     kind: str
-    """`dfdlib`, `state dict` or `training checkpoint`."""
+    """As `checkpoints.Content.kind`."""
     configuration: str
     """Name of the configuration, or an empty text when the names and shapes are those of none that is known."""
     seems: str
@@ -277,7 +277,7 @@ def load(path: str | Path, *, configuration: str | DetectorConfiguration | None 
     configuration = told or _closest(content.tensors)
     model = skeleton(configuration)
     target = f"the detector {configuration.name}" + ("" if told else ", the likest that is known")
-    _fit(path, content.tensors, model, target=target)
+    _fit(path, content, model, target=target)
     model.load_state_dict(checkpoints.copies(path, content), assign=True)
     return model.eval()
 
@@ -294,7 +294,7 @@ def load_frontend_weights(model: Detector, path: str | Path) -> Detector:
     """
     content = checkpoints.read(path)
     network = model.ssl_model.model
-    _fit(path, content.tensors, network, target=f"the front end of the detector {model.configuration.name}")
+    _fit(path, content, network, target=f"the front end of the detector {model.configuration.name}")
     checkpoints.refuse_non_finite(path, content.tensors)
     # Through the module around it: the network's own way imports all of fairseq.
     model.ssl_model.load_state_dict({f"model.{name}": tensor for name, tensor in content.tensors.items()})
@@ -424,8 +424,9 @@ def _closest(tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
     return max(CONFIGURATIONS.values(), key=likeness)
 
 
-def _fit(path: str | Path, tensors: Mapping[str, torch.Tensor], network: torch.nn.Module, *, target: str) -> None:
-    """Make sure that `tensors` are exactly what `network` needs."""
+def _fit(path: str | Path, content: checkpoints.Content, network: torch.nn.Module, *, target: str) -> None:
+    """Make sure that the tensors of `content` are exactly what `network` needs."""
+    tensors = content.tensors
     entries = network.state_dict()
     found, needed = checkpoints.shapes(tensors), checkpoints.shapes(entries)
     kinds = {"matching": [], "missing": [], "unexpected": [], "of the wrong shape or type": []}
@@ -444,14 +445,17 @@ def _fit(path: str | Path, tensors: Mapping[str, torch.Tensor], network: torch.n
     if len(kinds["matching"]) == len(needed) == len(found):
         return
     parts = [
-        f"{len(names)} {kind}{': ' if names else ''}{', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
+        f"{len(names)} {kind}{': ' if names else ''}{', '.join(names[:3])}"
+        + (f" … and {len(names) - 3} more" if len(names) > 3 else "")
         for kind, names in kinds.items()
     ]
     name = "" if found == needed else _recognised(found)
     seems = f"the whole detector {name}; load it as that" if name else _seems(found)
     advice = f"It seems to be {seems}" if seems else "Use another file, or name the configuration that it was made with"
     raise CheckpointError(
-        f"{path}: does not fit {target}, which has {len(needed)} tensors: {'; '.join(parts)}. {advice}"
+        f"{path}: does not fit {target}, which has {len(needed)} tensors: {'; '.join(parts)}"
+        + (f" (without {' '.join(content.stripped)} before names)" if content.stripped else "")
+        + f". {advice}"
     )
 
 

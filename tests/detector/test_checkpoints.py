@@ -6,6 +6,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import omegaconf
 import pytest
 import torch
@@ -169,19 +170,110 @@ def test_nothing_is_said_of_unknown_names():
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"epoch": 3, "pytorch-lightning_version": "2.5", "state_dict": TENSORS}, "a Lightning checkpoint"),
-        ({"epoch": 3, "state_dict": TENSORS}, "a training checkpoint that keeps its weights under 'state_dict'"),
-        (
-            {"epoch": 3, "model_state_dict": TENSORS},
-            "a training checkpoint that keeps its weights under 'model_state_dict'",
-        ),
         ({"state": {0: {"step": 3}}, "param_groups": [{"lr": 1e-6}]}, "the state of an optimizer"),
         ({"optimizer": {"state": {}}, "epoch": 3}, "the state of an optimizer"),
     ],
-    ids=["lightning", "state_dict", "model_state_dict", "optimizer", "optimizer in a dictionary"],
+    ids=["optimizer", "optimizer in a dictionary"],
 )
 def test_keys_tell_what_a_dictionary_seems_to_be(content: dict, said: str, tmp_path: Path):
     with pytest.raises(CheckpointError, match="no state dict") as caught:
         checkpoints.read(saved(tmp_path / "file.pt", content))
     assert f"It seems to be {said}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# What stands around the weights
+
+
+@pytest.mark.parametrize("key", checkpoints.WRAPPERS)
+def test_weights_are_found_in_a_training_checkpoint(key: str, tmp_path: Path):
+    path = saved(tmp_path / "file.pt", {"epoch": 3, "optimizer": {"state": {}, "param_groups": []}, key: TENSORS})
+    content = checkpoints.read(path)
+    assert (content.kind, list(content.tensors)) == ("training checkpoint", ["a", "b"])
+
+
+def test_weights_are_found_in_a_dictionary_within_another(tmp_path: Path):
+    content = checkpoints.read(saved(tmp_path / "file.pt", {"ema": {"module": TENSORS, "decay": 0.9}}))
+    assert list(content.tensors) == ["a", "b"]
+
+
+def test_the_weights_of_a_lightning_checkpoint(tmp_path: Path):
+    whole = {"epoch": 3, "pytorch-lightning_version": "2.5", "state_dict": {f"model.{n}": TENSORS[n] for n in TENSORS}}
+    content = checkpoints.read(saved(tmp_path / "file.ckpt", whole))
+    assert (content.kind, list(content.tensors), content.stripped) == (
+        "Lightning checkpoint",
+        ["a", "b"],
+        ("model.",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "stripped"),
+    [
+        (("a", "b"), ()),
+        (("_orig_mod.a", "_orig_mod.b"), ("_orig_mod.",)),
+        (("module.module.a", "module.module.b"), ("module.",)),
+        (("model.net.a", "detector.b"), ("model.", "net.", "detector.")),
+        (("module._orig_mod.a", "b"), ("module.", "_orig_mod.")),
+        (("_orig_mod.a.model._orig_mod.c", "b"), ("_orig_mod.",)),
+        (("n_averaged", "module.a", "module.b"), ("module.",)),
+    ],
+    ids=" ".join,
+)
+def test_what_programs_put_before_names_is_taken_away(names: tuple, stripped: tuple, tmp_path: Path):
+    content = checkpoints.read(saved(tmp_path / "file.pt", {name: torch.ones(2) for name in names}))
+    expected = ["a.model.c", "b"] if any(name.endswith("c") for name in names) else ["a", "b"]
+    assert list(content.tensors) == expected
+    assert content.stripped == stripped
+
+
+def test_two_tensors_of_one_name_are_refused(tmp_path: Path):
+    path = saved(tmp_path / "file.pt", {"a": torch.ones(2), "module.a": torch.zeros(2)})
+    with pytest.raises(CheckpointError, match=r"holds two tensors called a \(module\.a and another\); save"):
+        checkpoints.read(path)
+
+
+# Files of other kinds
+
+
+def torchscript(path: Path) -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (torchscript, r"a TorchScript program, not a checkpoint; save the weights: torch\.save"),
+        (lambda path: np.savez(path.open("wb"), a=np.ones(2)), "a zip archive without weights"),
+        (
+            lambda path: path.write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x052.5.1" + bytes(300)),
+            "an ONNX model, .* use the",
+        ),
+        (
+            lambda path: path.write_text("\n<!DOCTYPE html><title>404</title>" + 300 * " "),
+            "a web page, as of a download",
+        ),
+        (lambda path: path.write_text("<html>"), "a web page"),
+        (
+            lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0"),
+            "LFS .* git lfs pull",
+        ),
+        (lambda path: path.write_text('{"meta":{}, "weight_map": {"a": "1.safetensors"}}'), "in several files; join"),
+        (lambda path: path.write_text('{\n  "metadata": {"total_size": 1}}'), "in several files; join"),
+        (lambda path: path.write_text("Where are the weights?\n" * 20), "a text; name the file of weights"),
+        (lambda path: path.write_bytes(b"\x1f\x8b\x08" + bytes(300)), "a compressed file; unpack it"),
+        (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300)), "an HDF5 file"),
+        (lambda path: path.write_bytes(b"RIFF" + bytes(300)), "not a checkpoint .*; fetch or copy it again"),
+    ],
+    ids="torchscript npz onnx page html lfs index indented text gzip hdf5 sound".split(),
+)
+def test_files_of_other_kinds_are_called_by_their_names(write, said: str, tmp_path: Path):
+    write(tmp_path / "file.pt")
+    with pytest.raises(CheckpointError, match=rf"file\.pt: .*{said}") as caught:
+        checkpoints.read(tmp_path / "file.pt")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value).removeprefix(str(tmp_path))) < 250

@@ -1,10 +1,13 @@
 import base64
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from scipy.special import ndtr, ndtri
 
@@ -12,6 +15,7 @@ from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, intervals, metrics
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.report import plots
+from dfdlib.report.plots import changes
 
 TRAINING = [0.7, 0.5, 0.3, 0.2]
 VALIDATION = [0.72, 0.55, 0.40, 0.41]
@@ -54,7 +58,6 @@ ATTACKS = pd.DataFrame(
         "after": [0.02, 0.3, np.nan],
     }
 )
-HISTORIES = [[0.9, 0.5, 0.6], [0.7, 0.3, 0.8, 0.1]]
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def fitted(trials):
 
 
 KINDS = (
-    "det roc carried-det carried-roc score score-by-attack curve spread forest grouped-forest heatmap "
+    "det roc carried-det carried-roc score score-by-attack curve forest grouped-forest heatmap "
     "reliability calibration spectrogram timeline"
 ).split()
 
@@ -77,7 +80,6 @@ def display(request, trials, attacks, wave):
     return {
         "carried-det": lambda: carried(plots.DetDisplay),
         "carried-roc": lambda: carried(plots.RocDisplay),
-        "spread": lambda: plots.SpreadDisplay.from_histories(HISTORIES, name="all weights"),
         "grouped-forest": lambda: plots.ForestDisplay.from_differences({"custom": CHANGES, "source": CHANGES}),
         "heatmap": lambda: plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]),
         "reliability": lambda: plots.ReliabilityDisplay.from_llrs(*trials),
@@ -139,6 +141,67 @@ def test_show_writes_small_files_whose_bytes_repeat(display, tmp_path):
     assert image.getpixel((0, 0))[3] == 0  # the corner is round
     assert image.getpixel((image.width // 2, 3)) == (255, 255, 255, 255)  # the sheet is white
     assert display.alt().split(":")[0] in (tmp_path / "a" / "figure.svg").read_text()
+
+
+NASTY = [
+    "$\\frac{1}$",
+    "a_b^c$ 100 % \\alpha {x}",
+    "<img src=x>",
+    "two\nlines\ttab",
+    "\u0633\u0644\u0627\u0645",
+    "\U0001f600",
+    "_hidden",
+    "x" * 300,
+    "not unicode \udcff",
+]
+
+
+def drawn_texts(figure):
+    return [text for text in figure.findobj(Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("kind", ["det", "score", "forest", "heatmap", "reliability", "spectrogram", "timeline"])
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_names_from_data_are_text_and_nothing_else(kind, name, trials, attacks, wave, tmp_path):
+    labels, scores = trials
+    named = np.where(attacks == "piper", name, attacks.astype(object))
+    display = {
+        "det": lambda: plots.DetDisplay.from_scores(labels, scores, name=name, threshold=1.0),
+        "score": lambda: plots.ScoreDisplay.from_scores(labels, scores, attacks=named, name=name),
+        "forest": lambda: plots.ForestDisplay.from_differences({name: {name: CHANGES["source"]}}),
+        "heatmap": lambda: plots.AttackHeatmapDisplay.from_table(
+            pd.DataFrame({"corpus": [name], "attack": [name], "n_spoof": [3], name: [0.2]}), columns=[name]
+        ),
+        "reliability": lambda: plots.ReliabilityDisplay.from_llrs(labels, scores, name=name),
+        "spectrogram": lambda: plots.SpectrogramDisplay.from_wave(wave, rate=16_000, name=name),
+        "timeline": lambda: plots.TimelineDisplay.from_windows(*WINDOWS, name=name),
+    }[kind]()
+    made_elsewhere = Figure().subplots()
+    for ax in (None, made_elsewhere):
+        display.plot(ax)
+        start = name.split("\n")[0][:10].rstrip("\udcff")
+        found = [text for text in drawn_texts(display.figure_) if start in text.get_text()]
+        assert found
+        assert not any(text.get_parse_math() for text in drawn_texts(display.figure_))
+        assert all(len(line) < 120 for text in found for line in text.get_text().split("\n"))
+    display.plot()
+    display.ax_.set_title(name.encode("utf-8", "replace").decode())
+    assert "\n" not in display.alt()
+    plots.show(display.figure_, alt=display.alt(), name="figure", folder=tmp_path)
+    ElementTree.parse(tmp_path / "figure.svg")
+    plots.save(display.figure_, tmp_path / "figure.pdf", alt=display.alt())
+
+
+def test_a_name_with_an_underscore_first_is_in_the_legend(trials):
+    display = plots.DetDisplay.from_scores(*trials, name="_hidden").plot()
+    assert "_hidden: EER" in display.ax_.get_legend().get_texts()[0].get_text()
+
+
+def test_an_attack_that_is_called_bona_fide_stays_a_spoof(trials, attacks):
+    named = np.where(attacks == "piper", "bona fide", attacks)
+    table = plots.ScoreDisplay.from_scores(*trials, attacks=named).table()
+    assert table["n"].tolist() == [300, 100, 100]
 
 
 # --- each by itself ---
@@ -220,15 +283,56 @@ def test_a_carried_threshold_is_marked_and_named(kind, trials):
         assert ends[0] < value < ends[1]
 
 
-@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
-def test_a_threshold_without_errors_of_one_kind_is_marked_on_the_frame(kind, trials):
-    for threshold in (-100.0, 100.0):
-        display = kind.from_scores(*trials, threshold=threshold).plot()
-        (marker,) = (line for line in display.ax_.lines if line.get_gid() == "carried")
-        x, y = marker.get_xydata()[0]
-        low, high = display.ax_.get_xlim()
-        assert low <= x <= high
-        assert low <= y <= high
+def marks(ax, gid):
+    """Return the places of the marks of a kind that are drawn."""
+    return [tuple(line.get_xydata()[0]) for line in ax.lines if line.get_gid() == gid and line.get_visible()]
+
+
+def arrows(ax):
+    """Return the places at the edge that arrows point to."""
+    return [tuple(text.xy) for text in ax.texts if text.get_gid() == "beyond"]
+
+
+@pytest.mark.parametrize("threshold", [-100.0, 100.0])
+def test_a_threshold_without_errors_of_one_kind_is_marked_where_it_is(threshold, trials):
+    far, frr = metrics.error_rates(*trials, threshold=threshold)
+    roc = plots.RocDisplay.from_scores(*trials, threshold=threshold).plot()
+    assert marks(roc.ax_, "carried") == [(100 * far, 100 * (1 - frr))]
+    # On normal deviates 0 and 1 lie at infinity: no mark that would state another rate, but an arrow that leads there.
+    det = plots.DetDisplay.from_scores(*trials, threshold=threshold).plot()
+    assert marks(det.ax_, "carried") == []
+    assert arrows(det.ax_) == [tuple(det.ax_.get_xlim()[int(rate)] for rate in (far, frr))]
+    assert "arrow: beyond the frame" in det.ax_.get_legend().get_title().get_text()
+
+
+def test_marks_stay_at_their_rates_when_a_later_curve_moves_the_frame(trials):
+    labels, scores = trials
+    first = plots.DetDisplay.from_scores(labels, scores, threshold=100.0).plot()
+    ax = first.ax_
+    narrow = ax.get_xlim()
+    second = plots.DetDisplay.from_scores(labels, -scores, threshold=-1.0).plot(ax)
+    wide = ax.get_xlim()
+    assert wide[1] > narrow[1]
+    assert arrows(ax) == [(wide[0], wide[1])]  # of FAR 0 and FRR 1, at the edges that hold for both curves
+    expected = [ndtri(second.carried)]
+    assert np.allclose(marks(ax, "carried"), expected)
+    assert np.allclose(marks(ax, "eer"), [[ndtri(one.eer)] * 2 for one in (first, second)])
+    # the other way round it is the same figure
+    again = plots.DetDisplay.from_scores(labels, -scores, threshold=-1.0).plot().ax_
+    plots.DetDisplay.from_scores(labels, scores, threshold=100.0).plot(again)
+    assert again.get_xlim() == wide
+    assert sorted(marks(again, "eer")) == sorted(marks(ax, "eer"))
+    assert arrows(again) == arrows(ax)
+
+
+def test_a_perfect_detector_has_no_mark_at_a_rate_that_it_does_not_have():
+    labels = np.repeat([1, 0], 5)
+    ax = plots.DetDisplay.from_scores(labels, labels.astype(float)).plot().ax_
+    assert marks(ax, "eer") == []
+    assert arrows(ax) == [(ax.get_xlim()[0], ax.get_ylim()[0])]
+    assert (
+        plots.RocDisplay.from_scores(labels, labels.astype(float)).plot().ax_.get_legend().get_title().get_text() == ""
+    )
 
 
 @pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
@@ -326,6 +430,17 @@ def test_forest_shows_points_and_which_changes_are_clear():
     assert "AUC" in plots.ForestDisplay.from_differences(CHANGES, metric="auc").alt()
 
 
+def test_forest_says_what_it_subtracts_from_what():
+    display = plots.ForestDisplay.from_differences(CHANGES).plot()
+    assert "after minus before" in display.ax_.get_xlabel()
+    assert "after minus before" in display.alt()
+    display = plots.ForestDisplay.from_differences(CHANGES, terms=("recipe", "reference")).plot()
+    assert "recipe minus reference" in display.ax_.get_xlabel()
+    assert "recipe minus reference" in display.alt()
+    assert list(display.table())[1:3] == ["reference", "recipe"]
+    assert "before" not in display.ax_.get_xlabel() + display.alt()
+
+
 def test_forest_refusals():
     with pytest.raises(DataError, match="at least one"):
         plots.ForestDisplay.from_differences({})
@@ -369,7 +484,7 @@ def test_figures_in_a_heat_map_stand_out(share):
     table = pd.DataFrame({"attack": ["a"], "eer": [share]})
     display = plots.AttackHeatmapDisplay.from_table(table, columns=["eer"]).plot()
     shade = mpl.colormaps["Blues"](share / 0.5)
-    light = sorted([plots._luminance(shade), {"white": 1.0, "black": 0.0}[display.ax_.texts[0].get_color()]])
+    light = sorted([changes.luminance(shade), {"white": 1.0, "black": 0.0}[display.ax_.texts[0].get_color()]])
     assert (light[1] + 0.05) / (light[0] + 0.05) >= 4.5  # WCAG 2, level AA
 
 
@@ -379,21 +494,6 @@ def test_heat_map_refusals():
             plots.AttackHeatmapDisplay.from_table(table, columns=columns)
     with pytest.raises(DataError, match="must be shares"):
         plots.AttackHeatmapDisplay.from_table(ATTACKS.assign(before=30.0), columns=["before"])
-
-
-def test_spread_over_seeds():
-    display = plots.SpreadDisplay.from_histories(HISTORIES, name="all weights").plot()
-    assert display.mean == pytest.approx([0.8, 0.4, 0.7, 0.1])
-    assert display.best == 1  # only one training reached the fourth epoch
-    assert "2 seeds, over 4 epochs: mean 0.8 after the first, lowest 0.4 in epoch 2 (0.3 to 0.5" in display.alt()
-    assert display.table()["trainings"].tolist() == [2, 2, 2, 1]
-    assert len(display.ax_.collections) == 1
-    alone = plots.SpreadDisplay.from_histories([[0.5, 0.4]]).plot(display.ax_)
-    assert len(display.ax_.collections) == 1  # one training has no spread
-    assert "1 seed, over 2 epochs" in alone.alt()
-    for histories in ([], [[0.5], []]):
-        with pytest.raises(DataError, match="trainings"):
-            plots.SpreadDisplay.from_histories(histories)
 
 
 def test_reliability_draws_bins_with_their_intervals(trials, fitted):

@@ -1,0 +1,182 @@
+"""The common look of all figures, and what their Displays share."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import ScaledTranslation
+
+#: Okabe and Ito (2008), without the yellow, which is lost on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+BONAFIDE_COLOUR, SPOOF_COLOUR = COLOURS[0], COLOURS[1]
+GREY = "#6b6b6b"
+
+_SETTINGS = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "font.size": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": True,
+    "legend.framealpha": 0.9,
+    "legend.edgecolor": "#cccccc",
+    "legend.handlelength": 3.2,  # long enough to tell line styles apart
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    "hatch.linewidth": 0.6,
+    "svg.hashsalt": "dfdlib",  # the same figure gives the same bytes
+    "text.parse_math": False,  # a $ in the name of an attack is a $
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Apply the common look inside the block, and leave matplotlib's settings as they were after it."""
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        # A name may hold any character; what the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+        yield
+
+
+def figure(*, rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 4.4):
+    """Return a new figure in the common look, and its axes.
+
+    No window and no global list of figures knows about it.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Grid of axes.
+    width, height : float
+        Size of the whole figure in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : Axes, or ndarray of Axes (rows, columns) with more than one
+    """
+    with style():
+        drawn = Figure(figsize=(width, height), layout="constrained")
+        drawn.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches, away from the round corners
+        axes = drawn.subplots(rows, columns, squeeze=False)
+    return drawn, axes[0, 0] if axes.size == 1 else axes
+
+
+class Display:
+    """What all Displays share: how they begin to draw, and where they were drawn."""
+
+    ax_: Axes | None = None
+    figure_: Figure | None = None
+
+    def plot(self, ax: Axes | None = None, **options) -> Self:
+        """Draw on axes, or on a new figure, and return this Display; ``options`` go to matplotlib and win."""
+        with style():
+            if ax is None:
+                _, ax = figure(**self._size())
+            self.ax_, self.figure_ = ax, ax.figure
+            self._draw(ax, options)
+            # Axes that were made elsewhere hold texts that would still be read as formulas.
+            for text in ax.findobj(Text):
+                text.set_parse_math(False)
+        return self
+
+    def _size(self) -> dict[str, float]:
+        """Return width and height of a figure of its own, in inches; what is missing is the default."""
+        return {}
+
+    def _draw(self, ax: Axes, options: dict) -> None:
+        raise NotImplementedError
+
+
+# --- words ---
+
+
+def shown(text: object, *, width: int = 48) -> str:
+    """Return text from data as one line that can be drawn: no line breaks, no controls, the middle of long text cut."""
+    whole = str(text).encode("utf-8", "replace").decode("utf-8")  # a file name need not be Unicode
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in whole).split())
+    return line if len(line) <= width else f"{line[: width // 2]}…{line[1 - width // 2 :]}"
+
+
+def of(name: str | None) -> str:
+    """Return " of name" for a sentence, or nothing."""
+    return f" of {shown(name, width=120)}" if name else ""
+
+
+def entry(name: str | None, figures: str) -> str:
+    """Return the legend entry of a series: its name and its figures."""
+    # matplotlib leaves out entries that begin with an underscore
+    start = "\u200b" if (name or "").startswith("_") else ""
+    return f"{start}{shown(name)}: {figures}" if name else figures
+
+
+def percent(share: float, places: int = 2) -> str:
+    """Write a share as a percentage."""
+    return f"{100 * share:.{places}f} %"
+
+
+def minus(number: str) -> str:
+    """Write a number as matplotlib writes its ticks, with a true minus sign."""
+    return number.replace("-", "\u2212")
+
+
+# --- parts of figures ---
+
+
+def next_look(ax: Axes, kind: str) -> dict:
+    """Return colour, line style and marker of the next series of a kind on these axes."""
+    index = sum(line.get_gid() == kind for line in ax.lines)
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": LINES[index % len(LINES)],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
+
+
+def diagonal(ax: Axes, ends: Sequence[float]) -> None:
+    """Draw the diagonal of a square frame, thin and dotted."""
+    ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+
+
+def band(ax: Axes, line, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Draw an interval around a line: a tint, and thin edges in the line's own style for black and white."""
+    colour = line.get_color()
+    ax.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0, zorder=1.5)
+    for edge in (low, high):
+        ax.plot(x, edge, color=colour, linestyle=line.get_linestyle(), linewidth=0.6, alpha=0.8, zorder=1.6)
+
+
+def legend_below(ax: Axes, *, lines: int = 1, title: str | None = None) -> None:
+    """Put the legend under the title of the x axis, which has so many lines: nothing can run into it there."""
+    under = ax.transAxes + ScaledTranslation(0, -(26 + 14 * lines) / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=under,
+        borderaxespad=0,
+        borderpad=0,
+        frameon=False,
+        title=title,
+        title_fontsize=9,
+        alignment="left",
+    )

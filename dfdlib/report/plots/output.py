@@ -1,0 +1,127 @@
+"""Figures into notebooks and files."""
+
+import base64
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from dfdlib.errors import ParameterError
+from dfdlib.files import atomic
+from dfdlib.report.plots.look import style
+
+DPI = 200  # twice the size that a page shows it at, for sharp screens
+
+
+def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
+    """Show a figure in the notebook with its alternative text, save it if asked, and close it.
+
+    The figure gets a white ground with round corners, so that it stays legible on a dark page. Outside a
+    notebook nothing is displayed; files are written all the same.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+    alt : str
+        One sentence with the numbers, as a Display's ``alt()`` gives it.
+    name : str, optional
+        Name of the files, without an ending.
+    folder : str or Path, optional
+        Where to write ``name.png`` and ``name.svg``; made if missing.
+
+    Raises
+    ------
+    ParameterError
+        ``alt`` is empty, or ``folder`` is given without ``name``.
+    RunError
+        The folder cannot be written.
+    """
+    if not alt.strip():
+        raise ParameterError("alt is empty: say in one sentence what the figure shows, with its numbers")
+    if folder is not None and not name:
+        raise ParameterError(f"folder={str(folder)!r} without a name: name the figure's files")
+    _ground(fig)
+    png = _png(fig)
+    if folder is not None:
+        with atomic(Path(folder) / f"{name}.png", "wb") as file:
+            file.write(png)
+        entries = {"Date": None, "Title": name, "Description": alt}
+        with style(), atomic(Path(folder) / f"{name}.svg", "wb") as file:
+            fig.savefig(file, format="svg", facecolor="none", metadata=entries)
+    _display(png, alt=alt, width=round(fig.get_figwidth() * DPI / 2))
+    # Only pyplot keeps figures alive; a figure of `figure()` goes when its last reference does.
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(fig)
+
+
+def save(fig: Figure, path: str | Path, *, alt: str) -> None:
+    """Write a figure with its alternative text to one file; the ending of its name says as what: png, svg or pdf.
+
+    Raises
+    ------
+    ParameterError
+        The name has another ending.
+    RunError
+        The folder cannot be written.
+    """
+    kind = Path(path).suffix.lower().lstrip(".")
+    entries = {
+        "png": {"Description": alt},
+        "svg": {"Description": alt, "Date": None},
+        "pdf": {"Subject": alt, "CreationDate": None},
+    }
+    if kind not in entries:
+        endings = ", ".join(f".{one}" for one in entries)
+        raise ParameterError(f"{path}: a figure's name must end with one of {endings}")
+    with style(), atomic(path, "wb") as file:
+        fig.savefig(file, format=kind, dpi=DPI, facecolor="white", metadata=entries[kind])
+
+
+def _display(png: bytes, *, alt: str, width: int) -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import display
+
+    if InteractiveShell.initialized():
+        data = {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": alt}
+        display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
+
+
+def _png(fig: Figure) -> bytes:
+    """Return the figure as PNG with a palette of 256 colours: a third of the bytes, and no difference to be seen."""
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    with style():
+        fig.savefig(drawn, format="png", dpi=DPI, facecolor="none")
+    image = Image.open(drawn).convert("RGBA")
+    sheet = Image.new("RGBA", image.size, "white")
+    sheet.alpha_composite(image)
+    reduced = sheet.convert("RGB").quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    # The first entry of the palette stands for the corners, where the page shows through.
+    clear = np.asarray(image)[..., 3] < 128
+    paletted = Image.fromarray(np.where(clear, 0, np.asarray(reduced) + 1).astype(np.uint8))
+    paletted.putpalette([255, 255, 255, *reduced.getpalette()])
+    buffer = io.BytesIO()
+    paletted.save(buffer, format="PNG", optimize=True, transparency=0)
+    return buffer.getvalue()
+
+
+def _ground(fig: Figure) -> None:
+    """Lay a white sheet with round corners under the figure, once."""
+    if any(patch.get_gid() == "ground" for patch in fig.patches):
+        return
+    sheet = FancyBboxPatch(
+        (0, 0),
+        *fig.get_size_inches(),
+        boxstyle="round,pad=0,rounding_size=0.1",
+        transform=fig.dpi_scale_trans,
+        facecolor="white",
+        edgecolor="none",
+        zorder=-10,
+        gid="ground",
+    )
+    sheet.set_in_layout(False)
+    fig.add_artist(sheet, clip=False)

@@ -20,7 +20,7 @@ import filelock
 from dfdlib import files
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment import profile
-from dfdlib.report import page
+from dfdlib.report import page, provenance
 from dfdlib.report.inputs import fingerprints
 
 #: What `results/*.json` may hold that the summary joins over all notebooks.
@@ -97,6 +97,7 @@ def build(
     parameters = {"profile": chosen, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
         inputs = fingerprints(settings, remembered=folder / "inputs.json")
+        hide = provenance.hider(folder, settings.checkpoint, *dict(settings.data).values())
         chapters = _chapters(sources, folder=folder, settings=settings, inputs=inputs)
         broken = False
         for number, chapter in enumerate(chapters, 1):
@@ -122,7 +123,7 @@ def build(
             json.dump(summary, file, indent=1)
         index = folder / "index.html"
         with files.atomic(index) as file:
-            file.write(page.render(summary, chapters=chapters, folder=folder))
+            file.write(page.render(summary, chapters=chapters, folder=folder, hide=hide))
     result = Result(page=index, chapters=chapters)
     size = index.stat().st_size / 2**20
     echo(f"report: {index} ({size:.1f} MB)" + ("" if size < 8 else "; larger than the 8 MB that a page should have"))
@@ -268,7 +269,8 @@ def _summary(
         for name in _JOINED:
             summary[name] += results.pop(name, [])
         summary["notebooks"][chapter.name] = results
-    summary["provenance"] = page.provenance(settings, inputs=inputs, overrides=overrides, profile_name=profile_name) | {
+    found = provenance.collect(settings, inputs=inputs, overrides=overrides, profile_name=profile_name)
+    summary["provenance"] = found | {
         "generated": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seconds": {chapter.name: chapter.seconds for chapter in chapters},
     }

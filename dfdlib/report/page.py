@@ -1,28 +1,17 @@
 """Assemble the report: one page that fetches nothing, from executed notebooks and the summary of a run."""
 
 import base64
-import functools
 import html
 import json
-import platform
+import math
 import re
-import shlex
-import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfdlib import machine
-from dfdlib.experiment import profile
-from dfdlib.report import sentences
+from dfdlib.report import provenance, sentences
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-#: The packages that the figures of a report depend on, named in its provenance.
-PACKAGES = (
-    "torch fairseq-fixed lightning numpy scipy scikit-learn pandas soundfile soxr av matplotlib seaborn papermill "
-    "jupyterlab"
-).split()
 
 _MIME_TYPES = ("text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain")
 _ONE_NUMBER = r"[-+−]?\d[\d,.]*(?:e[-+]?\d+)?\s?%?"
@@ -69,36 +58,9 @@ class Chapter:
         return self.executed.with_suffix(".done.json")
 
 
-def provenance(
-    settings: profile.Profile, *, inputs: dict[str, str], overrides: Sequence[str], profile_name: str | None = None
-) -> dict:
-    """Return what is needed to repeat a run: command, settings, commit, versions, machine, fingerprints.
-
-    The command has the overrides as they were given, quoted for a shell; ``settings`` are what they came to, and
-    ``changed`` those of them that an override named.
-    """
-    command = ["./run_all.sh", "--profile", profile_name or settings.name]
-    command += [part for text in overrides for part in ("--set", text)]
-    used = profile.as_used(settings)
-    changed = {}
-    for key in (text.partition("=")[0].strip() for text in overrides):
-        value = functools.reduce(lambda part, name: part[name], key.split("."), used)
-        changed[key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return {
-        "command": shlex.join(command),
-        "changed": changed,
-        "settings": used,
-        "seed": settings.seed,
-        "device": profile.device(settings),
-        "commit": _commit(),
-        "inputs": inputs,
-        "python": platform.python_version(),
-        "packages": {name: machine.version(name) for name in PACKAGES},
-        "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {machine.cores()} cores",
-    }
-
-
-def render(summary: dict, *, chapters: Iterable[Chapter], folder: Path) -> str:
+def render(
+    summary: dict, *, chapters: Iterable[Chapter], folder: Path, hide: Callable[[str], str] | None = None
+) -> str:
     """Return the page.
 
     Parameters
@@ -109,6 +71,8 @@ def render(summary: dict, *, chapters: Iterable[Chapter], folder: Path) -> str:
         Those that were never run are listed as such.
     folder : Path
         The run folder, for the figure of the summary.
+    hide : callable, optional
+        Takes text, returns it without the places of this machine; by default `provenance.hider` of the run folder.
     """
     import jinja2
     import yaml
@@ -117,34 +81,15 @@ def render(summary: dict, *, chapters: Iterable[Chapter], folder: Path) -> str:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"percent": sentences.percent, "points": _signed_points, "unbroken": _unbroken}
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         summary=summary,
         chapters=[_chapter(chapter) for chapter in chapters],
         rows=_before_and_after(summary),
         figure=_figure(summary, folder),
-        settings=yaml.safe_dump(summary["provenance"]["settings"], sort_keys=False, allow_unicode=True),
+        settings=yaml.safe_dump(summary["provenance"]["settings"], sort_keys=False, allow_unicode=True, width=math.inf),
         style=(TEMPLATES / "page.css").read_text("utf-8") + _highlighting(),
     )
-
-
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=profile.root(), capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + (" with changes not committed" if git("status", "--porcelain") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown (no git checkout)"
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:
-        return platform.processor() or "unknown processor"
-    found = re.search(r"model name\s*: (.*)", text)
-    return found.group(1) if found else platform.machine()
+    return provenance.hide_in(page, hide or provenance.hider(folder))
 
 
 # The summary
@@ -229,7 +174,7 @@ def _markdown(text: str, *, prefix: str, given: set[str]) -> tuple[str, list[tup
     class Renderer(mistune.HTMLRenderer):
         def heading(self, text: str, level: int, **attributes: object) -> str:
             plain = re.sub(r"<[^>]+>", "", text)
-            identifier = f"{prefix}-{re.sub(r'[^a-z0-9]+', '-', plain.lower()).strip('-')}"
+            identifier = f"{_slug(prefix)}-{_slug(plain)}"
             name, number = identifier, 2
             while identifier in given:
                 identifier, number = f"{name}-{number}", number + 1
@@ -238,8 +183,12 @@ def _markdown(text: str, *, prefix: str, given: set[str]) -> tuple[str, list[tup
             # The chapter's own title is set by the template, beside its number.
             return "" if level == 1 else f'<h{level + 1} id="{identifier}">{text}</h{level + 1}>\n'
 
-    rendered = mistune.create_markdown(renderer=Renderer(escape=False), plugins=["table"])(text)
+    rendered = mistune.create_markdown(renderer=Renderer(escape=True), plugins=["table"])(text)
     return rendered, headings
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 
 
 def _output(output: dict) -> str:
@@ -264,7 +213,7 @@ def _output(output: dict) -> str:
         return f'<pre class="stream">{html.escape(content.strip(chr(39)))}</pre>'
     details = output["metadata"].get(kind, {})
     alt = html.escape(details.get("alt", ""), quote=True)
-    size = "".join(f' {side}="{details[side]}"' for side in ("width", "height") if side in details)
+    size = "".join(f' {side}="{int(details[side])}"' for side in ("width", "height") if side in details)
     if kind == "image/svg+xml":
         return f'<figure><div role="img" aria-label="{alt}">{content}</div></figure>'
     source = f"data:{kind};base64,{''.join(content.split())}"

@@ -1,142 +1,24 @@
-"""What the notebooks show of a run: tables, figures with their numbers, and sentences."""
+"""What a run has found: tables and sentences."""
 
-import html
-import itertools
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dfdlib.data import audio, audit
+from dfdlib.data import audit
 from dfdlib.detector import score
 from dfdlib.detector.score import Scores
-from dfdlib.errors import DataError
 from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
 from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.experiment import comparison
 from dfdlib.experiment.run import STAGES, TARGET, Run
-from dfdlib.report import plots, study
 from dfdlib.report import sentences as findings
+from dfdlib.report import study
 
 #: What a table of `evaluations_table` says above itself.
 EVALUATIONS = (
     "Evaluations with bootstrap intervals. The study's figures, as printed, are of another detector on other clips."
 )
-
-#: So many seconds of a clip are played and drawn, so that an hour of sound does not fill the page.
-PLAYED = 30
-
-_TITLE = re.compile(r"\b(eer|auc)\b")
-
-
-def say(*sentences: str) -> None:
-    """Show sentences as text of the report, a paragraph each."""
-    from IPython.display import Markdown, display
-
-    display(Markdown("\n\n".join(sentences)))
-
-
-def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | None = None) -> None:
-    """Show a table with a caption and without its index; columns are titled by their names in words.
-
-    Parameters
-    ----------
-    frame : DataFrame
-    caption : str
-        One sentence: what the rows are.
-    formats : mapping, optional
-        Column to format string, as "{:.1%}"; missing numbers show as a dash.
-    """
-    from IPython.display import display
-
-    truths = frame.select_dtypes(bool).columns
-    frame = frame.assign(**{name: frame[name].map({True: "yes", False: "no"}) for name in truths})
-    titles = [_TITLE.sub(lambda word: word[0].upper(), str(name).replace("_", " ")) for name in frame.columns]
-    styled = frame.style.format(formats or {}, na_rep="–").hide(axis="index").relabel_index(titles, axis="columns")
-    display(styled.set_caption(caption))
-
-
-def listen(clips: pd.DataFrame) -> None:
-    """Show a player for each clip of a table, with its class, attack and file name, or why it cannot be played."""
-    from IPython.display import HTML, Audio, display
-
-    for clip in clips.itertuples():
-        wave, said = _beginning(clip.path)
-        caption = html.escape(f"{describe(clip)} – {Path(clip.path).name}{said}")
-        # Resampling takes loud clips a little beyond full scale, which the player refuses.
-        player = "" if wave is None else Audio(wave.clip(-1, 1), rate=audio.RATE, normalize=False)._repr_html_()
-        display(HTML(f'<figure class="clip"><figcaption>{caption}</figcaption>{player}</figure>'))
-
-
-def draw_clips(run: Run, name: str, clips: pd.DataFrame) -> None:
-    """Draw the spectrogram of each clip of a table, side by side, or say why it cannot be drawn."""
-    figure, axes = plots.figure(columns=len(clips), width=3.2 * len(clips), height=2.8)
-    alts = []
-    for ax, clip in zip(np.atleast_1d(axes).flat, clips.itertuples(), strict=True):
-        wave, said = _beginning(clip.path)
-        if wave is None:
-            alts.append(f"{describe(clip)}{said}.")
-            ax.set_axis_off()
-            ax.text(0.5, 0.5, alts[-1], ha="center", va="center", wrap=True, parse_math=False)
-        else:
-            alts.append(plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE, name=describe(clip)).plot(ax).alt())
-    plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
-
-
-def _beginning(path: str) -> tuple[np.ndarray | None, str]:
-    """Return what is heard and seen of a clip, at `audio.RATE`, and what to add to its name; no waveform if none."""
-    length = PLAYED * audio.RATE
-    try:
-        start, *more = itertools.islice(audio.stream(path, rate=audio.RATE, block=length), 2)
-    except (DataError, OSError) as error:
-        return None, f": cannot be played ({str(error).removeprefix(f'{path}: ')})"
-    return start, f" (the first {PLAYED} s)" if more else ""
-
-
-def describe(clip: object) -> str:
-    """Return the class of a row of a corpus and, of a spoof, its attack."""
-    return "bona fide" if clip.label == 1 else f"spoof: {clip.attack}"
-
-
-def draw(run: Run, name: str, *displays) -> None:
-    """Draw displays of one kind over each other, show the figure with its numbers below, and keep it.
-
-    Parameters
-    ----------
-    run : Run
-    name : str
-        Of the files in ``figures/``.
-    displays : Display
-        From `plots`; each takes the next colour, line and marker.
-    """
-    ax = None
-    for display in displays:
-        ax = display.plot(ax).ax_
-    plots.show(displays[0].figure_, alt=" ".join(d.alt() for d in displays), name=name, folder=run.figures)
-    _fold(
-        {display.name or name: display.table() for display in displays}
-        if len(displays) > 1
-        else {"": displays[0].table()}
-    )
-
-
-def draw_panels(
-    run: Run, name: str, panels: Mapping[str, Iterable], *, width: float = 4.6, height: float = 6.2
-) -> None:
-    """Draw a panel for each corpus, side by side: a mapping of its title to displays of one kind."""
-    figure, axes = plots.figure(columns=len(panels), width=width * len(panels), height=height)
-    alts, tables = [], {}
-    for ax, (title, displays) in zip(np.atleast_1d(axes).flat, panels.items(), strict=True):
-        for display in displays:
-            display.plot(ax)
-            alts.append(f"{title}: {display.alt()}")
-            tables[f"{title}, {display.name}"] = display.table()
-        ax.set_title(title)
-    plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
-    _fold(tables)
-    return " ".join(alts)
 
 
 def overview(run: Run) -> pd.DataFrame:
@@ -555,14 +437,3 @@ def _intervals(row: Mapping) -> dict[str, Interval]:
 
 def _by_attack(scores: Scores) -> pd.DataFrame:
     return by_group.by_attack(scores.labels, scores.values, scores.table["attack"])
-
-
-def _fold(tables: Mapping[str, pd.DataFrame]) -> None:
-    """Show tables below their figure, folded away until somebody wants the numbers."""
-    from IPython.display import HTML, display
-
-    parts = [
-        (f"<p>{title}</p>" if title else "") + table.to_html(index=False, border=0, float_format="{:.4g}".format)
-        for title, table in tables.items()
-    ]
-    display(HTML(f"<details><summary>The numbers behind this figure</summary>{''.join(parts)}</details>"))

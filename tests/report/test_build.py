@@ -1,4 +1,6 @@
 import json
+import sys
+from pathlib import Path
 
 import filelock
 import nbformat
@@ -34,7 +36,7 @@ def books(tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     write(folder / "01_first.ipynb", KEEP)
-    write(folder / "02_second.ipynb", "import sys; print(profile, sys.prefix)")
+    write(folder / "02_second.ipynb", "import sys; print(profile, sys.prefix.encode().hex())")
     return folder
 
 
@@ -67,9 +69,7 @@ def test_notebooks_run_once_and_again_when_something_changed(build, books, tmp_p
     assert summary["notebooks"]["01_first"] == {"extra": 1}
     page = (tmp_path / "run/index.html").read_text()
     assert "It works." in page
-    import sys
-
-    assert sys.prefix in page  # the kernel was this environment's, whatever the notebook named
+    assert sys.prefix.encode().hex() in page  # the kernel was this environment's, whatever the notebook named
 
     result, lines = build()
     assert statuses(result) == ["kept", "kept"]
@@ -91,6 +91,21 @@ def test_a_failure_is_reported_and_later_notebooks_wait(build, books, tmp_path):
     # mended, it runs; the failed copy is not taken for a finished one
     write(books / "01_first.ipynb", "print('mended')")
     assert statuses(build(only=["1"])[0]) == ["done", "not run"]
+
+
+def test_no_place_of_this_machine_is_on_the_page(build, books, toy, tmp_path):
+    source = f"""
+import warnings
+print(run_dir, profile, {str(toy.parent / "custom/Real/a b.wav")!r})
+warnings.warn(run_dir)
+raise ValueError(run_dir + "/my clip.wav: holds no sound")
+"""
+    write(books / "01_first.ipynb", source)
+    result, _ = build(only=["01"], overrides=[f"data.custom={toy.parent / 'custom'}"], profile_name=str(toy))
+    page = result.page.read_text("utf-8")
+    assert all(text in page for text in ("…/custom/Real/a b.wav", "…/run/my clip.wav: holds no sound", "…/toy.yaml"))
+    for place in (tmp_path, toy.parent, Path.home(), profile.root(), sys.prefix):
+        assert str(place) not in page
 
 
 def test_a_kernel_that_dies_is_a_failure_like_another(build, books, tmp_path):
@@ -178,6 +193,7 @@ def test_the_five_notebooks_on_a_toy(toy, tmp_path):
     page = result.page.read_text()
     assert len(page) < 8 * 2**20
     assert "broken.wav" in page
+    assert not any(str(place) in page for place in (tmp_path, toy.parent, Path.home(), profile.root()))
     # the same profile again, elsewhere, from the start: the same figures
     second = report.build(profile.load(toy), profile_name=str(toy), run_folder=tmp_path / "second")
     again = json.loads((tmp_path / "second/summary.json").read_text())

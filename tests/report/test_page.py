@@ -1,34 +1,13 @@
 import json
-import shlex
-import subprocess
 
 import bs4
+import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
-from dfdlib.experiment import profile
-from dfdlib.report import page
+from dfdlib.report import page, show
 from dfdlib.report.page import Chapter
-
-EVALUATION = {"corpus": "custom", "eer": 0.25, "eer_ci": [0.2, 0.3], "auc": 0.8, "auc_ci": [0.7, 0.9]}
-
-
-@pytest.fixture
-def summary(toy):
-    settings = profile.load(toy)
-    return {
-        "profile": "toy",
-        "title": "A <toy>",
-        "limit": None,
-        "allow_shared_clips": False,
-        "level": 0.9,
-        "status": {},
-        "evaluations": [EVALUATION | {"when": "before"}, EVALUATION | {"when": "after"}],
-        "differences": [{"corpus": "custom", "delta_eer": -0.05, "delta_eer_ci": [-0.1, 0.01]}],
-        "sentences": ["The EER is 25.0 %."],
-        "notebooks": {},
-        "provenance": page.provenance(settings, inputs={"custom": "abc"}, overrides=["seed=2"])
-        | {"generated": "now", "seconds": {}},
-    }
 
 
 def chapter(tmp_path, *cells, status="done"):
@@ -93,30 +72,6 @@ def test_the_level_of_the_intervals_is_the_profiles(tmp_path, summary):
     assert "with 90 % intervals" in page.render(summary, chapters=[], folder=tmp_path)
 
 
-def test_the_command_names_the_file_that_was_given_and_packages_may_lack(toy, monkeypatch):
-    monkeypatch.setattr(page, "PACKAGES", ("no-such-package",))
-    found = page.provenance(profile.load(toy), inputs={}, overrides=[], profile_name="/some/mine.yaml")
-    assert found["command"] == "./run_all.sh --profile /some/mine.yaml"
-    assert found["packages"] == {"no-such-package": "not installed under this name"}
-
-
-def test_provenance_has_settings_as_given_and_as_used(toy, tmp_path, summary):
-    overrides = [f"data.custom={tmp_path}/take #2; <i>", "title=12: a tale", "finetune.epochs=2"]
-    found = page.provenance(profile.load(toy, overrides=overrides), inputs={}, overrides=overrides)
-    given = shlex.split(found["command"])
-    assert [given[place + 1] for place, part in enumerate(given) if part == "--set"] == overrides
-    assert found["changed"] == {
-        "data.custom": f"{tmp_path}/take #2; <i>",
-        "title": "12: a tale",
-        "finetune.epochs": "2",
-    }
-    assert found["settings"]["finetune"]["epochs"] == 2
-    summary["provenance"] |= found
-    shown = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser").find(id="provenance")
-    assert shown.find("th", string="data.custom, as used").parent.td.text == f"{tmp_path}/take #2; <i>"
-    assert "epochs: 2" in shown.details.text
-
-
 def test_a_quick_look_and_shared_clips_are_said_at_the_top(tmp_path, summary):
     def notices():
         soup = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser")
@@ -171,15 +126,64 @@ def test_before_and_after_are_one_row(summary):
     assert set(row) == {"corpus", "before", "after", "change"}
 
 
-def test_provenance_says_whether_the_checkout_is_clean(summary, monkeypatch, tmp_path):
-    assert summary["provenance"]["command"] == "./run_all.sh --profile toy --set seed=2"
-    assert summary["provenance"]["packages"]["torch"]
-    (tmp_path / "notebooks").mkdir()
-    monkeypatch.setenv("DFD_ROOT", str(tmp_path))
-    assert page._commit() == "unknown (no git checkout)"
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
-    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run([*git, *command], cwd=tmp_path, check=True)
-    assert len(page._commit()) == 40
-    (tmp_path / "new").write_text("")
-    assert page._commit().endswith("with changes not committed")
+MARKUP = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "[a](javascript:alert(1)) <b>",
+    '"><img src=x onerror=alert(1)>',
+)
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_no_name_becomes_part_of_the_page(name, tmp_path, summary):
+    """Attack and corpus, file and recipe names, in tables and sentences, provenance and settings, and in failures."""
+    frame = pd.DataFrame({"attack": [name], "path": [f"Real/{name}.wav"]})
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        show.table(frame, caption=f"Of {name}.")
+        show.say(f"About {name}.")
+    outputs = [
+        {"output_type": "display_data", "data": output.data, "metadata": output.metadata} for output in captured.outputs
+    ]
+    outputs += [
+        {"output_type": "stream", "name": "stdout", "text": name},
+        {"output_type": "display_data", "data": {"text/plain": name}, "metadata": {}},
+        {"output_type": "display_data", "data": {"image/png": "aGk="}, "metadata": {"image/png": {"alt": name}}},
+        {"output_type": "error", "ename": "DataError", "evalue": name, "traceback": [name]},
+    ]
+    made = chapter(
+        tmp_path, ("markdown", f"# One\n\n## {name}\n\nThe {name}.", [], []), ("code", f"x = {name!r}", outputs, [])
+    )
+    made.status, made.error, made.source = (
+        "failed",
+        f"DataError: {name}",
+        tmp_path / f"01_{name.replace('/', '')}.ipynb",
+    )
+    summary["title"] = name
+    summary["sentences"] = [name]
+    summary["evaluations"][0]["corpus"] = name
+    summary["differences"] = []
+    settings = summary["provenance"]["settings"]
+    summary["provenance"] |= {
+        "command": name,
+        "changed": {"title": name},
+        "settings": settings | {"title": name},
+        "inputs": {name: name},
+        "machine": name,
+        "packages": {name: name},
+        "commit": name,
+        "seconds": {name: 1.0},
+    }
+    summary["notebooks"] = {"04": {"summary_figure": {"name": "figure", "alt": name}}}
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/figure.png").write_bytes(b"x")
+    clean = bs4.BeautifulSoup(page.render(summary | {"title": "x"}, chapters=[], folder=tmp_path), "html.parser")
+    soup = bs4.BeautifulSoup(page.render(summary, chapters=[made], folder=tmp_path), "html.parser")
+    assert soup.title.text == name
+    assert len(soup("script")) == len(clean("script"))
+    assert not soup("b")
+    assert all(image["src"].startswith("data:") for image in soup("img"))
+    assert not any(attribute.startswith("on") for element in soup(True) for attribute in element.attrs)
+    assert not any(link["href"].startswith("javascript") for link in soup("a"))
+    assert len({element["id"] for element in soup(id=True)}) == len(soup(id=True))
+    assert soup.text.count(name) >= 15

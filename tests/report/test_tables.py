@@ -1,17 +1,8 @@
-import base64
-import io
-import re
-
-import numpy as np
-import pandas as pd
 import pytest
-import soundfile
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.experiment import run as experiment
-from dfdlib.report import plots, tables
+from dfdlib.report import tables
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +10,6 @@ def run(toy, tmp_path_factory):
     run = experiment.Run.open(str(toy), run_dir=tmp_path_factory.mktemp("run"))
     run.finetune(progress=lambda line: None)
     return run
-
-
-@pytest.fixture
-def shown():
-    """A function that returns all that the test has displayed so far: HTML, Markdown, images."""
-    InteractiveShell.instance()
-    with capture_output() as captured:
-        yield lambda: captured.outputs
 
 
 def test_overview_has_every_corpus_split_and_class(run):
@@ -81,87 +64,6 @@ def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run):
 def test_misaligned_labels_mirror_the_auc_of_balanced_corpora(run):
     for row in tables.protocol_rows(run):
         assert row["AUC, original and misaligned"] == pytest.approx(row["1 − AUC"])
-
-
-def test_figures_come_with_numbers_and_text(run, shown):
-    scores = run.scores("before", "custom")
-    displays = [plots.DetDisplay.from_scores(scores.labels, scores.values, name=name) for name in ("one", "other")]
-    tables.draw(run, "test-det", *displays)
-    tables.table(pd.DataFrame({"eer": [0.25], "auc_low": [True]}), caption="A table.", formats={"eer": "{:.1%}"})
-    tables.say("A sentence.")
-    assert (run.figures / "test-det.png").is_file()
-    kinds = ["image/png", "text/html", "text/html", "text/markdown"]
-    assert [next(kind for kind in output.data if kind != "text/plain") for output in shown()] == kinds
-    assert "equal error rate" in shown()[0].metadata["image/png"]["alt"]
-    assert "The numbers behind this figure" in shown()[1].data["text/html"]
-    assert all(part in shown()[2].data["text/html"] for part in (">25.0%<", ">EER<", ">AUC low<", ">yes<"))
-
-
-def test_panels_name_their_corpus_in_the_alternative_text(run, shown):
-    scores = run.scores("before", "custom")
-    display = plots.RocDisplay.from_scores(scores.labels, scores.values, name="before")
-    alt = tables.draw_panels(run, "test-panels", {"custom": [display], "source": [display]})
-    assert "custom:" in alt
-    assert "source:" in alt
-    assert alt == shown()[0].metadata["image/png"]["alt"]
-
-
-def test_clips_can_be_heard_and_seen(run, shown):
-    clips = tables.examples(run, "custom", each=1)
-    tables.listen(clips)
-    tables.draw_clips(run, "test-clips", clips)
-    assert all("data:audio/wav" in output.data["text/html"] for output in shown()[:2])
-    assert "spoof: unknown" in shown()[1].data["text/html"]
-    assert (run.figures / "test-clips.png").is_file()
-
-
-SQUARE = np.sign(np.sin(np.arange(22_050) / 30))
-
-
-@pytest.mark.parametrize(
-    ("wave", "subtype", "seconds"),
-    [
-        (SQUARE, "PCM_16", 0.5),  # beyond full scale once it is resampled
-        (SQUARE * 1.5, "FLOAT", 0.5),
-        (np.zeros(44_100), "PCM_16", 1.0),
-        (np.ones(1), "PCM_16", 1 / 16_000),
-        (np.resize(SQUARE, 31 * 44_100), "PCM_16", 30.0),
-    ],
-    ids=["loud", "beyond full scale", "silent", "one sample", "long"],
-)
-def test_every_clip_that_is_decoded_can_be_played(wave, subtype, seconds, run, shown, tmp_path):
-    soundfile.write(tmp_path / "clip.wav", wave, 44_100, subtype=subtype)
-    clips = pd.DataFrame([{"path": str(tmp_path / "clip.wav"), "label": 0, "attack": "x"}] * 2)
-    tables.listen(clips)
-    tables.draw_clips(run, "played", clips)
-    players = [output.data["text/html"] for output in shown()[:2]]
-    played, rate = soundfile.read(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", players[0])[1])))
-    assert (len(played) / rate, rate) == (seconds, 16_000)
-    assert ("(the first 30 s)" in players[0]) == (len(wave) > 30 * 44_100)
-    assert np.abs(played).max() >= np.abs(wave).max().clip(max=1) - 1e-3
-
-
-@pytest.mark.parametrize(
-    ("wave", "reason"),
-    [
-        (SQUARE * 9_072, "samples up to 9072"),
-        (SQUARE * np.nan, "holds samples that are NaN"),
-        (None, "there is no such file"),
-    ],
-)
-def test_what_cannot_be_played_is_said_in_its_place(wave, reason, run, shown, tmp_path):
-    soundfile.write(tmp_path / "good.wav", SQUARE, 44_100)
-    if wave is not None:
-        soundfile.write(tmp_path / "<b>ad.wav", wave, 44_100, subtype="FLOAT")
-    names = ["<b>ad.wav", "good.wav"]
-    clips = pd.DataFrame([{"path": str(tmp_path / name), "label": 0, "attack": "$x"} for name in names])
-    tables.listen(clips)
-    tables.draw_clips(run, "played", clips)
-    bad, good, figure = shown()[:3]
-    assert f"&lt;b&gt;ad.wav: cannot be played ({reason}" in bad.data["text/html"]
-    assert "data:audio" not in bad.data["text/html"]
-    assert "data:audio" in good.data["text/html"]
-    assert f"spoof: $x: cannot be played ({reason}" in str(figure.data)
 
 
 def test_negative_controls_are_made_on_every_corpus(run):

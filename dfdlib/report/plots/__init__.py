@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "calibration": ["CalibrationDisplay", "ReliabilityDisplay"],
         "changes": ["AttackHeatmapDisplay", "ForestDisplay"],
         "curves": ["DetDisplay", "RocDisplay"],
-        "look": ["COLOURS", "Display", "figure", "style"],
+        "look": ["COLOURS", "Display", "figure", "shown", "style"],
         "output": ["save", "show"],
         "scores": ["ScoreDisplay", "TimelineDisplay"],
         "training": ["CurveDisplay"],

@@ -196,8 +196,10 @@ class AttackHeatmapDisplay(Display):
         return table if self.table_["corpus"].any() else table.drop(columns="corpus")
 
     def _size(self) -> dict[str, float]:
-        width = min(9.0, 2.4 + 1.3 * len(self.columns))
-        return {"width": max(4.6, width), "height": 1.4 + 0.34 * len(self._layout()[1])}
+        rows = self._layout()[1]
+        long = max(0, max(len(text) for _, text, _ in rows) - 20)
+        width = max(4.6, min(9.0, 2.4 + 1.3 * len(self.columns))) + 0.08 * long
+        return {"width": width, "height": 1.4 + 0.34 * len(rows)}
 
     def _layout(self) -> tuple[list[int], list[tuple[int, str, bool]]]:
         names = self.table_["attack"].map(shown)
@@ -217,7 +219,7 @@ class AttackHeatmapDisplay(Display):
         ax.set_xlim(-0.5, len(self.columns) - 0.5)
         ax.set_ylim(-len(ticks) + 0.5, 0.5)
         _label_rows(ax, ticks)
-        ax.set_xticks(range(len(self.columns)), labels=[shown(name) for name in self.columns])
+        ax.set_xticks(range(len(self.columns)), labels=[shown(name, width=24) for name in self.columns])
         ax.tick_params(top=False, bottom=False, left=False, labeltop=True, labelbottom=False)
         note = "EER (%), each attack against\nall bona fide clips; darker is worse"
         if (values > 0.5).any():

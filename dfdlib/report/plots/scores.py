@@ -57,7 +57,9 @@ class ScoreDisplay(Display):
             attacks = np.asarray(attacks, dtype=object)
             if attacks.shape != scores.shape:
                 raise DataError(f"{attacks.size} attacks but {scores.size} trials; give one attack for each trial")
-            attacks = np.where(pd.isna(attacks), "unknown", attacks).astype(str)
+            attacks = np.where(pd.isna(attacks), "unknown", attacks)
+            # a name from a file system need not be Unicode, which the columns of a table are
+            attacks = np.array([str(attack).encode("utf-8", "replace").decode() for attack in attacks])
         return cls(labels, scores, attacks, threshold, name)
 
     def alt(self) -> str:

@@ -1,0 +1,150 @@
+"""Show things in a notebook: tables, sentences, figures with their numbers, and clips to listen to.
+
+Names from data (of attacks, speakers, corpora, files) are text: whatever markup is in them is shown, not obeyed.
+"""
+
+import html
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfdlib.data import audio
+from dfdlib.errors import DataError
+from dfdlib.experiment.run import Run
+from dfdlib.report import plots
+
+#: So many seconds of a clip are played and drawn, so that an hour of sound does not fill the page.
+PLAYED = 30
+
+_CAPITALS = re.compile(r"\b(eer|auc)\b")
+# Jupyter takes what is between dollars for a formula, but not below an element of these classes.
+_LITERAL = "mathjax_ignore tex2jax_ignore"
+
+
+def say(*sentences: str) -> None:
+    """Show sentences as text of the report, a paragraph each."""
+    # A number and its percent sign stay on one line.
+    paragraphs = [re.sub(r"(?<=\d) %", "\u00a0%", html.escape(sentence, quote=False)) for sentence in sentences]
+    markup = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
+    _display(f'<div class="said {_LITERAL}">{markup}</div>', plain="\n\n".join(sentences))
+
+
+def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | None = None) -> None:
+    """Show a table with a caption and without its index; columns are titled by their names in words.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    caption : str
+        One sentence: what the rows are.
+    formats : mapping, optional
+        Column to format string, as "{:.1%}"; missing numbers show as a dash.
+    """
+    truths = frame.select_dtypes(bool).columns
+    frame = frame.assign(**{name: frame[name].map({True: "yes", False: "no"}) for name in truths})
+    titles = [_CAPITALS.sub(lambda word: word[0].upper(), str(name).replace("_", " ")) for name in frame.columns]
+    styled = frame.style.format(formats or {}, na_rep="–", escape="html").hide(axis="index")
+    styled = styled.relabel_index([html.escape(title) for title in titles], axis="columns")
+    styled = styled.set_caption(html.escape(caption)).set_table_attributes(f'class="{_LITERAL}"')
+    _display(styled.to_html(), plain=frame.to_string(index=False))
+
+
+def draw(run: Run, name: str, *displays) -> None:
+    """Draw displays of one kind over each other, show the figure with its numbers below, and keep it.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        Of the files in ``figures/``.
+    displays : Display
+        From `plots`; each takes the next colour, line and marker.
+    """
+    ax = None
+    for display in displays:
+        ax = display.plot(ax).ax_
+    plots.show(displays[0].figure_, alt=" ".join(d.alt() for d in displays), name=name, folder=run.figures)
+    several = len(displays) > 1
+    _fold({(display.name or name) if several else "": display.table() for display in displays})
+
+
+def draw_panels(run: Run, name: str, panels: Mapping[str, Iterable], *, width: float = 4.6, height: float = 6.2) -> str:
+    """Draw a panel for each corpus, side by side, and return their sentences: a title to displays of one kind."""
+    figure, axes = plots.figure(columns=len(panels), width=width * len(panels), height=height)
+    alts, tables = [], {}
+    for ax, (title, displays) in zip(np.atleast_1d(axes).flat, panels.items(), strict=True):
+        for display in displays:
+            display.plot(ax)
+            alts.append(f"{title}: {display.alt()}")
+            tables[f"{title}, {display.name}"] = display.table()
+        ax.set_title(title)
+    plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
+    _fold(tables)
+    return " ".join(alts)
+
+
+def draw_clips(run: Run, name: str, clips: pd.DataFrame) -> None:
+    """Draw the spectrogram of each clip of a table, side by side, or say why it cannot be drawn."""
+    figure, axes = plots.figure(columns=len(clips), width=3.2 * len(clips), height=2.8)
+    alts = []
+    for ax, clip in zip(np.atleast_1d(axes).flat, clips.itertuples(), strict=True):
+        wave, said = _beginning(clip.path)
+        if wave is None:
+            alts.append(f"{describe(clip)}{said}.")
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, alts[-1], ha="center", va="center", wrap=True, parse_math=False)
+        else:
+            alts.append(plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE, name=describe(clip)).plot(ax).alt())
+    plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
+
+
+def listen(clips: pd.DataFrame) -> None:
+    """Show a player for each clip of a table, with its class, attack and file name, or why it cannot be played."""
+    from IPython.display import Audio
+
+    for clip in clips.itertuples():
+        wave, said = _beginning(clip.path)
+        caption = f"{describe(clip)} – {plots.shown(Path(clip.path).name, width=120)}{said}"
+        title = f'<figcaption class="{_LITERAL}">{html.escape(caption)}</figcaption>'
+        # Resampling takes loud clips a little beyond full scale, which the player refuses.
+        player = "" if wave is None else Audio(wave.clip(-1, 1), rate=audio.RATE, normalize=False)._repr_html_()
+        _display(f'<figure class="clip">{title}{player}</figure>', plain=caption)
+
+
+def describe(clip: object) -> str:
+    """Return the class of a row of a corpus and, of a spoof, its attack."""
+    return "bona fide" if clip.label == 1 else f"spoof: {plots.shown(clip.attack)}"
+
+
+def _beginning(path: str) -> tuple[np.ndarray | None, str]:
+    """Return what is heard and seen of a clip, at `audio.RATE`, and what to add to its name; no waveform if none."""
+    length = PLAYED * audio.RATE
+    try:
+        start, *more = itertools.islice(audio.stream(path, rate=audio.RATE, block=length), 2)
+    except (DataError, OSError) as error:
+        return None, f": cannot be played ({str(error).removeprefix(f'{path}: ')})"
+    return start, f" (the first {PLAYED} s)" if more else ""
+
+
+def _fold(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Show tables below their figure, folded away until somebody wants the numbers."""
+    parts = [
+        (f"<p>{html.escape(title)}</p>" if title else "")
+        + table.to_html(index=False, border=0, float_format="{:.4g}".format, escape=True)
+        for title, table in tables.items()
+    ]
+    summary = "The numbers behind this figure"
+    markup = f'<details class="{_LITERAL}"><summary>{summary}</summary>{"".join(parts)}</details>'
+    _display(markup, plain=summary)
+
+
+def _display(markup: str, *, plain: str) -> None:
+    """Show HTML, and what stands for it where there is none; a name that is not Unicode fits into no notebook."""
+    from IPython.display import display
+
+    texts = {"text/html": markup, "text/plain": plain}
+    display({kind: text.encode("utf-8", "replace").decode("utf-8") for kind, text in texts.items()}, raw=True)

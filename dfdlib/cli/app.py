@@ -3,8 +3,10 @@
 Exit status: 0 well, 1 a problem in the input or the run, 2 wrong usage.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -166,12 +168,16 @@ def score(
             help="Keep and reuse scores of equal clips: a command that was stopped goes on where it was.",
         ),
     ] = True,
+    as_json: Json = False,
 ) -> None:
     """Score clips: one, many, or folders of them. A higher score means bona fide (real).
 
     Each score is cached as it comes: the same command goes on after a stop, and writes the same bytes. Exit status 1
     says that clips were left out, which are listed with the reason. A terminal is shown the ends of a long table, a
     pipe all of it.
+
+    What scores is named in the column detector, and in full in Parquet's metadata and in JSON. Without --checkpoint it
+    is the demo's detector, a demonstration, whose scores mean nothing outside the demo's corpora.
 
     Paths are written relative to the folder given, or to that of the file or manifest; of several, to the nearest
     folder above them all.
@@ -211,11 +217,13 @@ def score(
         clips = corpus.find(among.from_first(lambda: given), among=among)
         if plot is not None and len(clips) > _PANELS:
             raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
-        scorer = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
+        scorer, detector = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
         cache = _score_cache() if cached else None
         settings = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
         scores = scoring.score(clips, scorer, progress=_progress("scoring"), **settings)
         left_out = scores.left_out
+        scores.table["detector"] = detector["name"] + " (demonstration)" * detector["demonstration"]
+        scores.table.attrs["detector"] = detector  # which Parquet keeps
         if out is not None and among.first:
             scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
         if timeline is not None or plot is not None:
@@ -226,7 +234,15 @@ def score(
             if plot is not None and among.first:
                 _plot_timelines(plot, windows, threshold=0.0 if how.score == "difference" else None)
         if among.first:
-            _print_scores(scores.table, left_out, written=[output.path for output in outputs], to_stdout=not taken)
+            _print_scores(
+                scores.table, left_out, written=[output.path for output in outputs], to_stdout=not (taken or as_json)
+            )
+        if among.first and as_json and not taken:
+            rows = [
+                json.loads(table.to_json(orient="records", double_precision=15))
+                for table in (scores.worded(), left_out)
+            ]
+            print(json.dumps({"detector": detector, "scores": rows[0], "left_out": rows[1]}))
     if cache is not None:
         cache.close()
     raise typer.Exit(1 if len(left_out) else 0)
@@ -460,13 +476,12 @@ def export(
 
     Example: dfd export --onnx detector.onnx --checkpoint weights.safetensors
     """
-    from dfdlib.detector import network
     from dfdlib.detector import onnx as exports
     from dfdlib.experiment import profile as profiles
 
-    source = checkpoint or profiles.load("demo").checkpoint
-    taken = options.check_outputs(files.Output(option="--onnx", path=onnx, suffixes=(".onnx",)), inputs=[source])
-    model = network.load(source, configuration=configuration)
+    inputs = [checkpoint or profiles.load("demo").checkpoint]
+    taken = options.check_outputs(files.Output(option="--onnx", path=onnx, suffixes=(".onnx",)), inputs=inputs)
+    model, source, _ = _model(checkpoint, configuration=configuration)
     _echo(f"exporting {model.configuration.name}, which takes a minute or two")
     written = exports.write(onnx, model, checkpoint=source)
     if taken:
@@ -606,17 +621,42 @@ def _listed(paths: list[Path]) -> list[Path]:
 
 
 def _scorer(onnx: Path | None, checkpoint: Path | None, *, configuration: str | None, device: str, precision: str):
-    """Return what scores: a file of ONNX where one is given, or a checkpoint."""
+    """Return what scores, a file of ONNX where one is given, or a checkpoint, and what is to be said of it."""
     if onnx is not None:
         from dfdlib.detector import onnx as export
 
-        return export.OnnxScorer(onnx)
-    from dfdlib.detector import network
+        return export.OnnxScorer(onnx), {"name": onnx.name, "demonstration": False}
     from dfdlib.detector import scorer as inference
+
+    model, _, detector = _model(checkpoint, configuration=configuration)
+    return inference.TorchScorer(model, device=device, precision=precision), detector
+
+
+def _model(checkpoint: Path | None, *, configuration: str | None):
+    """Return a detector, the file of its weights and what it is; the demo's, in one line, if none is named."""
+    from dfdlib.detector import network
     from dfdlib.experiment import profile as profiles
 
-    model = network.load(checkpoint or profiles.load("demo").checkpoint, configuration=configuration)
-    return inference.TorchScorer(model, device=device, precision=precision)
+    demo = None
+    with contextlib.suppress(RunError):  # outside a checkout there is none
+        demo = profiles.load("demo").checkpoint
+    source = checkpoint or profiles.load("demo").checkpoint
+    model = network.load(source, configuration=configuration)
+    size = sum(parameter.numel() for parameter in model.parameters())
+    detector = {"name": model.configuration.name, "parameters": size, "demonstration": False}
+    if demo is not None and os.path.realpath(source) == os.path.realpath(demo):
+        origin = network.describe(source).metadata.get("trained_on", "unknown")
+        detector |= {
+            "demonstration": True,
+            "trained_on": f"the demo's corpus {origin!r}",
+            "meaning": "its scores mean nothing outside the demo's corpora; name a real detector with --checkpoint",
+        }
+        if processes.is_first():
+            _echo(
+                f"{source.name} is a demonstration: {size:,} parameters, trained on {detector['trained_on']}; "
+                f"{detector['meaning']}"
+            )
+    return model, source, detector
 
 
 def _terminal() -> bool:

@@ -193,18 +193,19 @@ class Scores:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table with labels as words and paths relative to the root, atomically."""
-        tables.write(path, self._worded())
+        tables.write(path, self.worded())
 
     def to_parquet(self, path: str | Path) -> None:
         """Write what `to_csv` writes, as Parquet."""
         with files.atomic(path, "wb") as file:
-            self._worded().to_parquet(file, index=False)
+            self.worded().to_parquet(file, index=False)
 
     def relative(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table with its column ``path`` relative to the root."""
         return table.assign(path=tables.below(table["path"], self.root))
 
-    def _worded(self) -> pd.DataFrame:
+    def worded(self) -> pd.DataFrame:
+        """Return the table as it is written: labels as words, paths relative to the root."""
         table = self.relative(self.table).assign(label=self.table["label"].map(LABEL_NAMES))
         first = ["path", "label", "score"]
         return table[[*first, *(column for column in table.columns if column not in first)]]

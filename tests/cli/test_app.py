@@ -96,6 +96,32 @@ def test_score_prints_a_table_and_says_which_way_is_real(dfd, clips, weights, tm
     assert sorted(pd.read_csv(tmp_path / "out.csv")["label"].unique()) == ["bonafide", "spoof"]
 
 
+def test_the_default_detector_says_what_it_is(dfd, clips, weights, root, tmp_path):
+    (root / "data/models").mkdir(parents=True)
+    model = network.load(weights)
+    network.save(root / "data/models/mini-baseline.safetensors", model, metadata={"trained_on": "source"})
+    outputs = ["--out", tmp_path / "out.csv"]
+    status, out, err = dfd("score", clips, *outputs, "--json")
+    assert status == 0
+    size = sum(parameter.numel() for parameter in model.parameters())
+    (line,) = (line for line in err.splitlines() if "demonstration" in line)
+    assert f"{size:,} parameters, trained on the demo's corpus 'source'" in line
+    assert "mean nothing outside the demo's corpora; name a real detector with --checkpoint" in line
+    assert set(pd.read_csv(tmp_path / "out.csv")["detector"]) == {"mini (demonstration)"}
+    found = json.loads(out)
+    assert found["detector"]["demonstration"] is True
+    assert found["detector"]["parameters"] == size
+    assert sorted({row["label"] for row in found["scores"]}) == ["bonafide", "spoof"]
+    assert all(np.isfinite(row["score"]) for row in found["scores"])
+    assert found["left_out"] == []
+    dfd("score", clips, "--out", tmp_path / "out.parquet")
+    assert pd.read_parquet(tmp_path / "out.parquet").attrs["detector"] == found["detector"]
+    _, out, err = dfd("score", clips, "--checkpoint", weights, *outputs, "--json")
+    assert "demonstration" not in err
+    assert json.loads(out)["detector"] == {"name": "mini", "parameters": size, "demonstration": False}
+    assert set(pd.read_csv(tmp_path / "out.csv")["detector"]) == {"mini"}
+
+
 def test_export_takes_the_demo_baseline_and_names_what_is_missing(dfd, tmp_path):
     status, _, err = dfd("export", "--onnx", tmp_path / "file.onnx")
     assert status == 1

@@ -18,7 +18,7 @@ from dfdlib.errors import DataError, ParameterError
 
 #: Raised whenever a file gives other samples, or is cut into other windows, than before: what was kept is then
 #: computed again. A test says when.
-VERSION = 1
+VERSION = 2
 
 #: The rate, in Hz, that wav2vec 2.0 was trained on, and with it every detector here.
 RATE = 16_000

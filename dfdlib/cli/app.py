@@ -220,14 +220,16 @@ def score(
         scorer, detector = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
         cache = _score_cache() if cached else None
         settings = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
-        scores = scoring.score(clips, scorer, progress=_progress("scoring"), **settings)
+        scores = scoring.score(clips, scorer, progress=printing.progress("scoring"), **settings)
         left_out = scores.left_out
         scores.table["detector"] = detector["name"] + " (demonstration)" * detector["demonstration"]
         scores.table.attrs["detector"] = detector  # which Parquet keeps
         if out is not None and among.first:
             scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
         if timeline is not None or plot is not None:
-            windows, unread = scoring.timelines(scores, scorer, hop=step, progress=_progress("windows"), **settings)
+            windows, unread = scoring.timelines(
+                scores, scorer, hop=step, progress=printing.progress("windows"), **settings
+            )
             left_out = pd.concat([left_out, unread], ignore_index=True)
             if timeline is not None and among.first:
                 tables.write(timeline, scores.relative(windows))
@@ -287,7 +289,7 @@ def evaluate(
         rows = {column: table.to_dict("records") for column, table in tables.items()}
         print(json.dumps(found | ({"per": rows} if rows else {})))
         return
-    _print_values(found)
+    printing.values(found)
     print("\nequal error rate by convention")
     print(metrics.eer_conventions(labels, values).to_string(index=False, float_format="{:.4f}".format))
     for column, table in tables.items():
@@ -337,7 +339,7 @@ def compare(
     if as_json:
         print(json.dumps(values))
     else:
-        _print_values(values)
+        printing.values(values)
 
 
 @app.command("check-figures")
@@ -362,7 +364,7 @@ def check_figures(
     if as_json:
         print(json.dumps(dataclasses.asdict(check)))
     else:
-        print("\n".join(_verdict(check, bonafide, spoof)))
+        print("\n".join(printing.verdict(check, bonafide, spoof)))
     raise typer.Exit(0 if check.possible and check.counts_possible is not False else 1)
 
 
@@ -390,7 +392,7 @@ def audit(
 
     outputs = [] if out is None else [files.Output(option="--out", path=out, suffixes=audits.SUFFIXES)]
     taken = options.check_outputs(*outputs, inputs=[*data, *(place / corpus.MANIFEST for place in data)])
-    progress = _progress("decoding")
+    progress = printing.progress("decoding")
     examined = [audits.examine(corpus.read(place, one_label=False), seed=seed, progress=progress) for place in data]
     between = audits.across(*examined) if len(examined) > 1 else ()
     if out is not None:
@@ -718,21 +720,6 @@ def _echo(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _progress(title: str):
-    """Return a callable (done, total): a line rewritten on a terminal, a line for every tenth part elsewhere."""
-    last = -1
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        if sys.stderr.isatty():
-            print(f"\r{title}: {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-        elif total > 100 and done * 10 // total > last:
-            last = done * 10 // total
-            _echo(f"{title}: {done}/{total}")
-
-    return show
-
-
 def _shown(path: str) -> str:
     """Return a path as a user would type it from here."""
     try:
@@ -750,41 +737,3 @@ def _per(table, labels, values, column: str):
     if column == "attack":
         return by_group.by_attack(labels, values, table[column])
     return by_group.by(labels, values, table[column], name=column)
-
-
-def _verdict(check, bonafide: int | None, spoof: int | None) -> list[str]:
-    """Return what `published_figures.check_figures` found, a sentence a line."""
-    low, high = check.auc_bounds
-    lines = [
-        f"An EER of {check.eer:.2%} allows an AUC from {low:.4f} to {high:.4f}: {check.auc:.4f} is "
-        + ("possible." if check.possible else "impossible.")
-    ]
-    if not check.possible and check.misaligned_possible:
-        lines.append(
-            f"1 - AUC = {check.auc_if_misaligned:.4f} is possible: were labels and scores in different orders, or "
-            "was the score's direction turned round?"
-        )
-    if check.counts_possible is not None:
-        nearest = " and ".join(f"{value:.4%}" for value in check.eers_nearest)
-        lines.append(
-            f"{bonafide} bona fide and {spoof} spoof trials without ties can"
-            + ("" if check.counts_possible else "not")
-            + f" give this EER; the nearest they give: {nearest}."
-        )
-        lines.append(
-            "So many independent trials leave a 95 % interval from {:.2%} to {:.2%}.".format(*check.eer_interval)
-        )
-    else:
-        sizes = ", ".join(map(str, check.class_sizes))
-        lines.append(f"A balanced test set gives this EER with {sizes} … trials of each class.")
-    return lines
-
-
-def _print_values(values: dict) -> None:
-    width = max(14, *map(len, values))
-    for name, value in values.items():
-        if name.endswith("_ci"):
-            continue
-        interval = values.get(f"{name}_ci")
-        text = f"{value:.4f}" if isinstance(value, float) else f"{value}"
-        print(f"{name:{width}} {text:>9}" + (f"   {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))

@@ -63,3 +63,57 @@ def standard_streams() -> Iterator[None]:
         yield
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
+
+
+def progress(title: str):
+    """Return a callable (done, total): a line rewritten on a terminal, a line for every tenth part elsewhere."""
+    last = -1
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        if sys.stderr.isatty():
+            print(f"\r{title}: {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif total > 100 and done * 10 // total > last:
+            last = done * 10 // total
+            print(f"{title}: {done}/{total}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def verdict(check, bonafide: int | None, spoof: int | None) -> list[str]:
+    """Return what `published_figures.check_figures` found, a sentence a line."""
+    low, high = check.auc_bounds
+    lines = [
+        f"An EER of {check.eer:.2%} allows an AUC from {low:.4f} to {high:.4f}: {check.auc:.4f} is "
+        + ("possible." if check.possible else "impossible.")
+    ]
+    if not check.possible and check.misaligned_possible:
+        lines.append(
+            f"1 - AUC = {check.auc_if_misaligned:.4f} is possible: were labels and scores in different orders, or "
+            "was the score's direction turned round?"
+        )
+    if check.counts_possible is not None:
+        nearest = " and ".join(f"{value:.4%}" for value in check.eers_nearest)
+        lines.append(
+            f"{bonafide} bona fide and {spoof} spoof trials without ties can"
+            + ("" if check.counts_possible else "not")
+            + f" give this EER; the nearest they give: {nearest}."
+        )
+        lines.append(
+            "So many independent trials leave a 95 % interval from {:.2%} to {:.2%}.".format(*check.eer_interval)
+        )
+    else:
+        sizes = ", ".join(map(str, check.class_sizes))
+        lines.append(f"A balanced test set gives this EER with {sizes} … trials of each class.")
+    return lines
+
+
+def values(values: dict) -> None:
+    """Print numbers by name, with their intervals beside them."""
+    width = max(14, *map(len, values))
+    for name, value in values.items():
+        if name.endswith("_ci"):
+            continue
+        interval = values.get(f"{name}_ci")
+        text = f"{value:.4f}" if isinstance(value, float) else f"{value}"
+        print(f"{name:{width}} {text:>9}" + (f"   {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))

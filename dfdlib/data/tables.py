@@ -168,7 +168,7 @@ def _numbers(raw: Raw, name: str, *, needed: bool) -> pd.Series | np.ndarray:
                 )
             texts = texts.str.replace(",", ".", regex=False)
         try:
-            values = np.array(list(map(number, texts)))
+            values = np.array(list(map(number, texts.tolist())))
         except ValueError:
             values = np.array([number(text) if is_number(text) else np.nan for text in texts])
     bad = ~np.isfinite(values)

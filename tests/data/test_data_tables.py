@@ -232,6 +232,38 @@ def test_tables_of_any_form_are_read_alike(tmp_path_factory, rows, separator, en
     assert again[["path", "label", "score", "speaker"]].to_numpy().tolist() == list(map(list, rows))
 
 
+SIGNS = [*",;\t|\"\r\n \0'ab1._-=/\\", "path", "label", "spoof", "\ufeff", "\x85", "\u2028"]
+ODD = st.lists(st.sampled_from(SIGNS), max_size=40).map("".join)
+HEADS = st.sampled_from(["", "path,label,score\n", "path;label\na;1\n", "file|x\r"])
+
+
+@given(HEADS, ODD, st.sampled_from(["utf-8", "utf-16"]))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_file_holds_it_is_a_table_or_an_error_of_one_line(tmp_path_factory, head, rest, encoding):
+    path = tmp_path_factory.getbasetemp() / "odd.csv"
+    path.write_bytes((head + rest).encode(encoding))
+    refused = None
+    try:
+        found = tables.read(path)
+    except DataError as error:
+        refused = str(error)
+    if refused is None:
+        assert found["path"].is_unique
+        assert len(found) < len((head + rest).splitlines())
+    else:
+        assert len(refused.splitlines()) == 1
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_whatever_bytes_a_file_holds(tmp_path_factory, content):
+    for name in ("bytes.csv", "bytes.parquet"):
+        path = tmp_path_factory.getbasetemp() / name
+        path.write_bytes(content)
+        with pytest.raises(DataError):
+            tables.read(path)
+
+
 def test_a_list_of_clips_finds_them_whichever_way_their_paths_are_written(put, tmp_path):
     for name in ("Real/a.wav", "Fake/b.wav", "c;\\d.wav", " e.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

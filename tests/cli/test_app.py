@@ -711,11 +711,30 @@ def test_audit(dfd, toy, tmp_path):
     assert status == 1  # a clip was left out
     found = json.loads(out)
     assert found["clips"] == 12
-    assert found["left_out"][0]["path"].endswith("broken.wav")
+    assert [row["path"] for row in found["left_out"]] == ["Real/broken.wav"]
     assert 0 <= found["shortcut_eer"] <= 1
     assert found["shortcut_eer_ci"][0] <= found["shortcut_eer"] <= found["shortcut_eer_ci"][1]
     assert [finding["kind"] for finding in found["findings"] if finding["severity"] == "problem"][-1] == "unreadable"
-    assert len((tmp_path / "audit.csv").read_text().splitlines()) == 13
+    written = pd.read_csv(tmp_path / "audit.csv")
+    assert len(written) == 12
+    assert sorted(written["path"])[0] == "Fake/0.wav"
+
+
+def test_a_clip_under_both_labels_is_named_by_the_audit_and_refused_in_lists(dfd, clips):
+    shutil.copy(clips / "Real/real1.wav", clips / "Fake/copy.wav")
+    (clips / "list.csv").write_text(
+        "path,label\n" + "".join(f"{path.relative_to(clips)},{path.parent.name}\n" for path in clips.glob("*/*.wav"))
+    )
+    for given in (clips, clips / "list.csv"):
+        status, out, _ = dfd("audit", given, "--json")
+        assert status == 1
+        (conflict,) = (finding for finding in json.loads(out)["findings"] if finding["kind"] == "conflict")
+        assert conflict["title"] == "2 clips with the same sound under both labels"
+        assert set(conflict["examples"][0].split(" = ")) == {"Fake/copy.wav", "Real/real1.wav"}
+    status, _, err = dfd("score", clips / "list.csv")
+    assert status == 1
+    assert "copy.wav" in err
+    assert "the same content under both labels" in err
 
 
 def test_audit_of_clips_without_a_problem_in_words(dfd, clips):

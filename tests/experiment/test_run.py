@@ -126,6 +126,8 @@ def test_scores_are_written_and_found_again(run, toy, monkeypatch):
     written = pd.read_csv(run.folder / "scores/before-custom.csv")
     assert written["score"].tolist() == scores.values.tolist()
     assert written["label"].value_counts().to_dict() == {"bonafide": 6, "spoof": 6}
+    assert sorted(written["path"])[0] == "Fake/0.wav"
+    assert str(toy.parent) not in tables.left_out(run).to_csv()
     monkeypatch.setattr(audio, "load", None)  # nothing is decoded twice
     again = experiment.Run.open(str(toy), run_dir=run.folder).scores("before", "custom")
     assert again.values.tolist() == scores.values.tolist()

@@ -131,12 +131,17 @@ class Saver(lightning.Callback):
         return due
 
     def _save_best(self, learner: lightning.LightningModule) -> None:
-        weights, model = parallel.weights(learner.model, recipe=self.recipe), learner.model
-        if self.recipe.is_sharded:
-            model = network.skeleton(model.configuration)
-            model.load_state_dict(weights, assign=True)
+        weights = parallel.weights(learner.model, recipe=self.recipe)
         metadata = self.metadata | {"epoch": str(self.state.best_epoch)}
-        self._write(lambda: network.save(self.checkpoint, model, metadata=metadata))
+
+        def write() -> None:
+            model = learner.model
+            if self.recipe.is_sharded:
+                model = network.skeleton(model.configuration)
+                model.load_state_dict(weights, assign=True)
+            network.save(self.checkpoint, model, metadata=metadata)
+
+        self._write(write)
 
     def _save_state(self, trainer: lightning.Trainer, learner: lightning.LightningModule) -> None:
         model = parallel.weights(learner.model, recipe=self.recipe)

@@ -1,8 +1,6 @@
 """Assemble the report: one page that fetches nothing, from executed notebooks and the summary of a run."""
 
 import base64
-import html
-import json
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -13,7 +11,7 @@ from dfdlib.report import provenance, sentences
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-_MIME_TYPES = ("text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain")
+_MIME_TYPES = ["text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain"]
 _ONE_NUMBER = r"[-+−]?\d[\d,.]*(?:e[-+]?\d+)?\s?%?"
 _NUMBER = re.compile(rf"{_ONE_NUMBER}(?: to {_ONE_NUMBER})?|–|nan")
 _WIDE = 900  # pixels; a wider figure scrolls on a narrow screen rather than become illegible
@@ -87,7 +85,7 @@ def render(
         rows=_before_and_after(summary),
         figure=_figure(summary, folder),
         settings=yaml.safe_dump(summary["provenance"]["settings"], sort_keys=False, allow_unicode=True, width=math.inf),
-        style=(TEMPLATES / "page.css").read_text("utf-8") + _highlighting(),
+        style=(TEMPLATES / "page.css").read_text("utf-8"),
     )
     return provenance.hide_in(page, hide or provenance.hider(folder))
 
@@ -128,110 +126,87 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 def _chapter(chapter: Chapter) -> dict:
     """Return what the template shows of a notebook: title, sections for the sidebar, and its cells as HTML."""
+    import bs4
+
     title = chapter.name.split("_", 1)[-1].replace("_", " ")
     shown = {"name": chapter.name, "status": chapter.status, "error": chapter.error, "title": title, "sections": []}
-    shown |= {"blocks": [], "hidden": ""}
+    shown["html"] = ""
     if chapter.status == "not run" or not chapter.executed.is_file():
         return shown
-    hidden: list[str] = []
+    soup = bs4.BeautifulSoup(_cells(chapter.executed), "html.parser")
+    _tidy_tables(soup)
     given: set[str] = set()
-    for cell in json.loads(chapter.executed.read_text("utf-8"))["cells"]:
-        source = "".join(cell["source"])
-        tags = set(cell["metadata"].get("tags", []))
-        if "papermill-error-cell-tag" in tags:
-            continue
-        if cell["cell_type"] == "markdown":
-            text, headings = _markdown(source, prefix=chapter.name, given=given)
-            shown["blocks"].append({"kind": "text", "html": text})
-            for level, identifier, heading in headings:
-                if level == 1:
-                    shown["title"] = heading
-                elif level == 2:
-                    shown["sections"].append({"id": identifier, "title": heading})
-        elif tags & _HIDDEN_TAGS and not _failed(cell):
-            hidden.append(source)
-        else:
-            outputs = "".join(_output(output) for output in cell["outputs"])
-            shown["blocks"].append({"kind": "code", "code": _highlighted(source), "html": outputs})
-    if hidden:
-        shown["hidden"] = _highlighted("\n\n".join(hidden))
+    for element in soup(True):
+        if element.name in ("h1", "h2", "h3", "h4", "h5") and not element.find_parent(class_="said"):
+            heading, level = element.get_text(), int(element.name[1])
+            element["id"] = _unused(f"{_slug(chapter.name)}-{_slug(heading)}", given)
+            if level == 1:
+                shown["title"] = heading
+            elif level == 2:
+                shown["sections"].append({"id": element["id"], "title": heading})
+            element.name = f"h{level + 1}"  # the page's title is above that of a chapter
+        elif element.get("id"):
+            element["id"] = _unused(f"{_slug(chapter.name)}-{_slug(element['id'])}", given)
+        if (
+            element.get("href", "#").partition(":")[0].lower() not in ("http", "https", "mailto")
+            and element.name == "a"
+        ):
+            del element["href"]
+        if element.name == "img" and int(element.get("width", 0)) > _WIDE:
+            element["class"] = "wide"
+    for heading in soup("h2"):
+        heading.decompose()  # the template sets it beside its number
+    shown["html"] = str(soup)
     return shown
 
 
+def _cells(executed: Path) -> str:
+    """Return the cells of an executed notebook as HTML, those that set it up folded at its end."""
+    import nbformat
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    book = nbformat.read(executed, as_version=4)
+    hidden = [cell for cell in book.cells if set(cell.metadata.get("tags", ())) & _HIDDEN_TAGS and not _failed(cell)]
+    book.cells = [cell for cell in book.cells if cell not in hidden]
+    if hidden:
+        source = "\n\n".join(cell.source for cell in hidden)
+        book.cells.append(nbformat.v4.new_code_cell(source, metadata={"set_up": True}))
+    config = Config()
+    config.NbConvertBase.display_data_priority = _MIME_TYPES
+    config.TagRemovePreprocessor = Config(enabled=True, remove_cell_tags={"papermill-error-cell-tag"})
+    config.CoalesceStreamsPreprocessor.enabled = True  # of a line that was rewritten, what it ended as
+    exporter = HTMLExporter(
+        config=config,
+        template_name="basic",
+        extra_template_paths=[str(TEMPLATES)],
+        template_file="cells.html.j2",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    return exporter.from_notebook_node(book)[0]
+
+
 def _failed(cell: dict) -> bool:
-    return any(output["output_type"] == "error" for output in cell["outputs"])
-
-
-def _markdown(text: str, *, prefix: str, given: set[str]) -> tuple[str, list[tuple[int, str, str]]]:
-    """Return HTML and its headings as (level, id, text); a notebook's first level is the page's second.
-
-    An id that is in `given` gets a number behind it; new ones are added.
-    """
-    import mistune
-
-    headings = []
-
-    class Renderer(mistune.HTMLRenderer):
-        def heading(self, text: str, level: int, **attributes: object) -> str:
-            plain = re.sub(r"<[^>]+>", "", text)
-            identifier = f"{_slug(prefix)}-{_slug(plain)}"
-            name, number = identifier, 2
-            while identifier in given:
-                identifier, number = f"{name}-{number}", number + 1
-            given.add(identifier)
-            headings.append((level, identifier, html.unescape(plain)))
-            # The chapter's own title is set by the template, beside its number.
-            return "" if level == 1 else f'<h{level + 1} id="{identifier}">{text}</h{level + 1}>\n'
-
-    rendered = mistune.create_markdown(renderer=Renderer(escape=True), plugins=["table"])(text)
-    return rendered, headings
+    return any(output["output_type"] == "error" for output in cell.get("outputs", ()))
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 
 
-def _output(output: dict) -> str:
-    """Return one output of a cell as HTML."""
-    if output["output_type"] == "stream":
-        return f'<pre class="stream">{html.escape(_plain("".join(output["text"])))}</pre>'
-    if output["output_type"] == "error":
-        trace = _plain("\n".join(output["traceback"]))
-        return f'<pre class="traceback" role="alert">{html.escape(trace)}</pre>'
-    data = output["data"]
-    kind = next((kind for kind in _MIME_TYPES if kind in data), None)
-    if kind is None:
-        return ""
-    content = "".join(data[kind])
-    if kind == "text/html":
-        return _tidy(content)
-    if kind == "text/markdown":
-        # What a cell says has no headings that a link would lead to, and chapters may say the same.
-        said = re.sub(r'(<h\d) id="[^"]*"', r"\1", _markdown(content, prefix="said", given=set())[0])
-        return f'<div class="said">{_unbroken(said)}</div>'
-    if kind == "text/plain":
-        return f'<pre class="stream">{html.escape(content.strip(chr(39)))}</pre>'
-    details = output["metadata"].get(kind, {})
-    alt = html.escape(details.get("alt", ""), quote=True)
-    size = "".join(f' {side}="{int(details[side])}"' for side in ("width", "height") if side in details)
-    if kind == "image/svg+xml":
-        return f'<figure><div role="img" aria-label="{alt}">{content}</div></figure>'
-    source = f"data:{kind};base64,{''.join(content.split())}"
-    wide = ' class="wide"' if int(details.get("width", 0)) > _WIDE else ""
-    return f'<figure><img src="{source}" alt="{alt}"{size}{wide}></figure>'
+def _unused(name: str, given: set[str]) -> str:
+    """Return a name with a number behind it if it is among those that were given, and add it to them."""
+    unused, number = name, 2
+    while unused in given:
+        unused, number = f"{name}-{number}", number + 1
+    given.add(unused)
+    return unused
 
 
-def _plain(text: str) -> str:
-    """Return text without terminal colours, and of a rewritten line only what it ended as."""
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-
-
-def _tidy(markup: str) -> str:
-    """Return HTML of pandas without its own styles, columns of numbers marked, tables in a box that scrolls."""
-    import bs4
-
-    soup = bs4.BeautifulSoup(markup, "html.parser")
+def _tidy_tables(soup) -> None:
+    """Take pandas' own styles out, mark columns of numbers, put tables into a box that scrolls."""
     for style in soup("style"):
         style.decompose()
     for table in soup("table"):
@@ -244,27 +219,8 @@ def _tidy(markup: str) -> str:
                 for cell in cells:
                     cell["class"] = "number"
         table.wrap(soup.new_tag("div", attrs={"class": "table", "tabindex": "0"}))
-    return str(soup)
 
 
 def _unbroken(text: str) -> str:
     """Keep a number and its percent sign on one line."""
     return re.sub(r"(?<=\d) %", "\u00a0%", text)
-
-
-def _highlighted(code: str) -> str:
-    import pygments
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import PythonLexer
-
-    return pygments.highlight(code, PythonLexer(), HtmlFormatter(nowrap=True))
-
-
-def _highlighting() -> str:
-    """Return the colours of code, for light and for dark pages."""
-    from pygments.formatters import HtmlFormatter
-
-    light = HtmlFormatter(style="friendly").get_style_defs("pre.code")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(":root[data-theme=dark] pre.code")
-    system = HtmlFormatter(style="github-dark").get_style_defs(":root:not([data-theme=light]) pre.code")
-    return f"\n{light}\n{dark}\n@media (prefers-color-scheme: dark) {{\n{system}\n}}\n"

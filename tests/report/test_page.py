@@ -1,6 +1,5 @@
-import json
-
 import bs4
+import nbformat
 import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -12,14 +11,14 @@ from dfdlib.report.page import Chapter
 
 def chapter(tmp_path, *cells, status="done"):
     """Return a chapter made of (type, source, outputs, tags)."""
-    book = {
-        "cells": [
-            {"cell_type": kind, "source": source, "outputs": outputs, "metadata": {"tags": tags}}
-            for kind, source, outputs, tags in cells
-        ]
-    }
+    book = nbformat.v4.new_notebook()
+    for kind, source, outputs, tags in cells:
+        new = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+        book.cells.append(new(source, metadata={"tags": tags}))
+        if kind == "code":
+            book.cells[-1].outputs = [nbformat.from_dict(output) for output in outputs]
     executed = tmp_path / "01_first.ipynb"
-    executed.write_text(json.dumps(book))
+    nbformat.write(book, executed)
     return Chapter(source=executed, executed=executed, key="", status=status)
 
 
@@ -93,7 +92,12 @@ def test_code_is_folded_and_set_up_is_out_of_the_way(tmp_path, summary):
 
 
 def test_a_failure_is_at_the_top_and_its_traceback_open(tmp_path, summary):
-    error = {"output_type": "error", "traceback": ["\x1b[31mDataError\x1b[0m: <no clip>"]}
+    error = {
+        "output_type": "error",
+        "ename": "DataError",
+        "evalue": "",
+        "traceback": ["\x1b[31mDataError\x1b[0m: <no clip>"],
+    }
     made = chapter(tmp_path, ("code", "run()", [error], ["setup"]), status="failed")
     made.error = "DataError: <no clip>"
     soup = bs4.BeautifulSoup(page.render(summary, chapters=[made], folder=tmp_path), "html.parser")
@@ -103,22 +107,39 @@ def test_a_failure_is_at_the_top_and_its_traceback_open(tmp_path, summary):
     assert trace.find_parent("details") is None
 
 
-def test_tables_lose_pandas_styles_and_keep_their_captions(summary):
-    tidy = page._tidy(
+def shown(tmp_path, summary, *outputs):
+    """Return the page of a notebook whose only cell has these outputs."""
+    made = chapter(tmp_path, ("code", "show()", list(outputs), []))
+    return bs4.BeautifulSoup(page.render(summary, chapters=[made], folder=tmp_path), "html.parser").find(id="01_first")
+
+
+def test_tables_lose_pandas_styles_and_keep_their_captions(tmp_path, summary):
+    table = (
         '<style>#T_1 {color: red}</style><table border="1" id="T_1"><caption class="c">Two.</caption><thead><tr>'
         '<th class="h">name</th><th>EER</th></tr></thead><tbody><tr><td id="x">a</td><td class="data">25.0%</td></tr>'
         "<tr><td>b</td><td>–</td></tr></tbody></table>"
     )
-    soup = bs4.BeautifulSoup(tidy, "html.parser")
+    soup = shown(tmp_path, summary, {"output_type": "display_data", "data": {"text/html": table}, "metadata": {}})
     assert soup.style is None
     assert soup.caption.text == "Two."
     assert [cell.get("class") for cell in soup(["th", "td"])] == [None, ["number"]] * 3
     assert soup.table.parent["class"] == ["table"]
 
 
-def test_progress_lines_end_as_they_ended():
-    stream = {"output_type": "stream", "text": ["10 %\r50 %\r100 %\n", "\x1b[1mdone\x1b[0m"]}
-    assert page._output(stream) == '<pre class="stream">100 %\ndone</pre>'
+def test_progress_lines_end_as_they_ended(tmp_path, summary):
+    stream = {"output_type": "stream", "name": "stdout", "text": ["10 %\r50 %\r100 %\n", "\x1b[1mdone\x1b[0m <b>"]}
+    assert shown(tmp_path, summary, stream).find("pre", class_="stream").text == "100 %\ndone <b>"
+
+
+def test_wide_figures_scroll_on_narrow_screens(tmp_path, summary):
+    def image(width):
+        data = {"image/png": "aGk=", "text/plain": "a figure"}
+        return {"output_type": "display_data", "data": data, "metadata": {"image/png": {"alt": "A.", "width": width}}}
+
+    narrow, wide = shown(tmp_path, summary, image(640), image(1400))("img")
+    assert narrow.attrs == {"src": "data:image/png;base64,aGk=", "width": "640", "alt": "A."}
+    assert wide["class"] == ["wide"]
+    assert wide.find_parent("figure")
 
 
 def test_before_and_after_are_one_row(summary):
@@ -184,6 +205,6 @@ def test_no_name_becomes_part_of_the_page(name, tmp_path, summary):
     assert not soup("b")
     assert all(image["src"].startswith("data:") for image in soup("img"))
     assert not any(attribute.startswith("on") for element in soup(True) for attribute in element.attrs)
-    assert not any(link["href"].startswith("javascript") for link in soup("a"))
+    assert not any(link.get("href", "").startswith("javascript") for link in soup("a"))
     assert len({element["id"] for element in soup(id=True)}) == len(soup(id=True))
     assert soup.text.count(name) >= 15

@@ -173,7 +173,9 @@ for path in map(Path, sys.argv[1:]):
             modules |= {alias.asname or alias.name: alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in sys.stdlib_module_names:
             module = importlib.import_module(node.module)
-            assert all(hasattr(module, alias.name) for alias in node.names), f"{path}: {ast.unparse(node)}"
+            for alias in node.names:
+                if not hasattr(module, alias.name):  # then it is a module itself
+                    importlib.import_module(f"{node.module}.{alias.name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
             name = modules[node.value.id]

@@ -28,7 +28,8 @@ def said(stem, *, profile, run_dir):
             exec("".join(cell["source"]), names)
             if "parameters" in cell["metadata"].get("tags", []):
                 names |= {"profile": str(profile), "run_dir": str(run_dir), "overrides": []}
-    return "\n".join(output.data["text/markdown"] for output in shown.outputs if "text/markdown" in output.data)
+    said = [output.data for output in shown.outputs if 'class="said' in output.data.get("text/html", "")]
+    return "\n".join(data["text/plain"] for data in said)
 
 
 @pytest.fixture

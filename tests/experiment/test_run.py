@@ -37,6 +37,7 @@ def test_a_profile_without_source_has_no_source(toy, tmp_path):
 
 
 def test_missing_data_says_what_to_do(toy, tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("DFD_ROOT", str(tmp_path))
     overrides = ["data.build=demo", "data.custom=/nowhere/custom", "data.source=data/demo/source"]
     run = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=[*overrides, "data.for_2seconds=nowhere"])

@@ -3,6 +3,7 @@
 Exit status: 0 well, 1 a problem in the input or the run, 2 wrong usage.
 """
 
+import codecs
 import contextlib
 import dataclasses
 import json
@@ -73,7 +74,9 @@ def _run() -> int:
     except DfdError as error:
         # Under torchrun, the others are stopped when one ends: whoever finds a fault says it.
         which = "" if processes.is_first() else f" (process {processes.rank()})"
-        print(f"dfd{which}: {error}", file=sys.stderr)
+        # A message may quote names of files, which may hold anything; its own lines stay.
+        message = "\n".join(map(files.shown, str(error).split("\n")))
+        print(f"dfd{which}: {message}", file=sys.stderr)
         status = 1
     if status == _INTERRUPTED:
         print("dfd: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
@@ -236,9 +239,8 @@ def score(
             if plot is not None and among.first:
                 _plot_timelines(plot, windows, threshold=0.0 if how.score == "difference" else None)
         if among.first:
-            _print_scores(
-                scores.table, left_out, written=[output.path for output in outputs], to_stdout=not (taken or as_json)
-            )
+            written = [output.path for output in outputs]
+            _print_scores(scores.table, left_out, other=clips.other, written=written, to_stdout=not (taken or as_json))
         if among.first and as_json and not taken:
             rows = [
                 json.loads(table.to_json(orient="records", double_precision=15))
@@ -440,8 +442,7 @@ def finetune(
         job = dataclasses.replace(job, checkpoint=out.absolute())
     result = run.train(job, progress=_echo if first else lambda line: None)
     if first:
-        for path, reason in result.left_out.to_numpy():
-            _echo(f"left out  {_shown(path)}: {reason}")
+        _print_not_used(result.left_out, job.training.other)
         kept = result.history.loc[result.history["epoch"] == result.best_epoch].iloc[0]
         print(
             f"{_shown(str(result.checkpoint))}: epoch {result.best_epoch} of {len(result.history)}, validation loss "
@@ -581,12 +582,16 @@ def data_list(as_json: Json = False) -> None:
 
 def _print_audit(audit) -> None:
     """Print an audit: counts, findings, what each class is like."""
+    from dfdlib.data import search
+
     print(f"\n{audit.name}: {audit.size} clips\n")
     print(audit.counts.to_string(index=False))
     print()
     _print_findings(audit.findings)
     for path, reason in audit.left_out.to_numpy():
         print(f"left out  {_shown(path)}: {reason}")
+    if audit.other:
+        _echo(search.named(audit.other))
     print("Medians of each class\n")
     medians = audit.by_class.pivot(index=["split", "label"], columns="feature", values="median")
     print(medians[list(audit.features)].reset_index().to_string(index=False, float_format="{:.4g}".format))
@@ -598,7 +603,7 @@ def _print_findings(findings) -> None:
     for finding in findings:
         print(f"{finding.severity:8} {finding.title}")
         for example in finding.examples:
-            print(f"           {example}")
+            print(f"           {files.shown(example)}")
         print(f"         → {finding.remedy}\n")
     if not findings:
         print("Nothing was found.\n")
@@ -618,7 +623,9 @@ def _listed(paths: list[Path]) -> list[Path]:
     """Put the lines of standard input in the place of a dash."""
     if Path("-") not in paths:
         return paths
-    lines = [Path(line) for line in sys.stdin.read().splitlines() if line.strip()]
+    # Bytes, as names on disk are; and only this ends a line, as names may hold what Unicode calls a line's end.
+    lines = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
+    lines = [Path(os.fsdecode(line.removesuffix(b"\r"))) for line in lines if line.strip()]
     return [path for given in paths for path in (lines if given == Path("-") else [given])]
 
 
@@ -665,14 +672,23 @@ def _terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _print_scores(table, left_out, *, written: list[Path], to_stdout: bool) -> None:
+def _print_scores(table, left_out, *, other: dict[str, int], written: list[Path], to_stdout: bool) -> None:
     """Print the most suspicious clips first, and on standard error what was left out and how many were not."""
     if to_stdout:
         _print_table(table, written)
+    _print_not_used(left_out, other)
+    places = "".join(f"; written to {files.shown(path)}" for path in written)
+    _echo(f"{len(table)} scored, {len(left_out)} left out{places}")
+
+
+def _print_not_used(left_out, other: dict[str, int]) -> None:
+    """Print on standard error the clips that were left out, and how many other files there are of each kind."""
+    from dfdlib.data import search
+
     for path, reason in zip(left_out["path"], left_out["reason"], strict=True):
-        print(f"left out  {_shown(path)}: {reason}", file=sys.stderr)
-    places = "".join(f"; written to {path}" for path in written)
-    print(f"{len(table)} scored, {len(left_out)} left out{places}", file=sys.stderr)
+        _echo(f"left out  {_shown(path)}: {reason}")
+    if other:
+        _echo(search.named(other))
 
 
 def _print_table(table, written: list[Path]) -> None:
@@ -697,7 +713,7 @@ def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
     figure, axes = plots.figure(rows=len(recordings), width=8.0, height=3.6 * len(recordings))
     displays = [
         plots.TimelineDisplay.from_windows(
-            table["start"], table["end"], table["score"], threshold=threshold, name=Path(recording).name
+            table["start"], table["end"], table["score"], threshold=threshold, name=files.shown(Path(recording).name)
         ).plot(ax)
         for (recording, table), ax in zip(recordings, [axes] if len(recordings) == 1 else axes[:, 0], strict=True)
     ]
@@ -721,11 +737,11 @@ def _echo(line: str) -> None:
 
 
 def _shown(path: str) -> str:
-    """Return a path as a user would type it from here."""
+    """Return a path as a user would type it from here, on one line."""
     try:
-        return str(Path(path).relative_to(Path.cwd()))
+        return files.shown(Path(path).relative_to(Path.cwd()))
     except ValueError:
-        return path
+        return files.shown(path)
 
 
 def _per(table, labels, values, column: str):

@@ -23,9 +23,6 @@ VERSION = 2
 #: The rate, in Hz, that wav2vec 2.0 was trained on, and with it every detector here.
 RATE = 16_000
 
-#: What a folder is searched for. Anything else in it is no clip and is passed over.
-SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .m4a .aac .mp4 .mkv .webm .wma .aif .aiff .au .g722".split())
-
 
 def load(path: str | Path, *, rate: int) -> np.ndarray:
     """Decode a sound file to one channel at `rate`.

@@ -15,16 +15,18 @@ it never ends a run.
 import functools
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from dfdlib import files
-from dfdlib.data import audio
+from dfdlib.data import audio, decoding, search
 from dfdlib.data.labels import LABEL_NAMES, LABELS, label_of
 from dfdlib.data.tables import LINE, TABLES, common_root, read_manifest, refuse_two_labels
 from dfdlib.errors import DataError
@@ -34,6 +36,12 @@ from dfdlib.processes import ALONE, Processes
 COLUMNS = ("path", "label", "split", "speaker", "sentence", "attack", "duration", "sha256")
 
 MANIFEST = "manifest.parquet"
+
+# Paths that a message names.
+_PATHS_SHOWN = 3
+
+# The reason that is none: a file whose name promised no sound has none.
+_NO_SOUND = "no sound"
 
 # Clips that are handed to the threads that inspect them at a time.
 _AT_ONCE = 1_000
@@ -58,16 +66,19 @@ class Corpus:
         ``speaker``, ``sentence``, ``attack`` ("bonafide" for real clips, "unknown" for others that no manifest
         describes), ``duration`` (seconds), ``sha256`` (of the file), and whatever else a manifest holds.
     left_out : DataFrame
-        ``path`` and ``reason`` of every clip that was found and could not be used.
+        ``path`` and ``reason`` of every clip that was found and could not be used, and of folders that cannot be read.
     root : str
         The folder that paths are relative to where they are written: the one that was given, or that of the file or
         manifest; the nearest one above all that was given, or above the clips where some lie outside. "" for none.
+    other : dict of str to int
+        How many files below the folders are of each other kind (see `search`): no sound, hidden, not in the manifest.
     """
 
     name: str
     table: pd.DataFrame
     left_out: pd.DataFrame
     root: str = ""
+    other: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -200,23 +211,26 @@ def find(
     Raises
     ------
     DataError
-        A path does not exist, no clip was found in any, or a manifest has the same clip under both labels.
+        The only path does not exist, no clip was found in any, or a manifest has the same clip under both labels.
     """
     paths = [Path(path) for path in paths]
-    listed, missing = among.from_first(lambda: _listed(paths))
-    table, unreadable = _inspect(listed, among=among)
-    name = name or ((paths[0].name or str(paths[0])) if paths else "clips")
+    listed = among.from_first(lambda: _listed(paths))
+    table, unreadable = _inspect(listed.table, among=among)
+    no_sound = unreadable["reason"] == _NO_SOUND
+    other = listed.other + Counter(map(search.kind_of, unreadable.loc[no_sound, "path"]))
     if LINE in table:
         table = (refuse_two_labels(table) if one_label else table).drop(columns=LINE)
-    corpus = _corpus(name, table, pd.concat([missing, unreadable], ignore_index=True))
-    places = [path.absolute() if path.is_dir() else path.absolute().parent for path in paths]
-    root = common_root(places, [*corpus.table["path"], *corpus.left_out["path"]])
-    corpus = replace(corpus, root=root)
+    name = name or files.shown((paths[0].name or str(paths[0])) if paths else "clips")
+    corpus = _corpus(name, table, pd.concat([listed.left_out, unreadable[~no_sound]], ignore_index=True))
+    root = common_root(listed.places, [*corpus.table["path"], *corpus.left_out["path"]])
+    corpus = replace(corpus, root=root, other=dict(other))
     if not len(corpus):
-        wanted = ", ".join(str(path) for path in paths) or "nothing"
+        wanted = ", ".join(map(files.shown, paths[:_PATHS_SHOWN])) or "nothing"
+        wanted += f" and {len(paths) - _PATHS_SHOWN} more" if len(paths) > _PATHS_SHOWN else ""
         first = f"; the first: {corpus.left_out['reason'].iloc[0]}" if len(corpus.left_out) else ""
+        others = f"; {search.named(other)}" if other else ""
         raise DataError(
-            f"{wanted}: no usable clip ({len(corpus.left_out)} left out{first}); "
+            f"{wanted}: no usable clip ({len(corpus.left_out)} left out{first}{others}); "
             f"expected sound files such as .wav, .flac or .mp3, in Real/ and Fake/ where labels matter"
         )
     return corpus
@@ -279,69 +293,109 @@ def _corpus(name: str, table: pd.DataFrame, left_out: pd.DataFrame) -> Corpus:
     )
 
 
-def _listed(paths: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what clips there are, and what clips a manifest names that are not there; none of them is opened."""
-    tables, missing = [], [pd.DataFrame(columns=["path", "reason"])]
+class _Listed(NamedTuple):
+    """What there is before any file is opened: clips, what is left out, other files, and the folders looked in."""
+
+    table: pd.DataFrame
+    left_out: pd.DataFrame
+    other: Counter
+    places: list[str]
+
+
+def _listed(paths: list[Path]) -> _Listed:
+    parts: list[pd.DataFrame | list[search.Clip]] = []
+    left_out, places, unlisted, seek = [], set(), Counter(), search.Search(_tell)
     for given in paths:
-        # Symbolic links are not followed here: it is the place a user gave a clip that tells its class.
-        path = given.absolute()
-        if not path.exists():
-            raise DataError(f"{given}: there is no such file or folder; check the path")
-        if path.is_dir() and (path / MANIFEST).is_file():
-            path = path / MANIFEST
-        if path.suffix.lower() in TABLES:
-            table, gone = read_manifest(path)
-            missing.append(gone)
-        elif path.is_dir():
-            table = _table(_scan(path), root=path)
+        path, is_folder, reason = search.place(given)
+        manifest = path / MANIFEST if is_folder and os.path.isfile(path / MANIFEST) else path
+        if reason:
+            left_out.append((files.shown(path), reason))
+            continue
+        places.add(str(path if is_folder else path.parent))
+        if manifest.suffix.lower() in TABLES and not (is_folder and manifest == path):
+            table, gone = read_manifest(manifest)
+            parts.append(table.assign(real=[search.real(clip) for clip in table["path"]], sought=False))
+            left_out += gone.itertuples(index=False, name=None)
+            if is_folder:
+                seek.used.add(str(manifest))
+                known = {*parts[-1]["real"], *map(search.real, gone["path"])}
+                found = (clip for clip in seek.below(str(path), told=_told(path)) if clip.real not in known)
+                unlisted.update(f"{search.kind_of(clip.path)} not in {MANIFEST}" for clip in found)
         else:
-            table = _table([str(path)], root=path.parent)
-        if not table.empty:
-            tables.append(table)
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
-    # The same file reached by two paths given (a folder and a file in it) is one clip.
-    return table.drop_duplicates("path").reset_index(drop=True), pd.concat(missing, ignore_index=True)
+            if not parts or isinstance(parts[-1], pd.DataFrame):
+                parts.append([])
+            if is_folder:
+                parts[-1] += seek.below(str(path), told=_told(path))
+            else:
+                parts[-1].append(search.Clip(str(path), search.real(str(path)), _told(path.parent), sought=False))
+    if len(paths) == len(left_out) == 1 and not parts:
+        raise DataError(f"{files.shown(paths[0])}: {left_out[0][1]}")
+    tables = [part if isinstance(part, pd.DataFrame) else _table(part) for part in parts]
+    tables = [table for table in tables if not table.empty] or [_table([])]
+    table, contradicting = _one_each(pd.concat(tables, ignore_index=True))
+    left_out = pd.DataFrame([*left_out, *seek.left_out, *contradicting], columns=["path", "reason"])
+    return _Listed(table, left_out, Counter(seek.other) + unlisted, sorted(places))
 
 
-def _scan(folder: Path) -> list[str]:
-    """Return every sound file below `folder`, in the order of their names."""
-    found = []
-    # Names are strings all along: a Path for each of many thousand files takes five times the memory.
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        found += [
-            os.path.join(place, name)
-            for name in names
-            if os.path.splitext(name)[1].lower() in audio.SUFFIXES and not name.startswith(".")
-        ]
-    # Folder by folder, as paths compare: no name holds a zero, which comes before all that names hold.
-    return sorted(filter(os.path.isfile, found), key=lambda path: path.replace(os.sep, "\0"))
+def _tell(told: tuple[int | None, str], name: str) -> tuple[int | None, str]:
+    """Return the label and the split of clips in a folder of that name; it counts before those above it."""
+    label = label_of(name)
+    return told[0] if label is None else label, _SPLIT_FOLDERS.get(name.lower(), told[1])
 
 
-def _table(paths: list[str], *, root: Path) -> pd.DataFrame:
-    """Say what the names of the folders around clips tell about them; the nearest folder counts."""
-    # The folder that was given may be the class or split folder itself.
-    around = [root.name.lower(), root.parent.name.lower()]
+def _told(folder: Path) -> tuple[int | None, str]:
+    """Return what the name of a folder that was given, and of the one it is in, tell of its clips."""
+    return functools.reduce(_tell, (folder.parent.name, folder.name), (None, ""))
 
-    @functools.cache
-    def told(folder: str) -> tuple[int | None, str]:
-        names = [*(part.lower() for part in reversed(Path(folder).relative_to(root).parts)), *around]
-        return (
-            next((label for label in map(label_of, names) if label is not None), None),
-            next((_SPLIT_FOLDERS[name] for name in names if name in _SPLIT_FOLDERS), ""),
-        )
 
-    labels = [told(os.path.dirname(path)) for path in paths]
+def _table(clips: list[search.Clip]) -> pd.DataFrame:
+    labels = [clip.told[0] for clip in clips]
     return pd.DataFrame(
         {
-            "path": paths,
-            "label": pd.array([label for label, _ in labels], dtype="Int8"),
-            "split": [split for _, split in labels],
+            "path": [clip.path for clip in clips],
+            "label": pd.array(labels, dtype="Int8"),
+            "split": [clip.told[1] for clip in clips],
             "speaker": "",
             "sentence": "",
-            "attack": ["bonafide" if label == 1 else "unknown" for label, _ in labels],
+            "attack": ["bonafide" if label == 1 else "unknown" for label in labels],
+            "real": [clip.real for clip in clips],
+            "sought": [clip.sought for clip in clips],
         }
     )
+
+
+def _one_each(table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Return a row for each file and split, and ``path`` and ``reason`` of files in folders of both classes.
+
+    Of several paths to a file, the first one that tells its class is kept. A file in two splits stays in both: it is a
+    leak, which is to be seen.
+    """
+    shared = np.flatnonzero(table["real"].duplicated(keep=False))
+    several: dict[str, list[int]] = {}
+    for row, real in zip(shared, table["real"].iloc[shared], strict=True):
+        several.setdefault(real, []).append(row)
+    table = table.drop(columns="real")
+    paths, labels, splits = (table[name].array for name in ("path", "label", "split"))
+    kept, again = np.ones(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
+    contradicting, telling = [], {}
+    for rows in several.values():
+        kept[rows] = False
+        # Python's sort keeps the order of equals.
+        rows.sort(key=lambda row: labels[row] is pd.NA)
+        first = rows[0]
+        other = next((row for row in rows if labels[row] is not pd.NA and labels[row] != labels[first]), None)
+        if other is not None:
+            reason = f"is the same file as {files.shown(paths[other])}, which is of the other class; remove one of them"
+            contradicting.append((paths[first], reason))
+            continue
+        one_each = {splits[row]: row for row in reversed(rows) if splits[row] or not any(splits[row] for row in rows)}
+        for number, row in enumerate(one_each.values()):
+            kept[row], again[row] = True, number > 0
+            if labels[row] is pd.NA and first != row:
+                telling[row] = first
+    for column in ("label", "attack"):
+        table.loc[list(telling), column] = table[column].iloc[list(telling.values())].array
+    return table.assign(again=again)[kept].reset_index(drop=True), contradicting
 
 
 def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -349,19 +403,24 @@ def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataF
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=["path", "reason"])
 
-    def look(path: str) -> tuple[float, str, str]:
+    def look(path: str, sought: bool) -> tuple[float, str, str]:
         try:
+            if sought and not decoding.is_sound(path):
+                return 0.0, "", _NO_SOUND
             return audio.duration(path), files.sha256(path), ""
         except (DataError, OSError) as error:
-            return 0.0, "", _reason(path, error)
+            return 0.0, "", files.reason(path, error)
 
-    mine = table["path"].iloc[among.rank :: among.count]
+    # Files with names that say nothing are tried by their content; all others claim to be sound.
+    table = table.assign(**{name: False for name in ("sought", "again") if name not in table})
+    mine, sought = (table[name].iloc[among.rank :: among.count] for name in ("path", "sought"))
     durations, digests, reasons = np.zeros(len(mine)), np.zeros(len(mine), dtype="S64"), {}
     # Reading headers and hashing both leave Python's lock, so threads serve all cores. They are given some clips at a
     # time: a pool makes a task of each at once, and the tasks of many thousand clips fill the memory.
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(mine), _AT_ONCE):
-            for place, seen in enumerate(pool.map(look, mine.iloc[start : start + _AT_ONCE]), start):
+            part = slice(start, start + _AT_ONCE)
+            for place, seen in enumerate(pool.map(look, mine.iloc[part], sought.iloc[part]), start):
                 durations[place], digests[place], reason = seen
                 if reason:
                     reasons[place] = reason
@@ -372,10 +431,6 @@ def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataF
         for place, text in share[2].items():
             reason[rank + place * among.count] = text
     bad = reason != None  # noqa: E711 - element by element
-    usable = table.assign(duration=duration, sha256=[digest.decode() for digest in sha256])[~bad]
-    return usable, pd.DataFrame({"path": table.loc[bad, "path"], "reason": reason[bad]})
-
-
-def _reason(path: str, error: Exception) -> str:
-    """Return an error's message without the path that a table already shows."""
-    return str(error).removeprefix(f"{path}: ")
+    unreadable = pd.DataFrame({"path": table["path"], "reason": reason})[bad & ~table["again"]]
+    usable = table.drop(columns=["sought", "again"])
+    return usable.assign(duration=duration, sha256=[digest.decode() for digest in sha256])[~bad], unreadable

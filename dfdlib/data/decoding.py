@@ -7,8 +7,11 @@ How long a file is, decoding decides. Where a header says less than there is, as
 the sound, FFmpeg is asked for the rest.
 """
 
+import codecs
+import contextlib
 import functools
 import itertools
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,6 +33,9 @@ _AUDIBLE, _CANCELLED = 1e-6, 1e-4
 
 # Samples, over all channels, that are decoded at a time: 1 MiB as float32, so that they stay in the processor's cache.
 _BLOCK = 2**18
+
+# Bytes at the beginning of a file that tell text from all else.
+_HEAD = 4096
 
 # A g722 file is a bare stream: nothing in it tells FFmpeg what it is.
 _FORMATS_WITHOUT_HEADER = {".g722": "g722"}
@@ -63,6 +69,30 @@ def length(path: Path) -> tuple[int, int]:
         pass  # decoding says what is wrong, or finds what comes before the damage
     rate, blocks = opened(path)
     return sum(map(len, blocks)), rate
+
+
+def is_sound(path: str | Path) -> bool:
+    """Tell from the beginning of a file, whatever its name, whether it is of a kind that holds sound.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    # Text is no sound. FFmpeg would take some for a playlist, and open what it names.
+    if not head or (b"\0" not in head and _is_utf8(head)):
+        return False
+    import soundfile
+
+    with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
+        soundfile.info(str(path))
+        return True
+    av = _quiet_av()
+    with contextlib.suppress(av.FFmpegError, ValueError, EOFError), av.open(str(path)) as container:
+        return bool(container.streams.audio)
+    return False
 
 
 def _is_rate(rate: int) -> bool:
@@ -233,12 +263,23 @@ def _packets(path: Path) -> int:
 
 
 def _require_file(path: Path) -> None:
-    if path.is_dir():
+    # os.path answers no where pathlib raises: a name too long, a folder that may not be searched.
+    if os.path.isdir(path):
         raise DataError(f"{path}: is a folder, not a sound file; name the files in it, or use a corpus")
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file; check the path")
-    if path.stat().st_size == 0:
+    if not os.path.isfile(path):
+        # Never opened: a pipe that nobody writes into waits for ever.
+        what = "is a pipe, a socket or a device, not a" if os.path.exists(path) else "there is no such"
+        raise DataError(f"{path}: {what} file; check the path")
+    if os.path.getsize(path) == 0:
         raise DataError(f"{path}: is an empty file; leave it out or copy it again")
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfdlib.data import audio
+from dfdlib.data import search
 from dfdlib.data.labels import label_of, plain
 from dfdlib.errors import DataError
 
@@ -186,7 +186,7 @@ def _header(path: Path, text: str, separators: Iterable[str]) -> tuple[list[str]
         raise DataError(f"{path}: is empty; expected a line of headings such as path,label,score")
     _, header, separator = best
     words = [word for cell in header for word in (cell, *cell.split())]
-    data = [word for word in words if is_number(word) or os.path.splitext(word)[1].lower() in audio.SUFFIXES]
+    data = [word for word in words if is_number(word) or os.path.splitext(word)[1].lower() in search.SOUND]
     if not best[0][0] and (data or any(label_of(word) is not None for word in words)):
         raise DataError(
             f"{path}: has no line of headings, it begins with {some(header)}; write one above it, such as "

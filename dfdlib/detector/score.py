@@ -401,7 +401,7 @@ def timelines(
             )
             found[row] = np.column_stack([spans, protocol.of_logits(logits)])
         except DataError as error:
-            reasons[row] = str(error).removeprefix(f"{clips['path'].iat[row]}: ")
+            reasons[row] = files.reason(clips["path"].iat[row], error)
         everyone = among.total("timelines", done)
         if progress is not None and among.first:
             progress(everyone, len(clips))
@@ -540,7 +540,7 @@ def _mean_logits(
                 if len(alike) == batch_size:
                     run(waiting.pop(len(window)))
         except DataError as error:
-            reasons[key] = str(error).removeprefix(f"{names[key]}: ")
+            reasons[key] = files.reason(names[key], error)
     for _, some in sorted(waiting.items()):
         run(some)
     return {key: tuple((sums[key] / counts[key]).tolist()) for key in sums if key not in reasons}, reasons
@@ -563,7 +563,7 @@ def _long_logits(
             batch_size=batch_size,
         )
     except DataError as error:
-        return {}, {key: str(error).removeprefix(f"{path}: ")}
+        return {}, {key: files.reason(path, error)}
     return {key: tuple(logits.mean(axis=0).tolist())}, {}
 
 

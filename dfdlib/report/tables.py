@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from dfdlib.data import audit
+from dfdlib.data import audit, search
 from dfdlib.detector import score
 from dfdlib.detector.score import Scores
 from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
@@ -46,6 +46,15 @@ def left_out(run: Run) -> pd.DataFrame:
         scores = run.scores("before", name)
         tables.append(scores.relative(scores.left_out).assign(corpus=name)[["corpus", "path", "reason"]])
     return pd.concat(tables, ignore_index=True).drop_duplicates()
+
+
+def other_files(run: Run) -> str:
+    """Say how many files of other kinds lie in the folders of each corpus."""
+    named = {name: search.named(run.corpus(name).other) for name in run.corpora}
+    said = "; ".join(f"{name} has {files}" for name, files in named.items() if files)
+    return (
+        f"Files of other kinds were passed over: {said}." if said else "No file of another kind lies beside the clips."
+    )
 
 
 def examples(run: Run, name: str, *, each: int = 2) -> pd.DataFrame:

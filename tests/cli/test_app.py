@@ -151,10 +151,16 @@ def test_a_bad_clip_is_named_and_the_others_are_scored(dfd, clips, weights):
 
 
 def test_score_takes_a_list_and_writes_a_timeline(dfd, clips, weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{clips / 'Real/real0.wav'}\n{clips / 'Fake/fake1.wav'}\n"))
+    # A list as another system writes it, and a name with what Unicode calls the end of a line.
+    odd = clips / "Real/one\x0btwo\x85three\u2028four.wav"
+    (clips / "Real/real0.wav").rename(odd)
+    lines = f"\ufeff{odd}\r\n\r\n{clips / 'Fake/fake1.wav'}\n \n{clips / 'gone.wav'}\r\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines + os.fsencode(clips) + b"/\xff.wav")))
     status, _, err = dfd("score", "-", "--checkpoint", weights, "--windows", tmp_path / "windows.csv")
-    assert status == 0
-    assert "2 scored" in err
+    assert status == 1
+    assert "2 scored, 2 left out" in err
+    assert "gone.wav: there is no such file" in err
+    assert "\\udcff.wav: its name is not UTF-8" in err
     written = pd.read_csv(tmp_path / "windows.csv")
     assert written.columns.tolist() == ["path", "start", "end", "score"]
     assert len(written) == 2

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dfdlib import files
 from dfdlib.data.audit import likeness, shortcuts
 from dfdlib.data.audit.shortcuts import FLOOR, Shortcut
 from dfdlib.data.labels import LABEL_NAMES
@@ -265,7 +266,9 @@ def left_out(table: pd.DataFrame, clips: pd.DataFrame) -> Iterator[Finding]:
     """Yield the clips that cannot be used, from a table of ``path`` and ``reason``."""
     if len(table):
         folder = _folder(clips["path"])
-        examples = [f"{_below(folder, row.path)}: {row.reason}" for row in table.head(_EXAMPLES).itertuples()]
+        examples = [
+            f"{files.shown(_below(folder, row.path))}: {row.reason}" for row in table.head(_EXAMPLES).itertuples()
+        ]
         title = f"{_count(len(table), 'clip')} that cannot be used"
         yield Finding("problem", "unreadable", title, len(table), tuple(examples), REMEDIES["unreadable"])
 
@@ -342,7 +345,7 @@ def _finding(severity: str, kind: str, title: str, rows: Iterable[int], examples
 
 def _shown(clips: pd.DataFrame) -> list[str]:
     folder = _folder(clips["path"])
-    return [_below(folder, path) for path in clips["path"]]
+    return [files.shown(_below(folder, path)) for path in clips["path"]]
 
 
 def _folder(paths: pd.Series) -> str:

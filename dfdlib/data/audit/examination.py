@@ -50,6 +50,8 @@ class Audit:
         and ``correlation`` (see `likeness.pairs`).
     left_out : DataFrame
         ``path`` and ``reason``.
+    other : dict of str to int
+        How many files there are of each other kind.
     shortcut : Shortcut or None
         None where it could not be measured.
     shortcut_refused : str
@@ -69,6 +71,7 @@ class Audit:
     formats: pd.DataFrame
     pairs: pd.DataFrame
     left_out: pd.DataFrame
+    other: dict[str, int]
     shortcut: Shortcut | None
     shortcut_refused: str
     words: list[likeness.Words] = dataclasses.field(repr=False)
@@ -86,6 +89,7 @@ class Audit:
             "corpus": self.name,
             "clips": self.size,
             "left_out": _records(self._relative(self.left_out, "path")),
+            "other_files": self.other,
             "shortcut_eer": found and found.eer.value,
             "shortcut_eer_ci": found and [found.eer.low, found.eer.high],
             "shortcut": found and {"classifier": found.classifier, "features": _records(found.features)},
@@ -171,6 +175,7 @@ def examine(
         formats=_formats(clips),
         pairs=pairs.assign(first=paths[pairs["first"]], second=paths[pairs["second"]]),
         left_out=measured.left_out,
+        other=corpus.other,
         shortcut=found,
         shortcut_refused=refused,
         words=measured.words,

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from conftest import child
+from makers import child
 from typer.testing import CliRunner
 
 from dfdlib.cli import app

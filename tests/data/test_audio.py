@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from conftest import tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers import tone
 
 from dfdlib.data import audio, decoding
 from dfdlib.errors import DataError, ParameterError

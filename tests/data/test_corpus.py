@@ -2,7 +2,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import tone
+from makers import tone
 
 from dfdlib import files, processes
 from dfdlib.data import audio, corpus

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from conftest import tone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from makers import tone
 
 from dfdlib.data import corpus, search
 from dfdlib.errors import DataError

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from conftest import tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers import tone
 
 from dfdlib import processes
 from dfdlib.data import audio, corpus

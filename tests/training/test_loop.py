@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from conftest import child, tone
+from makers import child, tone
 
 from dfdlib import files
 from dfdlib.data import corpus, decoding

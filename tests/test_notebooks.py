@@ -87,3 +87,39 @@ def test_no_result_is_typed_into_prose(path):
         if cell["cell_type"] == "markdown":
             text = "".join(cell["source"])
             assert not re.search(r"\d\s?%|\d\.\d", text), f"a figure stands in the text: {text}"
+
+
+@pytest.mark.parametrize("stem", ["04_post_finetune_evaluation", "05_discussion"])
+def test_a_chapter_run_alone_trains_under_a_heading_of_its_own_and_keeps_what_it_shows(stem, toy, tmp_path, turned):
+    """Alone, it finds nothing that an earlier chapter left."""
+    turned(before=0.5, after=3.0)
+    cells = cells_of(stem, profile=toy, run_dir=tmp_path)
+    trained = [heading for heading, outputs in cells if any("epoch 1/1" in text for text in outputs)]
+    assert trained == ["## What earlier chapters left, or is computed now"]
+    assert (tmp_path / "finetuned.safetensors").is_file()
+    kept = json.loads((tmp_path / f"results/{stem}.json").read_text())
+    assert {(row["corpus"], row["when"]) for row in kept["evaluations"]} == {
+        (name, stage) for name in experiment.CORPORA for stage in experiment.STAGES
+    }
+    assert {row["corpus"] for row in kept["differences"]} == set(experiment.CORPORA)
+    # With what was left there is nothing to train.
+    again = cells_of(stem, profile=toy, run_dir=tmp_path)
+    assert not any("epoch" in text for _, outputs in again for text in outputs)
+
+
+def cells_of(stem, *, profile, run_dir):
+    """Run a notebook's cells in this process: the heading and the printed text of each."""
+    source = next(path for path in NOTEBOOKS if path.stem == stem)
+    names, heading, found = {"__name__": "__main__"}, "", []
+    InteractiveShell.instance()
+    for cell in json.loads(source.read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            heading = text.splitlines()[0]
+            continue
+        with capture_output() as shown:
+            exec(text, names)
+        found.append((heading, [shown.stdout]))
+        if "parameters" in cell["metadata"].get("tags", []):
+            names |= {"profile": str(profile), "run_dir": str(run_dir), "overrides": []}
+    return found

@@ -13,7 +13,7 @@ import dataclasses
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +128,12 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
     say = progress or (lambda line: None)
     jobs = [(name, seed) for seed in seeds(run.profile) for name in names(run)]
     undone = [job for job in jobs if run.trained(run.job(job[0], seed=job[1])) is None]
-    _train_side_by_side(run, undone, after=lambda name, seed: say(f"{name}, seed {seed}: trained"))
-    return [_train(run, *job, say) for job in jobs]
+    titles = {
+        (name, seed): f"training {number} of {len(undone)} ({name}, seed {seed})"
+        for number, (name, seed) in enumerate(undone, 1)
+    }
+    _train_side_by_side(run, titles, after=lambda name, seed: say(f"{name}, seed {seed}: trained"))
+    return [_train(run, *job, say, title=titles.get(job, "")) for job in jobs]
 
 
 def best(trainings: Sequence[Training]) -> str:
@@ -165,6 +169,7 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
         table = by_recipe[reference][0].table
         stacked = {name: np.stack([found.values for found in rows]) for name, rows in by_recipe.items()}
         for name in others:
+            run.tell(f"comparing {name} with {reference} on {corpus}")
             difference = intervals.paired_difference(
                 table["label"].to_numpy(int),
                 stacked[reference],
@@ -179,9 +184,11 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
     return [dataclasses.replace(row, p_adjusted=float(p)) for row, p in zip(found, adjusted, strict=True)]
 
 
-def _train(run: Run, name: str, seed: int, say: Callable[[str], None]) -> Training:
+def _train(run: Run, name: str, seed: int, say: Callable[[str], None], *, title: str) -> Training:
     job = run.job(name, seed=seed)
-    result = run.train(job, progress=lambda line: say(f"{name}, seed {seed}: {line}"))
+    # How much time is left differs from run to run, and so has no place in a notebook.
+    said = lambda line: say(f"{name}, seed {seed}: {line.split(', about ')[0]}")  # noqa: E731
+    result = run.train(job, progress=said, title=title)
     kept = result.history.loc[result.history["epoch"] == result.best_epoch].iloc[0]
     return Training(
         recipe=name,
@@ -195,18 +202,21 @@ def _train(run: Run, name: str, seed: int, say: Callable[[str], None]) -> Traini
     )
 
 
-def _train_side_by_side(run: Run, jobs: Sequence[tuple[str, int]], *, after: Callable[[str, int], None]) -> None:
+def _train_side_by_side(run: Run, titles: Mapping[tuple[str, int], str], *, after: Callable[[str, int], None]) -> None:
     """Train in processes of their own, as many as there is room for; what they leave lies in the run folder.
 
+    `titles` has what each job, a recipe and a seed, is called while it runs.
     ``after(recipe, seed)`` is called when a job is done. Does nothing where there is no room for two.
     """
     room = run.room()
-    if min(room, len(jobs)) < 2:
+    if min(room, len(titles)) < 2:
         return
     # Spawned, not forked: a process that has used torch may not survive a fork.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(room, mp_context=context, initializer=_end_with_parent) as pool:
-        waiting = {pool.submit(_train_alone, run.profile, run.folder, *job): job for job in jobs}
+        waiting = {
+            pool.submit(_train_alone, run.profile, run.folder, *job, title): job for job, title in titles.items()
+        }
         for done in concurrent.futures.as_completed(waiting):
             done.result()
             after(*waiting[done])
@@ -222,5 +232,5 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _train_alone(settings: profile.Profile, folder: Path, name: str, seed: int) -> None:
-    _train(Run(settings, folder), name, seed, lambda line: None)
+def _train_alone(settings: profile.Profile, folder: Path, name: str, seed: int, title: str) -> None:
+    _train(Run(settings, folder), name, seed, lambda line: None, title=title)

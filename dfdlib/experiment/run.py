@@ -19,15 +19,14 @@ import functools
 import itertools
 import json
 import os
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from tqdm import tqdm
 
 from dfdlib import files, machine, processes
+from dfdlib import progress as progressing
 from dfdlib.data import corpus as corpora
 from dfdlib.data import tables
 from dfdlib.data.corpus import Corpus
@@ -216,7 +215,7 @@ class Run:
         """Return the scores of clips by any detector, and write them to ``scores/<label>.csv``."""
         cache = Cache(self.folder / "cache.sqlite")
         try:
-            with self.threads(), _bar(f"scoring {label}", total=len(clips)) as progress:
+            with self.threads():
                 scores = scoring.score(
                     clips,
                     model,
@@ -224,7 +223,7 @@ class Run:
                     cache=cache,
                     batch_size=self.profile.scoring.batch_size,
                     workers=self.room(),
-                    progress=progress,
+                    progress=lambda done, total: self.tell(f"scoring {label}, {done} of {total} clips"),
                 )
         finally:
             cache.close()
@@ -236,6 +235,7 @@ class Run:
         """Return the audit of a corpus: of all its clips, or of the profile's `limit` of each split."""
         from dfdlib.data import audit as audits
 
+        self.tell(f"auditing {name}")
         clips = self.corpus(name, split=None)
         return audits.examine(clips, seed=self.profile.seed, resamples=self.profile.uncertainty.resamples)
 
@@ -266,6 +266,7 @@ class Run:
     def band(self, stage: str, name: str) -> intervals.Band:
         """Return the bootstrap band of the DET curve of a corpus."""
         scores = self.scores(stage, name)
+        self.tell(f"resampling {name}, {stage} fine-tuning, for its curves")
         groups = intervals.groups_of(scores.table).groups
         return intervals.curve_band(scores.labels, scores.values, groups=groups, **self.resampling())
 
@@ -291,6 +292,7 @@ class Run:
         scores = self.scores(stage, name)
         together = intervals.groups_of(scores.table)
         options = {"groups": together.groups, "threshold": self.calibration_of(stage).threshold} | self.resampling()
+        self.tell(f"resampling {name}, {stage} fine-tuning")
         return {
             "corpus": name,
             "when": stage,
@@ -396,12 +398,18 @@ class Run:
             )
         return None
 
-    def train(self, job: "Job", *, progress=None) -> "finetune.Training":
-        """Return what a job gives, done now unless it was done from the same beginnings."""
+    def tell(self, line: str) -> None:
+        """Say what this run is at, for whoever waits for it; see `progress`."""
+        if processes.is_first():
+            progressing.tell(self.folder, line)
+
+    def train(self, job: "Job", *, progress=None, title: str = "training") -> "finetune.Training":
+        """Return what a job gives, done now unless it was done from the same beginnings; `title` is for `tell`."""
         from dfdlib.training import loop as finetune
 
         if (done := self.trained(job)) is not None:
             return done
+        self.tell(f"{title}, reading clips")
         beginnings = self._beginnings(job)
         model = detector.load(self.profile.checkpoint, configuration=self.profile.detector)
         with self.threads():
@@ -415,6 +423,7 @@ class Run:
                 device=profile.device(self.profile),
                 # How much time is left differs from run to run, and so has no place in a notebook.
                 progress=progress or (lambda line: print(line.split(", about ")[0], flush=True)),
+                status=lambda line: self.tell(f"{title}, {line}"),
             )
         facts = {
             "beginnings": beginnings,
@@ -580,19 +589,3 @@ def _plain(value: object) -> object:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
-class _bar:
-    """A progress bar on a terminal, nothing elsewhere: in a report it would be noise."""
-
-    def __init__(self, title: str, *, total: int) -> None:
-        self._bar = tqdm(total=total, desc=title, unit=" clips", disable=not sys.stderr.isatty(), leave=False)
-
-    def __enter__(self):
-        return self
-
-    def __call__(self, done: int, total: int) -> None:
-        self._bar.update(done - self._bar.n)
-
-    def __exit__(self, *details: object) -> None:
-        self._bar.close()

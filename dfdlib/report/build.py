@@ -17,7 +17,7 @@ from pathlib import Path
 
 import filelock
 
-from dfdlib import files
+from dfdlib import files, progress
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment import profile
 from dfdlib.report import page, provenance
@@ -112,7 +112,8 @@ def build(
                 echo(f"{title}: not run, since an earlier notebook failed")
             else:
                 echo(f"{title} …")
-                _execute(chapter, parameters=parameters)
+                with progress.shown(folder, title=title, echo=echo):
+                    _execute(chapter, parameters=parameters)
                 broken = chapter.status == "failed"
                 took = f"{chapter.seconds:.0f} s"
                 echo(f"{title}: failed after {took}: {chapter.error}" if broken else f"{title}: done in {took}")
@@ -259,6 +260,7 @@ def _summary(
     }
     summary["status"] = {chapter.name: "done" if chapter.status == "kept" else chapter.status for chapter in chapters}
     summary |= {name: [] for name in _JOINED} | {"notebooks": {}}
+    joined: dict[str, dict] = {name: {} for name in _JOINED}
     for chapter in chapters:
         if chapter.status not in ("done", "kept", "outdated"):
             continue
@@ -266,9 +268,14 @@ def _summary(
             results = json.loads((folder / "results" / f"{chapter.name}.json").read_text("utf-8"))
         except (OSError, ValueError):
             continue
-        for name in _JOINED:
-            summary[name] += results.pop(name, [])
+        for name, facts in joined.items():
+            for fact in results.pop(name, []):
+                key = (fact["corpus"], fact.get("when")) if isinstance(fact, dict) else fact
+                # Chapters may find the same; one that is outdated is not to be believed before one that is not.
+                if key not in facts or chapter.status != "outdated":
+                    facts[key] = fact
         summary["notebooks"][chapter.name] = results
+    summary |= {name: list(facts.values()) for name, facts in joined.items()}
     found = provenance.collect(settings, inputs=inputs, overrides=overrides, profile_name=profile_name)
     summary["provenance"] = found | {
         "generated": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -85,6 +85,7 @@ def fit(
     metadata: dict[str, str] | None = None,
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
+    status: Callable[[str], None] | None = None,
 ) -> Training:
     """Train `model` and write the weights of its best epoch.
 
@@ -104,6 +105,8 @@ def fit(
     device : {"auto", "cpu", "cuda"}
     progress : callable, optional
         Called with one line of text after each epoch.
+    status : callable, optional
+        Called with one line of text after each batch; by default a terminal shows it.
 
     Raises
     ------
@@ -119,7 +122,15 @@ def fit(
     state = State.read(checkpoint.with_suffix(".resume"), inputs=inputs) or State()
     train_clips = Clips(training.require_both_classes(), recipe=recipe, training=True)
     validation_clips = Clips(validation.require_both_classes(), recipe=recipe, training=False)
-    saver = Saver(checkpoint, recipe=recipe, metadata=metadata or {}, progress=progress, state=state, inputs=inputs)
+    saver = Saver(
+        checkpoint,
+        recipe=recipe,
+        metadata=metadata or {},
+        progress=progress,
+        status=status,
+        state=state,
+        inputs=inputs,
+    )
     parallel.check(recipe, training=len(train_clips), validation=len(validation_clips))
     if state.step:
         model.load_state_dict(state.model)

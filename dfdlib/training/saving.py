@@ -61,11 +61,13 @@ class Saver(lightning.Callback):
         recipe: Recipe,
         metadata: dict[str, str],
         progress: Callable[[str], None] | None,
+        status: Callable[[str], None] | None,
         state: State,
         inputs: str,
     ) -> None:
         self.checkpoint, self.recipe, self.metadata, self.state = checkpoint, recipe, metadata, state
         self.progress = progress if progress is not None and processes.is_first() else lambda line: None
+        self.status = status or _show_on_terminal
         self.inputs = inputs
         self._saved = self._started = time.monotonic()
         self._step_at_start = state.step
@@ -82,9 +84,9 @@ class Saver(lightning.Callback):
         state = self.state
         state.batch += 1
         state.step = state.steps_before + math.ceil(state.batch / self.recipe.accumulate)
-        if sys.stderr.isatty() and processes.is_first():
-            text = f"epoch {state.epoch + 1}, step {state.step}/{learner.steps}, loss {state.losses[-1][0]:.4f}"
-            print(f"\r\x1b[K{text}{self._time_left(learner)}", end="\r", file=sys.stderr, flush=True)
+        if processes.is_first():
+            epoch, loss = f"epoch {state.epoch + 1} of {self.recipe.epochs}", state.losses[-1][0]
+            self.status(f"{epoch}, step {state.step} of {learner.steps}, loss {loss:.4f}{self._time_left(learner)}")
         # The last batch of an epoch is saved with its validation: Lightning does nothing in an epoch without a batch.
         at_a_step = state.batch % self.recipe.accumulate == 0 and state.batch < learner.batches
         if at_a_step and self._is_due(learner):
@@ -184,3 +186,8 @@ class Saver(lightning.Callback):
             return ""
         seconds = (time.monotonic() - self._started) * (steps - done) / done
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
+
+
+def _show_on_terminal(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="\r", file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from dfdlib import machine
+from dfdlib import machine, progress
 from dfdlib.data import audio
 from dfdlib.detector import network, score
 from dfdlib.errors import DataError, ParameterError, RunError
@@ -173,6 +173,18 @@ def test_weights_that_other_code_has_trained_are_trained_again(toy, tmp_path, mo
     module = importlib.import_module(f"dfdlib.{name}")
     monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
     assert run.trained(job) is None
+
+
+def test_a_run_says_what_it_is_at(run, monkeypatch):
+    lines = []
+    monkeypatch.setattr(progress, "tell", lambda folder, line: lines.append(line))
+    run.evaluate("before", "custom")
+    assert lines[-1] == "resampling custom, before fine-tuning"
+    assert "scoring before-custom, 12 of 12 clips" in lines
+    lines.clear()
+    run.train(run.job(), title="training 2 of 6 (codec, seed 7)", progress=lambda line: None)
+    assert lines[0] == "training 2 of 6 (codec, seed 7), reading clips"
+    assert lines[1].startswith("training 2 of 6 (codec, seed 7), epoch 1 of 1, step 1 of 2, loss ")
 
 
 def test_weights_that_were_tampered_with_are_made_again(run, toy):

@@ -6,6 +6,7 @@ import filelock
 import nbformat
 import pytest
 
+from dfdlib import progress
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment import profile
 from dfdlib.report import build as report
@@ -77,6 +78,55 @@ def test_notebooks_run_once_and_again_when_something_changed(build, books, tmp_p
 
     write(books / "02_second.ipynb", "print('changed')")
     assert statuses(build()[0]) == ["kept", "done"]
+
+
+def test_what_a_chapter_finds_again_is_said_once_and_an_outdated_one_is_not_believed_first(build, books, tmp_path):
+    second = KEEP.replace("01_first", "02_second").replace("eer=0.25", "eer=0.5")
+    write(books / "02_second.ipynb", second)
+
+    def evaluations():
+        return json.loads((tmp_path / "run/summary.json").read_text())["evaluations"]
+
+    # The second chapter alone has all figures that it shows.
+    build(only=["02"])
+    assert [row["eer"] for row in evaluations()] == [0.5]
+    build()
+    assert [row["eer"] for row in evaluations()] == [0.5]
+    write(books / "01_first.ipynb", KEEP.replace("eer=0.25", "eer=0.125"))
+    build(only=["01"])
+    assert [row["eer"] for row in evaluations()] == [0.125]
+
+
+TELL = """
+import pathlib, time
+from dfdlib import progress
+for step in range(3):
+    progress.tell(pathlib.Path(run_dir), f"training {step} of 3")
+    time.sleep(0.6)
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_chapter_says_what_it_is_at_while_it_runs_and_not_on_the_page(
+    build, books, tmp_path, monkeypatch, capsys, terminal
+):
+    write(books / "01_first.ipynb", TELL)
+    monkeypatch.setattr(progress, "LOOK", 0.05)
+    monkeypatch.setattr(progress, "BETWEEN", 0.0)
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: terminal)
+    lines = build(only=["01"])[1]
+    told = [f"1/2 01_first: training {step} of 3" for step in range(3)]
+    written = capsys.readouterr().err
+    if terminal:
+        assert written == "".join(f"\r\x1b[K{line}" for line in told) + "\r\x1b[K"
+    else:
+        assert lines[1:4] == told
+        assert written == ""
+    assert "training 1 of 3" not in json.dumps(
+        json.loads((tmp_path / "run/notebooks/01_first.ipynb").read_text())["cells"][-1]["outputs"]
+    )
+    assert "of 3</pre>" not in (tmp_path / "run/index.html").read_text()
+    assert not list((tmp_path / "run").glob(".progress*"))
 
 
 def test_a_failure_is_reported_and_later_notebooks_wait(build, books, tmp_path):

@@ -129,9 +129,16 @@ def test_scores_are_written_and_found_again(run, toy, monkeypatch):
     assert written["label"].value_counts().to_dict() == {"bonafide": 6, "spoof": 6}
     assert sorted(written["path"])[0] == "Fake/0.wav"
     assert str(toy.parent) not in tables.left_out(run).to_csv()
-    monkeypatch.setattr(audio, "load", None)  # nothing is decoded twice
+
+    def decode(*_, **__):
+        raise AssertionError("a clip is decoded again")
+
+    monkeypatch.setattr(audio, "stream", decode)
     again = experiment.Run.open(str(toy), run_dir=run.folder).scores("before", "custom")
     assert again.values.tolist() == scores.values.tolist()
+    (run.folder / "cache.sqlite").unlink()
+    with pytest.raises(AssertionError, match="decoded again"):  # or this test could not fail
+        experiment.Run.open(str(toy), run_dir=run.folder).scores("before", "custom")
 
 
 def test_an_evaluation_is_plain_numbers(run):

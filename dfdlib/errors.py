@@ -4,13 +4,34 @@ Each carries one line that names what is wrong, where, and what to do about it; 
 line and exits with 1. Anything else that escapes is a bug.
 """
 
+import os
+
 
 class DfdError(Exception):
     """Base of every error that a caller may want to catch."""
 
 
 class DataError(DfdError):
-    """A clip, a corpus, or a table of scores cannot be used as it is."""
+    """A clip, a corpus, or a table of scores cannot be used as it is.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong and what to do. Tables with a column of paths show it alone.
+    path : str or None
+        The file at fault, where there is one; the message begins with it.
+    """
+
+    def __init__(self, reason: str, *, path: str | os.PathLike | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.path = reason, None if path is None else str(path)
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return self.reason
+        # A name may hold line breaks and other controls, or bytes that are no text.
+        path = self.path if self.path.isprintable() else repr(self.path)[1:-1]
+        return f"{path}: {self.reason}"
 
 
 class ParameterError(DfdError):

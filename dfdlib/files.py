@@ -159,11 +159,6 @@ def shown(path: str | Path) -> str:
     return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(path))
 
 
-def reason(path: str | Path, error: Exception) -> str:
-    """Return an error's message without the path that it begins with, for tables that have a column of paths."""
-    return str(error).removeprefix(f"{path}: ")
-
-
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of the bytes of the file at `path`, as 64 hexadecimal digits."""
     with open(path, "rb") as file:

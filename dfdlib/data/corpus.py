@@ -146,8 +146,9 @@ class Corpus:
         if labels.isna().any():
             clip = self.table.loc[labels.isna(), "path"].iloc[0]
             raise DataError(
-                f"{clip}: no folder above it says Real or Fake, nor does a manifest; put clips into Real/ and "
-                "Fake/, or list them with labels"
+                "no folder above it says Real or Fake, nor does a manifest; put clips into Real/ and Fake/, or list "
+                "them with labels",
+                path=clip,
             )
         missing = [word for word, number in LABELS.items() if not (labels == number).any()]
         if missing:
@@ -329,7 +330,7 @@ def _listed(paths: list[Path]) -> _Listed:
             else:
                 parts[-1].append(search.Clip(str(path), search.real(str(path)), _told(path.parent), sought=False))
     if len(paths) == len(left_out) == 1 and not parts:
-        raise DataError(f"{files.shown(paths[0])}: {left_out[0][1]}")
+        raise DataError(left_out[0][1], path=paths[0])
     tables = [part if isinstance(part, pd.DataFrame) else _table(part) for part in parts]
     tables = [table for table in tables if not table.empty] or [_table([])]
     table, contradicting = _one_each(pd.concat(tables, ignore_index=True))
@@ -408,8 +409,10 @@ def _inspect(table: pd.DataFrame, *, among: Processes = ALONE) -> tuple[pd.DataF
             if sought and not decoding.is_sound(path):
                 return 0.0, "", _NO_SOUND
             return audio.duration(path), files.sha256(path), ""
-        except (DataError, OSError) as error:
-            return 0.0, "", files.reason(path, error)
+        except DataError as error:
+            return 0.0, "", error.reason
+        except OSError as error:
+            return 0.0, "", f"cannot be read ({error.strerror or error}); check its rights and its disk"
 
     # Files with names that say nothing are tried by their content; all others claim to be sound.
     table = table.assign(**{name: False for name in ("sought", "again") if name not in table})

@@ -47,11 +47,11 @@ def opened(path: Path) -> tuple[int, Iterator[np.ndarray]]:
     blocks = _decode(path)
     first = next(blocks, None)
     if first is None:
-        raise DataError(f"{path}: holds no samples; leave it out or record it again")
+        raise DataError("holds no samples; leave it out or record it again", path=path)
     rate = first[0]
     if not _is_rate(rate):
         raise DataError(
-            f"{path}: its header says {rate} Hz, no rate of recorded speech; write it again from its source"
+            f"its header says {rate} Hz, no rate of recorded speech; write it again from its source", path=path
         )
     return rate, _checked(path, itertools.chain([first], blocks))
 
@@ -114,7 +114,7 @@ def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Ite
             count += len(mean)
         peak = max(mean.max(), -mean.min())
         if not np.isfinite(peak):
-            raise DataError(f"{path}: holds samples that are NaN or infinite; write it again from its source")
+            raise DataError("holds samples that are NaN or infinite; write it again from its source", path=path)
         if peak > _GREATEST:
             bits = next((bits for bits in _BITS if 128 < peak <= 2 ** (bits - 1)), None)
             remedy = "write it again at a level that fits"
@@ -122,11 +122,12 @@ def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Ite
                 remedy = (
                     f"whole numbers in a file of floating point; divide by {2 ** (bits - 1)} if they had {bits} bits"
                 )
-            raise DataError(f"{path}: samples up to {peak:.0f}, not within 1: {remedy}")
+            raise DataError(f"samples up to {peak:.0f}, not within 1: {remedy}", path=path)
         if energy > _AUDIBLE * count and energy_of_mean < _CANCELLED * energy:
             raise DataError(
-                f"{path}: its channels cancel each other, so that their mean is silent (one is the other with its sign "
-                "changed); keep one channel, or change the sign of one"
+                "its channels cancel each other, so that their mean is silent (one is the other with its sign "
+                "changed); keep one channel, or change the sign of one",
+                path=path,
             )
         yield mean
 
@@ -191,7 +192,7 @@ def _decode_with_ffmpeg(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     try:
         with av.open(str(path), format=_FORMATS_WITHOUT_HEADER.get(path.suffix.lower())) as container:
             if not container.streams.audio:
-                raise DataError(f"{path}: holds no audio track; give a file with sound")
+                raise DataError("holds no audio track; give a file with sound", path=path)
             stream = container.streams.audio[0]
             # Packed samples lie in one plane. PyAV counts the planes of a damaged stream wrongly and reads beyond them.
             resampler = av.AudioResampler(format="flt")
@@ -210,7 +211,7 @@ def _decode_with_ffmpeg(path: Path) -> Iterator[tuple[int, np.ndarray]]:
         if not some and not count:
             reason = getattr(error, "strerror", None) or error
             raise DataError(
-                f"{path}: cannot be decoded as audio ({reason}); convert it to wav or leave it out"
+                f"cannot be decoded as audio ({reason}); convert it to wav or leave it out", path=path
             ) from error
     if count:
         yield rate, np.concatenate(waiting)
@@ -265,13 +266,13 @@ def _packets(path: Path) -> int:
 def _require_file(path: Path) -> None:
     # os.path answers no where pathlib raises: a name too long, a folder that may not be searched.
     if os.path.isdir(path):
-        raise DataError(f"{path}: is a folder, not a sound file; name the files in it, or use a corpus")
+        raise DataError("is a folder, not a sound file; name the files in it, or use a corpus", path=path)
     if not os.path.isfile(path):
         # Never opened: a pipe that nobody writes into waits for ever.
         what = "is a pipe, a socket or a device, not a" if os.path.exists(path) else "there is no such"
-        raise DataError(f"{path}: {what} file; check the path")
+        raise DataError(f"{what} file; check the path", path=path)
     if os.path.getsize(path) == 0:
-        raise DataError(f"{path}: is an empty file; leave it out or copy it again")
+        raise DataError("is an empty file; leave it out or copy it again", path=path)
 
 
 def _is_utf8(head: bytes) -> bool:

@@ -67,14 +67,14 @@ def load(path: Path, *, needs: tuple[str, ...]) -> Raw:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({os.strerror(error.errno)})") from error
+        raise DataError(f"cannot be read ({os.strerror(error.errno)})", path=path) from error
     parquet = path.suffix.lower() == ".parquet" or content[:4] == b"PAR1"
     raw = _from_parquet(path, content) if parquet else _from_text(path, content, needs=needs)
     missing = [name for name in needs if name not in raw.frame]
     if missing:
         raise _missing(path, raw.header, missing[0])
     if raw.frame.empty:
-        raise DataError(f"{path}: has no row below its headings")
+        raise DataError("has no row below its headings", path=path)
     return raw
 
 
@@ -107,7 +107,7 @@ def _from_parquet(path: Path, content: bytes) -> Raw:
     try:
         frame = pd.read_parquet(io.BytesIO(content))
     except Exception as error:  # pyarrow raises a dozen kinds for files that are not tables
-        raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+        raise DataError(f"cannot be read as Parquet ({str(error).splitlines()[0]})", path=path) from error
     header = [str(name) for name in frame.columns]
     frame = frame.set_axis(_names(path, header), axis=1)
     frame = frame.assign(**{name: _as_text(frame[name]) for name in frame if name not in ("score", "duration")})
@@ -142,10 +142,10 @@ def _from_text(path: Path, content: bytes, *, needs: tuple[str, ...]) -> Raw:
         )  # fmt: skip
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise DataError(
-            f"{path}: cannot be read as a table ({str(error).splitlines()[-1]}); check its quotes"
+            f"cannot be read as a table ({str(error).splitlines()[-1]}); check its quotes", path=path
         ) from error
     if len(frame) != len(lines) - 1:
-        raise DataError(f"{path}: its quotes do not match; write a quote within a field as two")
+        raise DataError("its quotes do not match; write a quote within a field as two", path=path)
     frame = frame.set_axis(names, axis=1)
     frame[LINE] = lines[1:]
     # A line of separators alone is an empty line, as spreadsheets write them.
@@ -164,9 +164,11 @@ def _decoded(path: Path, content: bytes) -> str:
     except UnicodeError as error:
         line = content.count(b"\n", 0, getattr(error, "start", 0)) + 1
         kind = "is a workbook or an archive" if content[:2] == b"PK" else f"line {line} is not {encoding} text"
-        raise DataError(f"{path}: cannot be read as a table ({kind}); save it as CSV in UTF-8") from error
+        raise DataError(f"cannot be read as a table ({kind}); save it as CSV in UTF-8", path=path) from error
     if "\0" in text:
-        raise DataError(f"{path}: cannot be read as a table (it holds zeros, as no text does); save it as CSV in UTF-8")
+        raise DataError(
+            "cannot be read as a table (it holds zeros, as no text does); save it as CSV in UTF-8", path=path
+        )
     return text
 
 
@@ -183,14 +185,14 @@ def _header(path: Path, text: str, separators: Iterable[str]) -> tuple[list[str]
         if not best or (known, len(header)) > best[0]:
             best = (known, len(header)), header, separator
     if not best or not best[1]:
-        raise DataError(f"{path}: is empty; expected a line of headings such as path,label,score")
+        raise DataError("is empty; expected a line of headings such as path,label,score", path=path)
     _, header, separator = best
     words = [word for cell in header for word in (cell, *cell.split())]
     data = [word for word in words if is_number(word) or os.path.splitext(word)[1].lower() in search.SOUND]
     if not best[0][0] and (data or any(label_of(word) is not None for word in words)):
         raise DataError(
-            f"{path}: has no line of headings, it begins with {some(header)}; write one above it, such as "
-            "path,label,score"
+            f"has no line of headings, it begins with {some(header)}; write one above it, such as path,label,score",
+            path=path,
         )
     return header, separator
 
@@ -206,7 +208,7 @@ def _names(path: Path, header: list[str]) -> list[str]:
     by_word: dict[str, int] = {}
     for place, cell in enumerate(header):
         if cell and by_word.setdefault(plain(cell), place) != place:
-            raise DataError(f"{path}: has two columns {shown(cell)!r}; rename or remove one")
+            raise DataError(f"has two columns {shown(cell)!r}; rename or remove one", path=path)
     names = list(header)
     for name, words in COLUMNS.items():
         if (place := next((by_word[word] for word in words if word in by_word), None)) is not None:
@@ -218,8 +220,8 @@ def _names(path: Path, header: list[str]) -> list[str]:
 
 def _missing(path: Path, header: list[str], name: str) -> DataError:
     return DataError(
-        f"{path}: has no column {name!r}, it has {some(header)}; call one of them {name} "
-        f"(or {', '.join(COLUMNS[name][1:4])})"
+        f"has no column {name!r}, it has {some(header)}; call one of them {name} (or {', '.join(COLUMNS[name][1:4])})",
+        path=path,
     )
 
 

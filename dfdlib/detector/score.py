@@ -227,7 +227,7 @@ def read_scores(path: str | Path, *, drop_copies: bool = False) -> Scores:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file; 'dfd score' writes one")
+        raise DataError("there is no such file; 'dfd score' writes one", path=path)
     table = tables.read(path, needs=("label", "score"), drop_copies=drop_copies).drop(columns=tables.LINE)
     return Scores(table=table, left_out=pd.DataFrame(columns=["path", "reason"]))
 
@@ -401,7 +401,7 @@ def timelines(
             )
             found[row] = np.column_stack([spans, protocol.of_logits(logits)])
         except DataError as error:
-            reasons[row] = files.reason(clips["path"].iat[row], error)
+            reasons[row] = error.reason
         everyone = among.total("timelines", done)
         if progress is not None and among.first:
             progress(everyone, len(clips))
@@ -540,7 +540,7 @@ def _mean_logits(
                 if len(alike) == batch_size:
                     run(waiting.pop(len(window)))
         except DataError as error:
-            reasons[key] = files.reason(names[key], error)
+            reasons[key] = error.reason
     for _, some in sorted(waiting.items()):
         run(some)
     return {key: tuple((sums[key] / counts[key]).tolist()) for key in sums if key not in reasons}, reasons
@@ -563,7 +563,7 @@ def _long_logits(
             batch_size=batch_size,
         )
     except DataError as error:
-        return {}, {key: files.reason(path, error)}
+        return {}, {key: error.reason}
     return {key: tuple(logits.mean(axis=0).tolist())}, {}
 
 
@@ -652,13 +652,15 @@ def pair(first: Scores, second: Scores) -> pd.DataFrame:
     both, matched = first.table.iloc[rows].reset_index(drop=True), second.table.iloc[partner.to_numpy()[rows]]
     differing = both["label"].to_numpy() != matched["label"].to_numpy()
     if differing.any():
-        raise DataError(f"{both.loc[differing, 'path'].iloc[0]}: has another label in each table; correct one of them")
+        raise DataError(
+            "has another label in each table; correct one of them", path=both.loc[differing, "path"].iloc[0]
+        )
     return both.assign(score_second=matched["score"].to_numpy())
 
 
 def _keys(table: pd.DataFrame) -> pd.DataFrame:
     """Return what a clip is known by, a row numbered from 0 each."""
     if (twice := table["path"].duplicated()).any():
-        raise DataError(f"{table.loc[twice, 'path'].iloc[0]}: is there twice; keep one row for each clip")
+        raise DataError("is there twice; keep one row for each clip", path=table.loc[twice, "path"].iloc[0])
     sha256 = table["sha256"].fillna("").astype(str) if "sha256" in table else ""
     return pd.DataFrame({"path": table["path"], "sha256": sha256}).reset_index(drop=True)

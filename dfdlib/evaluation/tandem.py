@@ -167,7 +167,9 @@ def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str
         )
     if "asv-label" not in table:
         if keys is None:
-            raise DataError(f"{path}: does not say which trials are target, nontarget and spoof; give the file of keys")
+            raise DataError(
+                "does not say which trials are target, nontarget and spoof; give the file of keys", path=path
+            )
         table = _with_keys(table, keys, path)
     return _by_kind(table["asv-label"], table["score"], path)
 
@@ -177,12 +179,12 @@ def _words(path: str | Path) -> "DataFrame":
     import pandas as pd
 
     if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such file; check the path")
+        raise DataError("there is no such file; check the path", path=path)
     try:
         return pd.read_csv(path, sep=r"\s+", header=None, dtype=str, keep_default_na=False, comment="#")
     except (ValueError, UnicodeError) as error:  # pandas' parser errors are ValueErrors
         reason = str(error).strip().splitlines()[-1]
-        raise DataError(f"{path}: cannot be read as lines of as many words each ({reason})") from error
+        raise DataError(f"cannot be read as lines of as many words each ({reason})", path=path) from error
 
 
 def _headed(words: "DataFrame", path: str | Path, column: str) -> "DataFrame":
@@ -190,7 +192,7 @@ def _headed(words: "DataFrame", path: str | Path, column: str) -> "DataFrame":
     table = words.iloc[1:].set_axis(list(words.iloc[0]), axis=1).reset_index(drop=True)
     missing = [name for name in (*_TRIAL, column) if name not in table]
     if missing:
-        raise DataError(f"{path}: has no column {missing[0]!r}; it has {', '.join(table.columns)}")
+        raise DataError(f"has no column {missing[0]!r}; it has {', '.join(table.columns)}", path=path)
     return table
 
 
@@ -202,17 +204,17 @@ def _with_keys(scores: "DataFrame", keys: str | Path, path: str | Path) -> "Data
     else:
         place = next((name for name in known.columns if known[name].isin(KINDS).all()), None)
         if place is None:
-            raise DataError(f"{keys}: no column says {', '.join(KINDS)} in every line; give the ASV trial metadata")
+            raise DataError(f"no column says {', '.join(KINDS)} in every line; give the ASV trial metadata", path=keys)
         known = known[[0, 1, place]].set_axis([*_TRIAL, "asv-label"], axis=1)
     twice = known.duplicated(_TRIAL)
     if twice.any():
         trial = " ".join(known.loc[twice, _TRIAL].iloc[0])
-        raise DataError(f"{keys}: lists {trial} twice; keep one line for each trial")
+        raise DataError(f"lists {trial} twice; keep one line for each trial", path=keys)
     table = scores.merge(known[[*_TRIAL, "asv-label"]], on=_TRIAL, how="left")
     without = table["asv-label"].isna()
     if without.any():
         trial = " ".join(table.loc[without, _TRIAL].iloc[0])
-        raise DataError(f"{keys}: has no key for {trial}, which {path} scores ({int(without.sum())} without)")
+        raise DataError(f"has no key for {trial}, which {path} scores ({int(without.sum())} without)", path=keys)
     return table
 
 

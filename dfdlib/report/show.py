@@ -126,7 +126,7 @@ def _beginning(path: str) -> tuple[np.ndarray | None, str]:
     try:
         start, *more = itertools.islice(audio.stream(path, rate=audio.RATE, block=length), 2)
     except (DataError, OSError) as error:
-        return None, f": cannot be played ({str(error).removeprefix(f'{path}: ')})"
+        return None, f": cannot be played ({error.reason if isinstance(error, DataError) else error.strerror})"
     return start, f" (the first {PLAYED} s)" if more else ""
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from dfdlib import files, processes
+from dfdlib import processes
 from dfdlib.data import audio
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
@@ -36,7 +36,7 @@ class Clips(Dataset):
                 audio.load_at_native_rate(path)
                 readable.append(row)
             except DataError as error:
-                reasons[path] = files.reason(path, error)
+                reasons[path] = error.reason
         self.left_out = pd.DataFrame({"path": list(reasons), "reason": list(reasons.values())})
         table = corpus.table.iloc[readable]
         if table["label"].nunique() < 2:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.fft
 
-from dfdlib import files, machine
+from dfdlib import machine
 from dfdlib.data import audio
 from dfdlib.data.audio import RATE
 from dfdlib.data.audit import likeness
@@ -133,7 +133,7 @@ def measure(corpus: Corpus, *, progress: Callable[[int, int], None] | None = Non
     clips = pd.DataFrame(
         [results[number][0] for number in good], index=corpus.table.index[good], columns=[*NUISANCES, *FACTS]
     )
-    gone = [{"path": paths[number], "reason": files.reason(paths[number], results[number])} for number in bad]
+    gone = [{"path": paths[number], "reason": results[number].reason} for number in bad]
     left_out = pd.concat([corpus.left_out, pd.DataFrame(gone, columns=["path", "reason"])], ignore_index=True)
     return Measured(clips, [results[number][1] for number in good], left_out)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfdlib.data import audio
-from dfdlib.data.audit import likeness, measure
+from dfdlib.data.audit import measure, near_duplicates
 
 SECONDS = 2
 
@@ -33,24 +33,24 @@ def bench_nuisances(benchmark, wave):
 
 
 def bench_words(benchmark, wave):
-    benchmark(likeness.words, wave)
+    benchmark(near_duplicates.fingerprint, wave)
 
 
 @pytest.mark.parametrize("clips", [2_000, 20_000])
 def bench_search_for_copies(benchmark, clips):
     """Every tenth clip is a copy of another, with one bit in twenty changed."""
     rng = np.random.default_rng(1)
-    frames = SECONDS * audio.RATE // likeness.HOP
+    frames = SECONDS * audio.RATE // near_duplicates.HOP
     # Bits that last, as those of speech do: each word changes a fifth of the one before.
     steps = rng.random((clips, frames, 32), dtype=np.float32) < 0.2
     bits = np.packbits(np.logical_xor.accumulate(steps, axis=1), axis=2).view(np.uint32)[..., 0]
     copies = np.arange(0, clips, 10)
     noise = np.packbits(rng.random((len(copies), frames, 32)) < 0.05, axis=2).view(np.uint32)[..., 0]
     bits[copies] = bits[copies + 5] ^ noise
-    fingerprints = [likeness.Words(clip, np.ones(frames, bool)) for clip in bits]
+    fingerprints = [near_duplicates.Fingerprint(clip, np.ones(frames, bool)) for clip in bits]
 
     def search():
-        return likeness._compare(fingerprints, *likeness._candidates(fingerprints, None))
+        return near_duplicates._compare(fingerprints, *near_duplicates._candidates(fingerprints, None))
 
     found = benchmark.pedantic(search, rounds=2)
     assert len(found[0]) >= 0.95 * len(copies)

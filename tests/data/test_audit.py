@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from dfdlib.data import audio, audit, corpus
-from dfdlib.data.audit import likeness, measure
+from dfdlib.data.audit import measure, near_duplicates
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
 
@@ -243,7 +243,7 @@ def test_one_class_is_refused(noises):
         audit.shortcut_eer(real)
 
 
-# Likeness
+# Near duplicates
 
 
 def stored_again(wave, tmp_path, *, suffix, rate=RATE, gain=1.0, skip=0):
@@ -269,7 +269,7 @@ def test_a_clip_stored_again_is_the_same(tmp_path, how):
     paths = [str(tmp_path / f"{number}.wav") for number in range(7)]
     for path, wave in zip(paths, waves, strict=True):
         put(Path(path), wave)
-    found = likeness.pairs([likeness.words(wave) for wave in waves], paths)
+    found = near_duplicates.pairs([near_duplicates.fingerprint(wave) for wave in waves], paths)
     assert found[["first", "second", "same"]].to_numpy().tolist() == [[3, 6, True]]
 
 
@@ -278,38 +278,41 @@ def test_sentences_of_one_speaker_are_no_copies_and_a_rebuilt_clip_is_told_from_
     paths = [str(tmp_path / f"{number}.wav") for number in range(31)]
     for path, wave in zip(paths, waves, strict=True):
         put(Path(path), wave)
-    words = [likeness.words(wave) for wave in waves]
-    found = likeness.pairs(words, paths)
+    words = [near_duplicates.fingerprint(wave) for wave in waves]
+    found = near_duplicates.pairs(words, paths)
     assert found[["first", "second", "same"]].to_numpy().tolist() == [[7, 30, False]]
-    assert likeness.pairs(words, paths, owners=[0] * 31).empty
-    assert len(likeness.pairs(words, paths, owners=[0] * 30 + [1])) == 1
+    assert near_duplicates.pairs(words, paths, owners=[0] * 31).empty
+    assert len(near_duplicates.pairs(words, paths, owners=[0] * 30 + [1])) == 1
 
 
 def test_shift_says_how_much_later_the_second_begins(tmp_path):
     wave = say(3, 1, seconds=2.0)
     for name, part in (("whole", wave), ("end", wave[8000:])):
         put(tmp_path / f"{name}.wav", part)
-    words = [likeness.words(wave), likeness.words(wave[8000:])]
-    found = likeness.pairs(words, [str(tmp_path / "whole.wav"), str(tmp_path / "end.wav")])
+    words = [near_duplicates.fingerprint(wave), near_duplicates.fingerprint(wave[8000:])]
+    found = near_duplicates.pairs(words, [str(tmp_path / "whole.wav"), str(tmp_path / "end.wav")])
     assert found["shift"].tolist() == pytest.approx([0.5], abs=0.017)
     assert found["correlation"].iloc[0] > 0.99
 
 
 @pytest.mark.parametrize("wave", [np.zeros(0), np.zeros(1000), np.zeros(RATE), np.ones(4095)])
 def test_clips_without_sound_are_like_none(wave):
-    words = likeness.words(wave.astype(np.float32))
+    words = near_duplicates.fingerprint(wave.astype(np.float32))
     assert not words.loud.any()
-    assert likeness.pairs([words, words], ["a", "b"]).empty
+    assert near_duplicates.pairs([words, words], ["a", "b"]).empty
 
 
 def test_many_copies_of_one_clip_become_one_family():
     rng = np.random.default_rng(0)
     one = rng.integers(0, 2**32, 100, dtype=np.uint32)
-    clips = [likeness.Words(rng.integers(0, 2**32, 100, dtype=np.uint32), np.ones(100, bool)) for _ in range(300)]
+    clips = [
+        near_duplicates.Fingerprint(rng.integers(0, 2**32, 100, dtype=np.uint32), np.ones(100, bool))
+        for _ in range(300)
+    ]
     for number in range(0, 300, 3):
-        clips[number] = likeness.Words(one ^ (rng.random(100) < 0.1).astype(np.uint32), np.ones(100, bool))
-    first, second, *_ = likeness._compare(clips, *likeness._candidates(clips, None))
-    family = likeness.families(300, first, second)
+        clips[number] = near_duplicates.Fingerprint(one ^ (rng.random(100) < 0.1).astype(np.uint32), np.ones(100, bool))
+    first, second, *_ = near_duplicates._compare(clips, *near_duplicates._candidates(clips, None))
+    family = near_duplicates.families(300, first, second)
     assert len(set(family[::3])) == 1
     assert len(set(family)) == 201
 

@@ -1,12 +1,11 @@
 """Look at the data before the model does.
 
-Read the parts in this order: `measure` decodes every clip once and measures what should say nothing about how it was
-made; `likeness` finds clips that hold the same sound; `shortcuts` tells what EER a classifier reaches that never
-listens; `checks` turns all of it into findings; `examination` runs the checks on one corpus or between several.
+Read the parts in this order: `measure` decodes every clip once and measures its nuisances; `near_duplicates` finds clips that hold the same sound; `shortcuts` tells what EER a classifier reaches that never
+listens; `checks` turns all of it into findings; `audit` runs the checks on one corpus or between several.
 """
 
+from dfdlib.data.audit.audit import SUFFIXES, Audit, across, examine, report, write
 from dfdlib.data.audit.checks import KINDS, SEVERITIES, Finding
-from dfdlib.data.audit.examination import SUFFIXES, Audit, across, examine, report, write
 from dfdlib.data.audit.measure import NUISANCES, nuisance_features, nuisance_table
 from dfdlib.data.audit.shortcuts import FLOOR, Shortcut, shortcut, shortcut_eer
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dfdlib import files
-from dfdlib.data.audit import likeness, shortcuts
+from dfdlib.data.audit import near_duplicates, shortcuts
 from dfdlib.data.audit.shortcuts import FLOOR, Shortcut
 from dfdlib.data.labels import LABEL_NAMES
 
@@ -93,7 +93,7 @@ def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def pairs_of_one_sound(
-    clips: pd.DataFrame, words: Sequence[likeness.Words], *, owners: np.ndarray | None = None
+    clips: pd.DataFrame, fingerprints: Sequence[near_duplicates.Fingerprint], *, owners: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Return pairs of clips of one recording, of different owners where these are given.
 
@@ -101,14 +101,14 @@ def pairs_of_one_sound(
     ----------
     clips : DataFrame
         ``path``, ``sound`` and ``level``, numbered from 0. Silent ones are passed over.
-    words : sequence of likeness.Words
+    fingerprints : sequence of near_duplicates.Fingerprint
         Of the same clips.
     owners : ndarray of int, shape (n_clips,), optional
 
     Returns
     -------
     DataFrame
-        As `likeness.pairs`, with ``kind`` ("exact", "copy" or "rebuilt") in place of ``same``.
+        As `near_duplicates.pairs`, with ``kind`` ("exact", "copy" or "rebuilt") in place of ``same``.
     """
     audible = np.flatnonzero(~_silent(clips))
     sounds = clips["sound"].to_numpy()
@@ -124,8 +124,8 @@ def pairs_of_one_sound(
     ]
     exact = pd.DataFrame(exact, columns=["first", "second"], dtype=int)
     exact = exact.assign(kind="exact", shift=0.0, bits=0.0, correlation=1.0)
-    near = likeness.pairs(
-        [words[row] for row in leaders],
+    near = near_duplicates.pairs(
+        [fingerprints[row] for row in leaders],
         clips["path"].iloc[leaders].tolist(),
         owners=None if owners is None else owners[leaders],
     )
@@ -139,7 +139,7 @@ def pairs_of_one_sound(
 def shared_sounds(clips: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[Finding]:
     """Yield leaks, conflicts, duplicates and rebuilt clips within a corpus, from `pairs_of_one_sound`."""
     same = pairs[pairs["kind"] != "rebuilt"]
-    family = pd.Series(likeness.families(len(clips), same["first"], same["second"]))
+    family = pd.Series(near_duplicates.families(len(clips), same["first"], same["second"]))
     leaking = (clips["split"].groupby(family).transform("nunique") > 1).to_numpy()
     conflicting = (clips["label"].groupby(family).transform("nunique") > 1).to_numpy()
     several = family.map(family.value_counts()).to_numpy() > 1

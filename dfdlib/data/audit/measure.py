@@ -1,7 +1,6 @@
-"""Measure clips: what should say nothing about how they were made, how they are stored, and what ails them.
+"""Measure clips: nuisances, storage and defects.
 
-A clip is decoded once, for all of it, and forgotten: what is kept of it is a few numbers and its words
-(`dfdlib.data.audit.likeness`).
+Each clip is decoded once. A few numbers and its fingerprint are kept (`dfdlib.data.audit.near_duplicates`).
 """
 
 import hashlib
@@ -17,7 +16,7 @@ import scipy.fft
 from dfdlib import machine
 from dfdlib.data import audio
 from dfdlib.data.audio import RATE
-from dfdlib.data.audit import likeness
+from dfdlib.data.audit import near_duplicates
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
 
@@ -55,14 +54,14 @@ class Measured(NamedTuple):
     ----------
     clips : DataFrame
         `NUISANCES` and `FACTS` of the clips that can be decoded, under the index that they have in the corpus.
-    words : list of likeness.Words
+    fingerprints : list of near_duplicates.Fingerprint
         Of the same clips, in the same order.
     left_out : DataFrame
         ``path`` and ``reason`` of the others, and of those that the corpus left out itself.
     """
 
     clips: pd.DataFrame
-    words: list[likeness.Words]
+    fingerprints: list[near_duplicates.Fingerprint]
     left_out: pd.DataFrame
 
 
@@ -144,7 +143,7 @@ def nuisance_table(corpus: Corpus) -> tuple[pd.DataFrame, pd.DataFrame]:
     return measured.clips[list(NUISANCES)], measured.left_out
 
 
-def _look(path: str) -> tuple[dict, likeness.Words] | DataError:
+def _look(path: str) -> tuple[dict, near_duplicates.Fingerprint] | DataError:
     try:
         native, rate = audio.load_at_native_rate(path)
         wave = audio.resample(native, rate=rate, to=RATE)
@@ -154,7 +153,7 @@ def _look(path: str) -> tuple[dict, likeness.Words] | DataError:
             "clipped": clipped_share(native),
             "sound": hashlib.sha256(native.astype("<f4").tobytes() + str(rate).encode()).hexdigest(),
         }
-        return nuisance_features(wave, RATE) | facts, likeness.words(wave)
+        return nuisance_features(wave, RATE) | facts, near_duplicates.fingerprint(wave)
     except DataError as error:
         return error
 

@@ -1,4 +1,4 @@
-"""Examine a corpus, or several against each other, and rank what is found."""
+"""Audit a corpus, or several against each other, and rank the findings."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,7 @@ import pandas as pd
 
 from dfdlib import files
 from dfdlib.data import tables
-from dfdlib.data.audit import checks, likeness, shortcuts
+from dfdlib.data.audit import checks, near_duplicates, shortcuts
 from dfdlib.data.audit.checks import Finding
 from dfdlib.data.audit.measure import NUISANCES, measure
 from dfdlib.data.audit.shortcuts import Shortcut
@@ -47,7 +47,7 @@ class Audit:
         ``clips`` of each ``split``, ``label``, ``format``, ``rate`` (Hz) and ``channels``.
     pairs : DataFrame
         Of one sound: ``first`` and ``second`` (paths), ``kind`` ("exact", "copy" or "rebuilt"), ``shift`` (s), ``bits``
-        and ``correlation`` (see `likeness.pairs`).
+        and ``correlation`` (see `near_duplicates.pairs`).
     left_out : DataFrame
         ``path`` and ``reason``.
     other : dict of str to int
@@ -56,7 +56,7 @@ class Audit:
         None where it could not be measured.
     shortcut_refused : str
         Why not.
-    words : list of likeness.Words
+    fingerprints : list of near_duplicates.Fingerprint
         Of the decodable clips, for `across`.
     root : str
         As `Corpus.root`: `to_dict` and `write` give paths relative to it.
@@ -74,7 +74,7 @@ class Audit:
     other: dict[str, int]
     shortcut: Shortcut | None
     shortcut_refused: str
-    words: list[likeness.Words] = dataclasses.field(repr=False)
+    fingerprints: list[near_duplicates.Fingerprint] = dataclasses.field(repr=False)
     root: str = ""
 
     @property
@@ -117,7 +117,7 @@ def examine(
     resamples: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
-    """Look at all clips of a corpus and say what is wrong with them.
+    """Audit all clips of a corpus.
 
     Parameters
     ----------
@@ -141,17 +141,9 @@ def examine(
     # A header may lie about the duration; what was decoded does not.
     described = corpus.table.loc[measured.clips.index].drop(columns="duration")
     clips = described.join(measured.clips).reset_index(drop=True)
-    pairs = checks.pairs_of_one_sound(clips, measured.words)
+    pairs = checks.pairs_of_one_sound(clips, measured.fingerprints)
 
-    tested = clips[clips["split"] == split] if split and (clips["split"] == split).any() else clips
-    found, refused = None, ""
-    try:
-        found = shortcuts.shortcut(
-            dataclasses.replace(corpus, table=tested), features=tested, seed=seed, resamples=resamples
-        )
-    except DataError as error:
-        refused = f"What the format gives away could not be measured: {error}."
-
+    found, refused, tested = _shortcut(corpus, clips, split=split, seed=seed, resamples=resamples)
     findings = checks.ranked(
         [
             *checks.left_out(measured.left_out, clips),
@@ -161,7 +153,7 @@ def examine(
             *checks.shared_names(clips, "sentence"),
             *checks.storage(clips),
             *checks.balance(clips),
-            *(checks.shortcut(found, len(tested)) if found else ()),
+            *(checks.shortcut(found, tested) if found else ()),
         ]
     )
     paths = clips["path"].to_numpy()
@@ -178,9 +170,21 @@ def examine(
         other=corpus.other,
         shortcut=found,
         shortcut_refused=refused,
-        words=measured.words,
+        fingerprints=measured.fingerprints,
         root=corpus.root,
     )
+
+
+def _shortcut(
+    corpus: Corpus, clips: pd.DataFrame, *, split: str, seed: int, resamples: int
+) -> tuple[Shortcut | None, str, int]:
+    """Measure the shortcut on one split; also return why it could not be measured, and over how many clips."""
+    tested = clips[clips["split"] == split] if split and (clips["split"] == split).any() else clips
+    part = dataclasses.replace(corpus, table=tested)
+    try:
+        return shortcuts.shortcut(part, features=tested, seed=seed, resamples=resamples), "", len(tested)
+    except DataError as error:
+        return None, f"What the format gives away could not be measured: {error}.", len(tested)
 
 
 def across(*audits: Audit) -> tuple[Finding, ...]:
@@ -192,8 +196,8 @@ def across(*audits: Audit) -> tuple[Finding, ...]:
     clips = pd.concat([audit.clips for audit in audits], ignore_index=True)
     owners = np.repeat(np.arange(len(audits)), [len(audit.clips) for audit in audits])
     shown = [path for audit in audits for path in checks.shown_below(audit.clips, audit.name)]
-    words = [clip for audit in audits for clip in audit.words]
-    pairs = checks.pairs_of_one_sound(clips, words, owners=owners)
+    fingerprints = [clip for audit in audits for clip in audit.fingerprints]
+    pairs = checks.pairs_of_one_sound(clips, fingerprints, owners=owners)
     sides = np.column_stack([owners[pairs["first"]], owners[pairs["second"]]])
     seen = clips["split"].isin(checks.SEEN).to_numpy()
     findings = []

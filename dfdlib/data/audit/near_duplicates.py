@@ -54,7 +54,7 @@ _EDGES = np.round(300 * (3500 / 300) ** (np.arange(34) / 33) * FRAME / RATE).ast
 _WINDOW = np.hanning(FRAME + 1)[:-1].astype(np.float32)
 
 
-class Words(NamedTuple):
+class Fingerprint(NamedTuple):
     """The fingerprint of a clip, a word for every 16 ms.
 
     Attributes
@@ -68,7 +68,7 @@ class Words(NamedTuple):
     loud: np.ndarray
 
 
-def words(wave: np.ndarray) -> Words:
+def fingerprint(wave: np.ndarray) -> Fingerprint:
     """Return the fingerprint of a clip at 16 kHz; it is empty for clips below 0.26 s.
 
     Parameters
@@ -76,7 +76,7 @@ def words(wave: np.ndarray) -> Words:
     wave : ndarray, shape (n_samples,)
     """
     if len(wave) < FRAME + LAG * HOP:
-        return Words(np.zeros(0, np.uint32), np.zeros(0, bool))
+        return Fingerprint(np.zeros(0, np.uint32), np.zeros(0, bool))
     frames = np.lib.stride_tricks.sliding_window_view(np.asarray(wave, np.float32), FRAME)[::HOP]
     # In parts, so that an hour of sound does not need eight times its memory.
     energy = np.concatenate([_band_energies(frames[start : start + 512]) for start in range(0, len(frames), 512)])
@@ -86,15 +86,17 @@ def words(wave: np.ndarray) -> Words:
     slopes = heights[:, :-1] - heights[:, 1:]
     signs = slopes[LAG:] > slopes[:-LAG]
     bits = np.packbits(signs, axis=1).view(">u4")[:, 0].astype(np.uint32)
-    return Words(bits, loud[LAG:] & loud[:-LAG])
+    return Fingerprint(bits, loud[LAG:] & loud[:-LAG])
 
 
-def pairs(fingerprints: Sequence[Words], paths: Sequence[str], *, owners: Sequence[int] | None = None) -> pd.DataFrame:
+def pairs(
+    fingerprints: Sequence[Fingerprint], paths: Sequence[str], *, owners: Sequence[int] | None = None
+) -> pd.DataFrame:
     """Find pairs of clips of one recording.
 
     Parameters
     ----------
-    fingerprints : sequence of Words
+    fingerprints : sequence of Fingerprint
     paths : sequence of str
         Of the same clips; those in likely pairs are decoded once more.
     owners : sequence of int, optional
@@ -144,7 +146,7 @@ def _band_energies(frames: np.ndarray) -> np.ndarray:
 
 
 def _candidates(
-    fingerprints: Sequence[Words], owners: Sequence[int] | None
+    fingerprints: Sequence[Fingerprint], owners: Sequence[int] | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return clips a < b and alignments (frame of a - frame of b) at which two or more keys agree."""
     keys, clips, frames = [], [], []
@@ -184,7 +186,7 @@ def _candidates(
 
 
 def _compare(
-    fingerprints: Sequence[Words], first: np.ndarray, second: np.ndarray, shift: np.ndarray
+    fingerprints: Sequence[Fingerprint], first: np.ndarray, second: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Keep the best alignment of each pair of clips, where few enough bits differ; also in how many frames."""
     if not len(first):

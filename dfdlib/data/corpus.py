@@ -5,8 +5,7 @@ A corpus is read from
 - folders, as the study laid them out: ``Real/`` and ``Fake/`` (any case), alone or below split folders such as
   ``training/``, ``validation/``, ``testing/``;
 - a manifest (CSV or Parquet) with a row a clip, its paths relative to the manifest's folder. A folder that holds a
-  ``manifest.parquet`` is read from it, with the speakers, sentences and attacks that folders cannot tell;
-- an ASVspoof protocol file (``speaker clip … attack bonafide|spoof``) with the folder of its clips.
+  ``manifest.parquet`` is read from it, with the speakers, sentences and attacks that folders cannot tell.
 
 Label 1 is bona fide, 0 is spoof, everywhere. A clip that cannot be used is listed in ``left_out`` with the reason;
 it never ends a run.
@@ -235,47 +234,6 @@ def find(
             f"expected sound files such as .wav, .flac or .mp3, in Real/ and Fake/ where labels matter"
         )
     return corpus
-
-
-def read_asvspoof_protocol(path: str | Path, *, clips: str | Path, name: str | None = None) -> Corpus:
-    """Read an ASVspoof 2019 or 2021 countermeasure protocol.
-
-    Parameters
-    ----------
-    path : str or Path
-        Lines of at least five words, ``speaker clip … attack … bonafide|spoof``; the attack of a bona fide clip is
-        ``-``.
-    clips : str or Path
-        The folder with the clips, ``<clip>.flac`` or ``.wav``.
-
-    Raises
-    ------
-    DataError
-        A line that is not of that form, or no clip found.
-    """
-    path, clips = Path(path), Path(clips)
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        words = line.split()
-        if not words:
-            continue
-        key = next((word for word in words if word in LABELS), None)
-        if len(words) < 5 or key is None:
-            raise DataError(f"{path}, line {number}: not 'speaker clip … attack … bonafide|spoof'; check the file")
-        place = words.index(key)
-        found = [clips / f"{words[1]}{suffix}" for suffix in (".flac", ".wav")]
-        rows.append(
-            {
-                "path": str(next((file for file in found if file.is_file()), found[0]).absolute()),
-                "label": LABELS[key],
-                "split": "",
-                "speaker": words[0],
-                "sentence": "",
-                "attack": "bonafide" if key == "bonafide" else words[place - 1],
-            }
-        )
-    table, left_out = _inspect(pd.DataFrame(rows))
-    return _corpus(name or path.stem, table, left_out).require_both_classes()
 
 
 def fingerprint(table: pd.DataFrame) -> str:

@@ -143,22 +143,6 @@ def test_what_paths_are_relative_to(clips, tmp_path_factory):
     assert corpus.read(elsewhere).root == str(clips / "Real")
 
 
-def test_asvspoof_protocol(clips, tmp_path):
-    protocol = tmp_path / "protocol.txt"
-    protocol.write_text("LA_0001 real0 - - bonafide\nLA_0001 fake0 - A07 spoof\nLA_0002 fake9 - A08 spoof\n")
-    for name in ("Real/real0.wav", "Fake/fake0.wav"):
-        shutil.copy(clips / name, tmp_path)
-    found = corpus.read_asvspoof_protocol(protocol, clips=tmp_path)
-    assert found.table[["speaker", "label", "attack"]].to_numpy().tolist() == [
-        ["LA_0001", 1, "bonafide"],
-        ["LA_0001", 0, "A07"],
-    ]
-    assert len(found.left_out) == 1
-    protocol.write_text("LA_0001 real0 bonafide\n")
-    with pytest.raises(DataError, match="line 1"):
-        corpus.read_asvspoof_protocol(protocol, clips=tmp_path)
-
-
 def test_a_limit_takes_from_both_classes(clips):
     assert corpus.read(clips).head(4).table["label"].tolist() == [0, 0, 1, 1]
     assert len(corpus.read(clips).head(None)) == 8

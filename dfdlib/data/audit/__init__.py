@@ -1,7 +1,8 @@
-"""Look at the data before the model does.
+"""Audit the data before a model sees it.
 
-Read the parts in this order: `measure` decodes every clip once and measures its nuisances; `near_duplicates` finds clips that hold the same sound; `shortcuts` tells what EER a classifier reaches that never
-listens; `checks` turns all of it into findings; `audit` runs the checks on one corpus or between several.
+Read the modules in this order: `measure` decodes every clip once and measures its nuisances; `near_duplicates` finds
+clips that hold the same sound; `shortcuts` measures the EER of a classifier that never hears a clip; `checks` turns
+all of it into findings; `audit` runs the checks on one corpus or between several.
 """
 
 from dfdlib.data.audit.audit import SUFFIXES, Audit, across, examine, report, write

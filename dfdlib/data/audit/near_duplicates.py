@@ -1,4 +1,4 @@
-"""Find clips that hold the same sound, however it was stored, and clips that were rebuilt from one another.
+"""Find clips of the same sound in any storage, and clips rebuilt from one recording.
 
 Method
 ------
@@ -162,7 +162,7 @@ def _candidates(
     keys, clips, frames = np.concatenate(keys), np.concatenate(clips), np.concatenate(frames)
     order = np.argsort(keys, kind="stable")  # which leaves the clips of one key in order
     keys, clips, frames = keys[order], clips[order], frames[order]
-    # A hum says the same word all the time; the first time will do.
+    # A hum repeats one word: keep its first frame.
     once = np.append(True, (keys[1:] != keys[:-1]) | (clips[1:] != clips[:-1]))
     keys, clips, frames = keys[once], clips[once], frames[once]
     owner = None if owners is None else np.asarray(owners)

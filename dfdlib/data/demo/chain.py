@@ -16,7 +16,7 @@ FRAME = RATE // 100  # 10 ms
 SPEECH_RANGE = 35.0  # dB below the loud parts of a recording down to which it counts as speech
 LONGEST_PAUSE = 0.25  # s; longer pauses are cut down to this
 WORD_GAP = 0.10  # s between recordings that are joined
-LEADS = (0.03, 0.15)  # s into speech that a clip begins: how gently a voice sets in tells much about its maker
+LEADS = (0.03, 0.15)  # s into speech where clips begin: onsets differ between speakers and synthesisers
 MARGIN = 0.4  # s around a clip that vocoders and codecs may use
 FADE = 0.005  # s at both ends of a clip
 LEVELS = (-32.0, -24.0)  # dB of full scale, RMS: each clip's level is drawn from here
@@ -108,7 +108,7 @@ def through_g722(wave: np.ndarray) -> np.ndarray:
     decoder.rate, decoder.layout = RATE, "mono"
     blocks = [block.to_ndarray().ravel() for packet in packets for block in decoder.decode(packet)]
     decoded = np.concatenate(blocks)[G722_DELAY:]
-    return _as_long(decoded.astype(np.float64) / 32767 * peak, len(wave))
+    return as_long(decoded.astype(np.float64) / 32767 * peak, len(wave))
 
 
 def through_vorbis(wave: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def through_vorbis(wave: np.ndarray) -> np.ndarray:
     soundfile.write(buffer, audio.resample(wave / peak, rate=RATE, to=44_100), 44_100, format="OGG", subtype="VORBIS")
     buffer.seek(0)
     decoded, rate = soundfile.read(buffer, dtype="float64")
-    return _as_long(audio.resample(decoded, rate=rate, to=RATE).astype(np.float64) * peak, len(wave))
+    return as_long(audio.resample(decoded, rate=rate, to=RATE).astype(np.float64) * peak, len(wave))
 
 
 CODECS = {"g722": through_g722, "vorbis": through_vorbis}
@@ -170,18 +170,23 @@ def _spectrum(wave: np.ndarray, *, loud: bool) -> np.ndarray:
     return 10 * np.log10(_bands() @ power + 1e-12)
 
 
-def _edges() -> np.ndarray:
-    """Return the centres of the bands in Hz, evenly spaced on a mel scale, with one more at either end."""
-    mel = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), BANDS + 2)
+def mel_edges(count: int) -> np.ndarray:
+    """Return the centres in Hz of `count` bands, evenly spaced on a mel scale, with one more at either end."""
+    mel = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), count + 2)
     return 700 * (10 ** (mel / 2595) - 1)
+
+
+def mel_filters(count: int, *, size: int) -> np.ndarray:
+    """Return triangular filters of height one over the bins of a transform, shape (count, size // 2 + 1)."""
+    edges, bins = mel_edges(count), np.fft.rfftfreq(size, 1 / RATE)
+    rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return np.clip(np.minimum(rise, fall), 0, None)
 
 
 def _bands() -> np.ndarray:
     """Return triangular bands, shape (BANDS, 257), each summing to one."""
-    edges, bins = _edges(), np.fft.rfftfreq(512, 1 / RATE)
-    rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    bands = np.clip(np.minimum(rise, fall), 0, None)
+    bands = mel_filters(BANDS, size=512)
     return bands / bands.sum(axis=1, keepdims=True)
 
 
@@ -189,7 +194,7 @@ def _filter(wave: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """Filter `wave` with `gains`, in dB, shape (BANDS,), linear in phase."""
     from scipy.signal import fftconvolve, firwin2
 
-    frequencies = np.concatenate([[0.0], _edges()[1:-1], [RATE / 2]])
+    frequencies = np.concatenate([[0.0], mel_edges(BANDS)[1:-1], [RATE / 2]])
     amplitudes = 10 ** (np.concatenate([gains[:1], gains, gains[-1:]]) / 20)
     return fftconvolve(wave, firwin2(511, frequencies, amplitudes, fs=RATE), mode="same")
 
@@ -209,5 +214,6 @@ def _fade(wave: np.ndarray) -> np.ndarray:
     return wave
 
 
-def _as_long(wave: np.ndarray, length: int) -> np.ndarray:
+def as_long(wave: np.ndarray, length: int) -> np.ndarray:
+    """Cut `wave` to `length` samples, or pad it with zeros."""
     return wave[:length] if len(wave) >= length else np.pad(wave, (0, length - len(wave)))

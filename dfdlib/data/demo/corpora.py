@@ -1,4 +1,4 @@
-"""Build the demo corpora: fetch, measure, plan, make, and write down what was made."""
+"""Build the demo corpora: fetch, measure, plan, make, and write manifests."""
 
 import functools
 import hashlib
@@ -38,8 +38,9 @@ CHUNK = 8  # clips that a worker takes at a time
 MOST_LEFT_OUT = 0.05  # of a part's clips; beyond that something is wrong with a tool, not with a recording
 SHORTEST = 0.15  # s of speech that a recording must hold
 LOWEST_RATE = 22_050  # Hz; recordings below have not the bandwidth of the rest
-AROUND = 0.3
-SLOWEST, SAFETY = 0.5, 1.08  # of a synthesiser that reads too fast for its twin's length
+AROUND = 0.3  # of an excerpt's length, read on either side of it
+SLOWEST = 0.5  # speed of a synthesiser, of its own pace
+SAFETY = 1.08  # times the length that a clip needs
 
 Progress = Callable[[str, int, int], None]
 
@@ -51,7 +52,7 @@ def build(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Build the demo corpora below `root`; at once when they are there, and onwards from where a build was stopped.
+    """Build the demo corpora below `root`, or finish a build that was stopped; do nothing where all are built.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def build(
 
 @dataclass(frozen=True)
 class _Work:
-    """What every part is built from and with."""
+    """Inputs and tools of a build."""
 
     root: Path
     packages: debian.Packages
@@ -117,7 +118,7 @@ class _Work:
 
 
 def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
-    """Make the clips of one part and write down what was made and what was left out."""
+    """Make the clips of one part; write its manifest and the list of clips left out."""
     unfinished = _stamp(work.root, part).with_suffix(".unfinished")
     made_with = {"recipe": RECIPE, "packages": work.versions}
     _make_room(work.root, part, unfinished, json.dumps(made_with, sort_keys=True))
@@ -173,7 +174,7 @@ def _origin(work: _Work, job: "Job") -> dict[str, object]:
 
 
 def _make_room(root: Path, part: str, unfinished: Path, mark: str) -> None:
-    """Keep what a stopped build of the same recipe has made, and remove what another one has."""
+    """Keep the clips of a stopped build of the same recipe; remove those of another one."""
     if unfinished.is_file() and unfinished.read_text(encoding="utf-8") == mark:
         return
     folder = root / part
@@ -221,7 +222,7 @@ def make(row: dict, files_: Sequence[Path], *, packages: debian.Packages | None 
 
 
 def _read(row: dict, packages: debian.Packages | None) -> tuple[np.ndarray, float]:
-    """Read what a clip's twin says, slower where it would else be too short; return it and the clip's start in it."""
+    """Synthesise the text of a clip's twin, slower where it is too short; return it and the clip's start in it."""
     voice = synthesis.voice(row["attack"], language=row["language"], key=row["sentence"])
     texts, before = list(row["texts"]), row["start"] / row["whole"]
     if len(texts) == 1:
@@ -280,7 +281,7 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of it; the reason is "" for a clip that was made."""
+    """The outcome of a job; the reason is "" for a clip that was made."""
 
     sha256: str
     duration: float
@@ -288,7 +289,7 @@ class Result(NamedTuple):
 
 
 def make_chunk(jobs: Iterable[Job], *, packages: debian.Packages) -> list[Result]:
-    """Make the clips that are not there yet. One that cannot be made does not keep the others from it."""
+    """Make the missing clips; a clip that cannot be made gets a reason, and the rest are made."""
     results = []
     for job in jobs:
         try:
@@ -302,9 +303,10 @@ def make_chunk(jobs: Iterable[Job], *, packages: debian.Packages) -> list[Result
 
 
 def _survey(root: Path, packages: debian.Packages, pool, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measure the recordings, or read what was measured before."""
+    """Measure the recordings, or read earlier measurements."""
     catalogue = recordings.catalogue(packages.root)
-    kept = root / "packages" / f"survey-{RECIPE}-{_fingerprint(packages.versions)}.parquet"
+    versions = hashlib.sha256(json.dumps(packages.versions, sort_keys=True).encode()).hexdigest()
+    kept = root / "packages" / f"survey-{RECIPE}-{files.short(versions)}.parquet"
     if not kept.is_file():
 
         def in_pool(function: Callable, names: Sequence[str]) -> Iterator:
@@ -365,13 +367,9 @@ def _python_packages() -> dict[str, str]:
     return {name: machine.version(name) for name in names}
 
 
-def _fingerprint(versions: dict[str, str]) -> str:
-    return files.short(hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest())
-
-
 def _one_thread() -> None:
-    """Keep a worker to its core: several processes with several threads each are slower, and sums may differ."""
-    import scipy.linalg  # noqa: F401 — brings its own linear algebra, which is to be limited too
+    """Limit a worker to one thread: more are slower beside other workers, and sums may differ."""
+    import scipy.linalg  # noqa: F401 (its own linear algebra is limited too)
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)

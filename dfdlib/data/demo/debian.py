@@ -51,7 +51,7 @@ class Packages:
 
 
 def fetch(folder: str | Path, *, data: Sequence[str], programs: Sequence[str]) -> Packages:
-    """Download and unpack packages below `folder`; at once when they are there already.
+    """Download and unpack packages below `folder`, unless they are there already.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _download(folder: Path, *, data: Sequence[str], programs: Sequence[str]) -> 
     options = {
         "Dir::State::Lists": folder / "apt" / "lists",
         "Dir::Cache": folder / "apt" / "cache",
-        # Hooks of the system may want root; the lists here are none of their business.
+        # Hooks of the system may want root; these lists do not need them.
         "APT::Update::Post-Invoke": "",
         "APT::Update::Post-Invoke-Success": "",
         # As root, apt would otherwise hand downloads to a user who may not reach this folder.
@@ -120,7 +120,7 @@ def _download(folder: Path, *, data: Sequence[str], programs: Sequence[str]) -> 
         "Acquire::Retries": "3",
     }
     apt = ["apt-get", "-qq", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
-    # A repository of the system's that does not answer need not matter: the download tells.
+    # A repository that does not answer may not be needed; a missing package fails at the download.
     _run([*apt, "update"], folder, check=False)
     plan = _run([*apt, "--simulate", "--no-install-recommends", "install", *programs], folder)
     libraries = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]

@@ -1,4 +1,4 @@
-"""Decide every clip of the demo corpora before any is made: a pure function of the table of recordings.
+"""Plan every clip of the demo corpora, as a pure function of the table of recordings.
 
 A prompt (a sentence, in every language that has it) belongs to one split of a corpus; sentences that share words
 stay together. A long recording gives several clips. Each bona fide clip has a spoof twin, made by the attack that
@@ -174,7 +174,7 @@ def _cut_prompts(prompts: pd.DataFrame, corpus: str, pieces) -> list[dict]:
 
 
 def _need(clips: list[dict], left: dict[str, int], wanted: dict[str, int]) -> float:
-    """Say how much of what a split still lacks these clips would fill."""
+    """Return how much of a split's missing clips these clips would fill."""
     return sum(left.get(clip["language"], 0) / wanted[clip["language"]] for clip in clips)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from dfdlib.data import audio
 from dfdlib.data.audio import RATE
+from dfdlib.data.demo import chain
 from dfdlib.data.demo.debian import Packages
 from dfdlib.errors import DataError
 
@@ -93,7 +94,7 @@ def read(text: str, voice: Voice, *, speed: float, packages: Packages | None = N
 def vocode(wave: np.ndarray, attack: str, *, seed: int) -> np.ndarray:
     """Analyse `wave`, shape (n_samples,) at 16 kHz, and build it anew with one of `VOCODERS`."""
     rebuilt = {"griffin-lim": _griffin_lim, "world": _world, "lpc": _lpc}[attack](wave, np.random.default_rng(seed))
-    return rebuilt[: len(wave)] if len(rebuilt) >= len(wave) else np.pad(rebuilt, (0, len(wave) - len(rebuilt)))
+    return chain.as_long(rebuilt, len(wave))
 
 
 def _number(key: str) -> int:
@@ -239,11 +240,7 @@ def _from_spectrogram(spectrogram: np.ndarray, length: int, *, hop: int = 256) -
 @functools.cache
 def _mel(n_mels: int = 80) -> tuple[np.ndarray, np.ndarray]:
     """Return triangular mel filters, shape (n_mels, 513), and their pseudo-inverse."""
-    mel = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), n_mels + 2)
-    edges, bins = 700 * (10 ** (mel / 2595) - 1), np.linspace(0, RATE / 2, 513)
-    rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    filters = np.clip(np.minimum(rise, fall), 0, None)
+    filters = chain.mel_filters(n_mels, size=1024)
     return filters, np.linalg.pinv(filters)
 
 
@@ -273,6 +270,6 @@ def _lpc(wave: np.ndarray, rng: np.random.Generator, *, order: int = 18, hop: in
         excitation = driver[part] * window
         gain = np.sqrt(max(correlation[0] - poles @ correlation[1:], 0.0) / (np.sum(excitation**2) + 1e-9))
         built[part] += gain * lfilter([1.0], np.concatenate([[1.0], -poles]), excitation)
-    # Pulses of one sign have a mean, which no recording has: it would give the attack away to whoever looks for it.
+    # Pulses of one sign have a mean, which no recording has: it would give the attack away.
     built = sosfiltfilt(butter(2, 40.0, "highpass", fs=RATE, output="sos"), built)
     return built[2 * hop : 2 * hop + len(wave)]

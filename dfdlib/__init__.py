@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "data.corpus": ["Corpus"],
         "detector.network": ["Detector"],
-        "detector.score": ["Scores"],
+        "detector.scores": ["Scores"],
         "experiment.profile": ["Profile"],
         "experiment.run": ["Run"],
     },

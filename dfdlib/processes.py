@@ -9,10 +9,11 @@ Code that may run in several processes takes a `Processes`, and `ALONE` is the o
 
 import contextlib
 import datetime
+import heapq
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from dfdlib.errors import DfdError, RunError
@@ -43,6 +44,19 @@ class Processes:
     def first(self) -> bool:
         """Whether this is the process that prints and writes."""
         return self.rank == 0
+
+    def share(self, costs: Sequence[float]) -> list[int]:
+        """Return the numbers of the jobs that this process does: the longest first, each to the least busy process."""
+        if self.count == 1:
+            return list(range(len(costs)))
+        loads = [(0.0, rank) for rank in range(self.count)]
+        mine = []
+        for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
+            load, rank = heapq.heappop(loads)
+            if rank == self.rank:
+                mine.append(number)
+            heapq.heappush(loads, (load + costs[number], rank))
+        return mine
 
     def from_first(self, make: Callable[[], T]) -> T:
         """Return in every process what `make` returns in the first one; the others do not call it.

@@ -69,7 +69,7 @@ def toy(tmp_path_factory):
         "device": "cpu",
         "detector": "mini",
         "checkpoint": str(root / "weights.safetensors"),
-        "window": "native",
+        "window": "full",
         "data": places,
         "finetune": {"epochs": 1, "learning_rate": 1e-3, "batch_size": 8},
         "uncertainty": {"resamples": 100},

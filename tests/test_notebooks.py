@@ -10,7 +10,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from dfdlib.detector.score import Scores
+from dfdlib.detector.scores import Scores
 from dfdlib.experiment import run as experiment
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
@@ -37,13 +37,13 @@ def turned(monkeypatch):
     """A function that makes runs in which detectors are as good as it is told: distances between the classes."""
 
     def turn(before, after):
-        def score(run, clips, model, *, label, protocol=None):
-            stage = label.split("-")[0]
+        def score(run, clips, model, *, name, preprocessing=None):
+            stage = name.split("-")[0]
             distance = {"before": before, "after": after, "untrained": 0.0}[stage]
-            rng = np.random.default_rng([len(stage), len(clips.name), "original" in label])
+            rng = np.random.default_rng([len(stage), len(clips.name), "original" in name])
             labels = np.repeat([0, 1], 200)
             table = pd.DataFrame({"path": [f"{clips.name}/{number}.wav" for number in range(400)], "label": labels})
-            table["score"] = rng.standard_normal(400) + distance * labels + ("wrong-rate" in label)
+            table["score"] = rng.standard_normal(400) + distance * labels + ("wrong-rate" in name)
             table["sentence"] = table["speaker"] = table["split"] = ""
             table["attack"] = np.where(labels == 1, "bonafide", "robot")
             return Scores(table=table, left_out=pd.DataFrame(columns=["path", "reason"]))

@@ -17,7 +17,8 @@ import torch
 from deterministic_weights import fill, waveform
 
 from dfdlib.data import audio, corpus
-from dfdlib.detector import network, score
+from dfdlib.detector import network
+from dfdlib.detector.preprocessing import Preprocessing
 from dfdlib.detector.scorer import TorchScorer
 from dfdlib.training import augment, loop
 from dfdlib.training.recipe import Recipe
@@ -32,7 +33,7 @@ def marks(wave):
 
 
 def preprocessing(folder):
-    """Return marks of what the protocols cut out of files of several rates, channels, lengths and kinds."""
+    """Return marks of what each preprocessing cuts out of files of several rates, channels, lengths and kinds."""
     soundfile.write(folder / "stereo.wav", np.stack([waveform(66_150), waveform(66_150, salt="2")], 1), 44_100)
     soundfile.write(folder / "short.flac", waveform(1_000), 16_000)
     soundfile.write(folder / "long.flac", waveform(8_000 * 31), 8_000)
@@ -46,8 +47,8 @@ def preprocessing(folder):
     found = {}
     for path in sorted(folder.iterdir()):
         found[path.name] = marks(audio.load(path, rate=audio.RATE))
-        for name, window in (("original", "parity"), ("corrected", "parity"), ("corrected", "native")):
-            how = score.protocol(name, window=window)
+        for name, window in (("original", "fixed"), ("corrected", "fixed"), ("corrected", "full")):
+            how = Preprocessing.named(name, window=window)
             windows = how.windows(audio.stream(path, rate=how.rate, block=50_000))
             found[f"{path.name}, {name}, {window}"] = [mark for wave in windows for mark in marks(wave)]
     return found

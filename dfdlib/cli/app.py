@@ -137,14 +137,14 @@ def score(
     onnx: Annotated[
         Path | None, typer.Option(help="Score with this file of dfd export, in place of a checkpoint.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="corrected or original.")] = "corrected",
+    preprocessing: Annotated[str, typer.Option(help="corrected or original.")] = "corrected",
     window: Annotated[
         str,
         typer.Option(
-            help="native: all of a clip, its score from the mean logits of its windows of at most 30 s. "
-            "parity: its first 64,600 samples, repeated if there are fewer."
+            help="full: all of a clip, its score from the mean logits of its windows of at most 30 s. "
+            "fixed: its first 64,600 samples, repeated if there are fewer."
         ),
-    ] = "native",
+    ] = "full",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows per forward pass.")] = 16,
@@ -208,11 +208,13 @@ def score(
 
     from dfdlib.data import corpus, tables
     from dfdlib.detector import score as scoring
+    from dfdlib.detector import timelines
+    from dfdlib.detector.preprocessing import FIXED_WINDOW, HOP, Preprocessing
 
-    how = scoring.protocol(protocol, window=window)
-    step = scoring.HOP if hop is None else round(hop * how.rate)
-    if not 1 <= step <= scoring.PARITY_WINDOW:
-        longest = scoring.PARITY_WINDOW / how.rate
+    how = Preprocessing.named(preprocessing, window=window)
+    step = HOP if hop is None else round(hop * how.rate)
+    if not 1 <= step <= FIXED_WINDOW:
+        longest = FIXED_WINDOW / how.rate
         raise typer.BadParameter(
             f"--hop {hop}: windows start between {1 / how.rate:.2g} and {longest:.4g} seconds apart"
         )
@@ -222,7 +224,7 @@ def score(
             raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
         scorer, detector = _scorer(onnx, checkpoint, configuration=configuration, device=device, precision=precision)
         cache = _score_cache() if cached else None
-        settings = {"protocol": how, "cache": cache, "batch_size": batch_size, "among": among}
+        settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size, "among": among}
         scores = scoring.score(clips, scorer, progress=printing.progress("scoring"), **settings)
         left_out = scores.left_out
         scores.table["detector"] = detector["name"] + " (demonstration)" * detector["demonstration"]
@@ -230,7 +232,7 @@ def score(
         if out is not None and among.first:
             scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
         if timeline is not None or plot is not None:
-            windows, unread = scoring.timelines(
+            windows, unread = timelines.timelines(
                 scores, scorer, hop=step, progress=printing.progress("windows"), **settings
             )
             left_out = pd.concat([left_out, unread], ignore_index=True)
@@ -274,11 +276,11 @@ def evaluate(
 
     Example: dfd evaluate scores.csv --per attack --json
     """
-    from dfdlib.detector import score as scoring
+    from dfdlib.detector.scores import read_scores
     from dfdlib.evaluation import intervals, metrics
     from dfdlib.evaluation import tandem as verification
 
-    scored = scoring.read_scores(scores, drop_copies=drop_copies)
+    scored = read_scores(scores, drop_copies=drop_copies)
     labels, values = scored.labels, scored.values
     tables = {column: _per(scored.table, labels, values, column) for column in per or []}
     drawn = intervals.groups_of(scored.table, by=by)
@@ -316,11 +318,11 @@ def compare(
 
     Example: dfd compare before.csv after.csv
     """
-    from dfdlib.detector import score as scoring
+    from dfdlib.detector.scores import pair, read_scores
     from dfdlib.evaluation import intervals
 
-    first, second = (scoring.read_scores(path, drop_copies=drop_copies) for path in (before, after))
-    both = scoring.pair(first, second)
+    first, second = (read_scores(path, drop_copies=drop_copies) for path in (before, after))
+    both = pair(first, second)
     alone = len(first.table) - len(both), len(second.table) - len(both)
     _echo(f"{len(both)} clips in both; without a partner: {alone[0]} of {before}, {alone[1]} of {after}")
     labels, old, new = (both[name].to_numpy(float) for name in ("label", "score", "score_second"))

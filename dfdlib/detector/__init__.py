@@ -7,6 +7,24 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["aasist", "checkpoints", "frontend", "network", "onnx", "score", "score_cache", "scorer", "wav2vec2"],
-    submod_attrs={"network": ["Detector"], "score": ["Scores"], "score_cache": ["Cache"]},
+    submodules=[
+        "aasist",
+        "checkpoints",
+        "frontend",
+        "network",
+        "onnx",
+        "preprocessing",
+        "score",
+        "score_cache",
+        "scorer",
+        "scores",
+        "timelines",
+        "wav2vec2",
+    ],
+    submod_attrs={
+        "network": ["Detector"],
+        "preprocessing": ["Preprocessing"],
+        "scores": ["Scores"],
+        "score_cache": ["Cache"],
+    },
 )

@@ -12,8 +12,8 @@ from pathlib import Path
 # A database cannot be asked for more keys than this at once.
 _KEYS = 500
 _TABLE = (
-    "logits (clip TEXT, checkpoint TEXT, treatment TEXT, spoof REAL, "
-    "bonafide REAL, PRIMARY KEY (clip, checkpoint, treatment)) WITHOUT ROWID"
+    "logits (clip TEXT, checkpoint TEXT, preprocessing TEXT, spoof REAL, "
+    "bonafide REAL, PRIMARY KEY (clip, checkpoint, preprocessing)) WITHOUT ROWID"
 )
 # What goes wrong around a file that may itself be well, which is left where it is.
 _AROUND = {
@@ -45,29 +45,29 @@ class Cache:
         self._file, self._usable = -1, True
         self._do(lambda database: None)
 
-    def get(self, clips: Iterable[str], *, checkpoint: str, treatment: str) -> dict[str, tuple[float, float]]:
+    def get(self, clips: Iterable[str], *, checkpoint: str, preprocessing: str) -> dict[str, tuple[float, float]]:
         """Return what is known of `clips` (fingerprints): a dict of clip to its two logits."""
         found = {}
         clips = iter(clips)
         while some := tuple(itertools.islice(clips, _KEYS)):
             rows = self._rows(
-                "SELECT clip, spoof, bonafide FROM logits WHERE checkpoint = ? AND treatment = ? AND clip IN "
+                "SELECT clip, spoof, bonafide FROM logits WHERE checkpoint = ? AND preprocessing = ? AND clip IN "
                 f"({','.join('?' * len(some))})",
-                (checkpoint, treatment, *some),
+                (checkpoint, preprocessing, *some),
             )
             found |= {clip: (spoof, bonafide) for clip, spoof, bonafide in rows}
         return found
 
-    def treatments(self, clip: str, *, checkpoint: str) -> dict[str, tuple[float, float]]:
-        """Return all that is known of one clip: a dict of treatment to its two logits."""
+    def of_clip(self, clip: str, *, checkpoint: str) -> dict[str, tuple[float, float]]:
+        """Return all that is known of one clip: a dict of preprocessing key to its two logits."""
         rows = self._rows(
-            "SELECT treatment, spoof, bonafide FROM logits WHERE clip = ? AND checkpoint = ?", (clip, checkpoint)
+            "SELECT preprocessing, spoof, bonafide FROM logits WHERE clip = ? AND checkpoint = ?", (clip, checkpoint)
         )
-        return {treatment: (spoof, bonafide) for treatment, spoof, bonafide in rows}
+        return {preprocessing: (spoof, bonafide) for preprocessing, spoof, bonafide in rows}
 
     def put(self, logits: dict[tuple[str, str], tuple[float, float]], *, checkpoint: str) -> None:
-        """Add logits by clip and treatment; no kill loses them when this has returned."""
-        rows = [(clip, checkpoint, treatment, *pair) for (clip, treatment), pair in logits.items()]
+        """Add logits by clip and preprocessing key; no kill loses them when this has returned."""
+        rows = [(clip, checkpoint, preprocessing, *pair) for (clip, preprocessing), pair in logits.items()]
 
         def insert(database: sqlite3.Connection) -> None:
             with database:

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from dfdlib.detector import aasist, frontend
 from dfdlib.detector import network as detector
-from dfdlib.errors import ParameterError
+from dfdlib.errors import CheckpointError, ParameterError
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -233,6 +233,31 @@ def _attend(attention: nn.Module, x: torch.Tensor) -> torch.Tensor:
 def _gelu_(x: torch.Tensor) -> torch.Tensor:
     """GELU in place: without the memory for another result, which costs more than GELU itself."""
     return torch.ops.aten.gelu_(x)
+
+
+def as_scorer(model: detector.Detector | Scorer) -> Scorer:
+    """Return what scores with `model`; a detector runs on the device that it is on."""
+    if isinstance(model, detector.Detector):
+        return TorchScorer(model, device=next(model.parameters()).device.type)
+    return model
+
+
+def finite_logits(scorer: Scorer, windows: np.ndarray, *, names: list[str]) -> np.ndarray:
+    """Return the logits of windows, shape (B, 2), which come from the B clips `names`.
+
+    Raises
+    ------
+    CheckpointError
+        A logit is not finite.
+    """
+    logits = scorer.logits(windows)
+    bad = ~np.isfinite(logits).all(axis=1)
+    if bad.any():
+        raise CheckpointError(
+            f"{names[int(bad.argmax())]}: the detector's score is not finite; its weights are damaged, or the "
+            "precision is too low for them"
+        )
+    return logits
 
 
 def find_device(name: str) -> torch.device:

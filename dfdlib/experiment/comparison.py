@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from dfdlib.data.corpus import Corpus
-from dfdlib.detector import network, score
+from dfdlib.detector import network
 from dfdlib.detector import scorer as inference
+from dfdlib.detector.scores import Scores
 from dfdlib.errors import DataError
 from dfdlib.evaluation import intervals, metrics
 from dfdlib.evaluation.intervals import Difference
@@ -142,11 +143,11 @@ def best(trainings: Sequence[Training]) -> str:
     return str(means.idxmin())
 
 
-def scores(run: Run, training: Training) -> dict[str, score.Scores]:
+def scores(run: Run, training: Training) -> dict[str, Scores]:
     """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
     scorer = inference.TorchScorer(network.load(training.checkpoint), device=profile.device(run.profile))
-    label = f"recipes/{training.recipe}-{training.seed}"
-    return {corpus: run.score(testing_clips(run, corpus), scorer, label=f"{label}-{corpus}") for corpus in run.corpora}
+    folder = f"recipes/{training.recipe}-{training.seed}"
+    return {corpus: run.score(testing_clips(run, corpus), scorer, name=f"{folder}-{corpus}") for corpus in run.corpora}
 
 
 def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
@@ -163,7 +164,7 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
     scored = [(training.recipe, scores(run, training)) for training in trainings]
     found = []
     for corpus in run.corpora:
-        by_recipe: dict[str, list[score.Scores]] = {}
+        by_recipe: dict[str, list[Scores]] = {}
         for name, by_corpus in scored:
             by_recipe.setdefault(name, []).append(by_corpus[corpus])
         table = by_recipe[reference][0].table

@@ -80,8 +80,8 @@ class Profile(_Settings):
         A name in `detector.CONFIGURATIONS`.
     checkpoint : Path
         The baseline's weights.
-    protocol : {"corrected", "original"}
-    window : {"parity", "native"}
+    preprocessing : {"corrected", "original"}
+    window : {"fixed", "full"}
     recipes : dict of str to RecipeChange
         Ways of fine-tuning that are compared; the first is the reference.
     recipe : str or None
@@ -103,8 +103,8 @@ class Profile(_Settings):
     detector: Literal["mini", "xlsr-300m"]
     checkpoint: Path
     data: Data
-    protocol: Literal["corrected", "original"] = "corrected"
-    window: Literal["parity", "native"] = "parity"
+    preprocessing: Literal["corrected", "original"] = "corrected"
+    window: Literal["fixed", "full"] = "fixed"
     limit: Positive | None = None
     allow_shared_clips: bool = False
     scoring: Scoring = Scoring()

@@ -4,7 +4,7 @@ Every answer depends on files only, so any notebook can be run alone, in any ord
 used, what is missing is computed. The run folder holds
 
 =====================  =========================================================
-``scores/``            one CSV for each detector, corpus and protocol
+``scores/``            one CSV for each detector, corpus and preprocessing
 ``finetuned.*``        the fine-tuned weights, and what they were made from
 ``recipes/``           the same for every recipe and seed that is compared with it
 ``figures/``           every figure, as the report shows it
@@ -31,11 +31,12 @@ from dfdlib.data import corpus as corpora
 from dfdlib.data import tables
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network as detector
-from dfdlib.detector import score as scoring
 from dfdlib.detector import scorer as inference
 from dfdlib.detector.network import Detector
-from dfdlib.detector.score import Scores
+from dfdlib.detector.preprocessing import PREPROCESSING, WINDOWS, Preprocessing
+from dfdlib.detector.score import score
 from dfdlib.detector.score_cache import Cache
+from dfdlib.detector.scores import Scores, pair
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.evaluation import calibration, intervals
 from dfdlib.evaluation.intervals import Difference
@@ -193,41 +194,41 @@ class Run:
 
     # What is computed from it
 
-    def protocol(self, name: str | None = None, *, window: str | None = None) -> scoring.Protocol:
-        """Return the profile's protocol, or another one."""
-        return scoring.protocol(name or self.profile.protocol, window=window or self.profile.window)
+    def preprocessing(self, name: str | None = None, *, window: str | None = None) -> Preprocessing:
+        """Return the profile's preprocessing, or another one."""
+        return Preprocessing.named(name or self.profile.preprocessing, window=window or self.profile.window)
 
     @functools.cache  # noqa: B019
-    def scores(self, stage: str, name: str, *, protocol: str | None = None, window: str | None = None) -> Scores:
+    def scores(self, stage: str, name: str, *, preprocessing: str | None = None, window: str | None = None) -> Scores:
         """Return the scores of a corpus by the detector before or after fine-tuning, and write them as CSV."""
-        how = self.protocol(protocol, window=window)
-        suffix = "" if how == self.protocol() else f"-{how.name}-{how.window or 'native'}"
-        return self.score(self.corpus(name), self.scorer(stage), label=f"{stage}-{name}{suffix}", protocol=how)
+        how = self.preprocessing(preprocessing, window=window)
+        suffix = "" if how == self.preprocessing() else f"-{how.name}-{how.window or 'full'}"
+        return self.score(self.corpus(name), self.scorer(stage), name=f"{stage}-{name}{suffix}", preprocessing=how)
 
     def score(
         self,
         clips: Corpus,
         model: Detector | inference.Scorer,
         *,
-        label: str,
-        protocol: scoring.Protocol | None = None,
+        name: str,
+        preprocessing: Preprocessing | None = None,
     ) -> Scores:
-        """Return the scores of clips by any detector, and write them to ``scores/<label>.csv``."""
+        """Return the scores of clips by any detector, and write them to ``scores/<name>.csv``."""
         cache = Cache(self.folder / "cache.sqlite")
         try:
             with self.threads():
-                scores = scoring.score(
+                scores = score(
                     clips,
                     model,
-                    protocol=protocol or self.protocol(),
+                    preprocessing=preprocessing or self.preprocessing(),
                     cache=cache,
                     batch_size=self.profile.scoring.batch_size,
                     workers=self.room(),
-                    progress=lambda done, total: self.tell(f"scoring {label}, {done} of {total} clips"),
+                    progress=lambda done, total: self.tell(f"scoring {name}, {done} of {total} clips"),
                 )
         finally:
             cache.close()
-        scores.to_csv(self.folder / "scores" / f"{label}.csv")
+        scores.to_csv(self.folder / "scores" / f"{name}.csv")
         return scores
 
     @functools.cache  # noqa: B019
@@ -250,7 +251,7 @@ class Run:
         """
         clips = self.corpus(TARGET, split="validation")
         self._keep_apart({"validation": [clips], "testing": self._tested()})
-        scores = self.score(clips, self.scorer(stage), label=f"{stage}-{TARGET}-validation")
+        scores = self.score(clips, self.scorer(stage), name=f"{stage}-{TARGET}-validation")
         fitted = calibration.fit(scores.labels, scores.values)
         with files.atomic(self.folder / "results" / f"calibration-{stage}.json") as file:
             json.dump(fitted.to_dict(), file)
@@ -274,15 +275,17 @@ class Run:
     def untrained_scores(self, name: str) -> Scores:
         """Return the scores of a corpus by a detector of the same make with random weights."""
         model = detector.build(self.profile.detector, seed=self.profile.seed).to(profile.device(self.profile))
-        return self.score(self.corpus(name), model, label=f"untrained-{name}")
+        return self.score(self.corpus(name), model, name=f"untrained-{name}")
 
     @functools.cache  # noqa: B019
     def wrong_rate_scores(self, stage: str, name: str) -> tuple[Scores, Scores]:
         """Return the scores of a corpus at the right rate and at the study's, all else as the profile has it."""
-        right = self.protocol()
-        wrong = dataclasses.replace(right, name="wrong-rate", rate=scoring.PROTOCOLS["original"].rate)
-        label = f"{stage}-{name}-wrong-rate"
-        return self.scores(stage, name), self.score(self.corpus(name), self.scorer(stage), label=label, protocol=wrong)
+        right = self.preprocessing()
+        wrong = dataclasses.replace(right, name="wrong-rate", rate=PREPROCESSING["original"].rate)
+        file = f"{stage}-{name}-wrong-rate"
+        return self.scores(stage, name), self.score(
+            self.corpus(name), self.scorer(stage), name=file, preprocessing=wrong
+        )
 
     def evaluate(self, stage: str, name: str) -> dict:
         """Return every metric of a corpus with its interval, as plain numbers for tables and JSON.
@@ -305,11 +308,11 @@ class Run:
         """Return the change of a metric on one corpus by fine-tuning, paired clip by clip."""
         return self._paired(self.scores("before", name), self.scores("after", name), metric=metric)
 
-    def protocol_difference(self, stage: str, name: str, *, metric: str = "eer") -> Difference:
+    def preprocessing_difference(self, stage: str, name: str, *, metric: str = "eer") -> Difference:
         """Return the change of a metric when clips are read as the study read them, on windows of its length."""
         return self._paired(
-            self.scores(stage, name, protocol="corrected", window="parity"),
-            self.scores(stage, name, protocol="original", window="parity"),
+            self.scores(stage, name, preprocessing="corrected", window="fixed"),
+            self.scores(stage, name, preprocessing="original", window="fixed"),
             metric=metric,
         )
 
@@ -321,15 +324,18 @@ class Run:
     def recipe(self, name: str | None = None) -> Recipe:
         """Return a recipe for fine-tuning: the profile's settings (None), or one of its `recipes` by name.
 
-        Native windows are as long as the training clips mostly are.
+        Full windows are as long as the training clips mostly are.
         """
         settings = self.profile.finetune if name is None else self.profile.recipes[name].applied(self.profile.finetune)
-        window = settings.window or scoring.WINDOWS[self.profile.window]
+        window = settings.window or WINDOWS[self.profile.window]
         if window is None:
             seconds = self.corpus(TARGET, split="training").table["duration"].median()
-            window = round(seconds * self.protocol().rate)
+            window = round(seconds * self.preprocessing().rate)
         return Recipe(
-            **settings.model_dump(exclude={"window"}), window=window, rate=self.protocol().rate, seed=self.profile.seed
+            **settings.model_dump(exclude={"window"}),
+            window=window,
+            rate=self.preprocessing().rate,
+            seed=self.profile.seed,
         )
 
     def job(self, name: str | None = None, *, seed: int | None = None) -> "Job":
@@ -525,7 +531,7 @@ class Run:
         }
 
     def _paired(self, before: Scores, after: Scores, *, metric: str) -> Difference:
-        both = scoring.pair(before, after)
+        both = pair(before, after)
         return intervals.paired_difference(
             both["label"].to_numpy(int),
             both["score"].to_numpy(float),

@@ -9,7 +9,10 @@ import torch
 
 from dfdlib import files
 from dfdlib.data import corpus
-from dfdlib.detector import network, score
+from dfdlib.detector import network
+from dfdlib.detector.preprocessing import Preprocessing
+from dfdlib.detector.score import score
+from dfdlib.detector.scores import Scores
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import by_group, metrics
 from dfdlib.experiment import profile
@@ -37,7 +40,7 @@ def train(settings: profile.Profile, *, checkpoint: str | Path, progress: Callab
     Parameters
     ----------
     settings : Profile
-        Its detector configuration, source corpus and protocol are used.
+        Its detector configuration, source corpus and preprocessing are used.
     checkpoint : str or Path
         Where the weights go (safetensors); the card is written beside them as ``.md``.
     progress : callable, optional
@@ -69,8 +72,8 @@ def train(settings: profile.Profile, *, checkpoint: str | Path, progress: Callab
         device=settings.device,
         progress=progress,
     )
-    how = score.protocol(settings.protocol, window=settings.window)
-    scores = score.score(splits["testing"], model, protocol=how)
+    how = Preprocessing.named(settings.preprocessing, window=settings.window)
+    scores = score(splits["testing"], model, preprocessing=how)
     card = _card(settings, source=source, training=training, scores=scores, checkpoint=checkpoint)
     with files.atomic(checkpoint.with_suffix(".md")) as file:
         file.write(card)
@@ -82,7 +85,7 @@ def _card(
     *,
     source: corpus.Corpus,
     training: loop.Training,
-    scores: score.Scores,
+    scores: Scores,
     checkpoint: Path,
 ) -> str:
     values = metrics.evaluate(scores.labels, scores.values)

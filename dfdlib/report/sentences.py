@@ -200,7 +200,7 @@ def published_in_brief(figures: pd.DataFrame, claims: pd.DataFrame) -> str:
     )
 
 
-def protocol(corpus: str, difference: Difference, *, level: float = 0.95) -> str:
+def preprocessing(corpus: str, difference: Difference, *, level: float = 0.95) -> str:
     """Say what audio at 22,050 Hz taken for 16,000 Hz does to the EER; "before" in `difference` is the right rate."""
     interval = f"{100 * level:g} % interval of the change {points_range(difference.low, difference.high)}"
     figures = (
@@ -213,7 +213,7 @@ def protocol(corpus: str, difference: Difference, *, level: float = 0.95) -> str
 
 
 def misaligned(rows: Iterable[Mapping]) -> str:
-    """Say what labels in another order than the scores did to the AUC, from `chapters.protocol_rows`."""
+    """Say what labels in another order than the scores did to the AUC, from `tables.preprocessing_rows`."""
     rows = list(rows)
     below = sum(row["AUC, original and misaligned"] < 0.5 <= row["AUC, original"] for row in rows)
     exact = sum(abs(row["AUC, original and misaligned"] - row["1 − AUC"]) < 1e-9 for row in rows)

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dfdlib.data import audit, search
-from dfdlib.detector import score
-from dfdlib.detector.score import Scores
+from dfdlib.detector.scores import Scores, pair
 from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
 from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.experiment import comparison
@@ -393,7 +392,7 @@ def negative_controls(run: Run) -> dict[str, list[controls.Control]]:
             **run.resampling(),
         )
         right, wrong = run.wrong_rate_scores("before", name)
-        both = score.pair(right, wrong)
+        both = pair(right, wrong)
         found[name] = [
             controls.shuffled_labels(labels, values, seed=run.profile.seed),
             controls.negated_scores(labels, values),
@@ -411,13 +410,13 @@ def negative_controls(run: Run) -> dict[str, list[controls.Control]]:
     return found
 
 
-def protocol_rows(run: Run) -> list[dict]:
+def preprocessing_rows(run: Run) -> list[dict]:
     """Make the study's mistakes on every corpus, before and after: the rate, the one logit, the misaligned labels."""
     rows = []
     for name in run.corpora:
         for stage in STAGES:
-            right = run.scores(stage, name, protocol="corrected", window="parity")
-            wrong = run.scores(stage, name, protocol="original", window="parity")
+            right = run.scores(stage, name, preprocessing="corrected", window="fixed")
+            wrong = run.scores(stage, name, preprocessing="original", window="fixed")
             auc = metrics.auc(wrong.labels, wrong.values)
             rows.append(
                 {
@@ -433,10 +432,12 @@ def protocol_rows(run: Run) -> list[dict]:
     return rows
 
 
-def protocol_sentences(run: Run) -> list[str]:
+def preprocessing_sentences(run: Run) -> list[str]:
     """Say what the study's way of reading does to each corpus, by the baseline."""
     level = run.profile.uncertainty.level
-    return [findings.protocol(name, run.protocol_difference("before", name), level=level) for name in run.corpora]
+    return [
+        findings.preprocessing(name, run.preprocessing_difference("before", name), level=level) for name in run.corpora
+    ]
 
 
 def _intervals(row: Mapping) -> dict[str, Interval]:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from dfdlib.data import audio
-from dfdlib.detector import network, score
+from dfdlib.detector import network
+from dfdlib.detector.preprocessing import FIXED_WINDOW
 from dfdlib.evaluation import intervals, metrics
 
 BATCH = 16
@@ -18,7 +19,7 @@ def trials():
     return labels, rng.standard_normal(1000) + labels
 
 
-@pytest.mark.parametrize("samples", [32_000, score.PARITY_WINDOW])
+@pytest.mark.parametrize("samples", [32_000, FIXED_WINDOW])
 def bench_scoring_a_batch(benchmark, samples):
     model = network.build("mini", seed=1).eval()
     waves = torch.randn(BATCH, samples)
@@ -26,7 +27,7 @@ def bench_scoring_a_batch(benchmark, samples):
         benchmark(model, waves)
 
 
-@pytest.mark.parametrize("samples", [32_000, score.PARITY_WINDOW])
+@pytest.mark.parametrize("samples", [32_000, FIXED_WINDOW])
 def bench_training_step(benchmark, samples):
     model = network.build("mini", seed=1).train()
     optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4)

@@ -15,6 +15,7 @@ import numpy as np
 
 from dfdlib.data import audio, corpus
 from dfdlib.detector import score
+from dfdlib.detector.preprocessing import Preprocessing
 from dfdlib.detector.score_cache import Cache
 
 COUNTS = (1_000, 10_000, 100_000)
@@ -50,11 +51,11 @@ def peak() -> float:
 
 def measure(folder: Path, cache: Path) -> dict:
     """Find and score the clips of a folder and say what it took."""
-    protocol = score.protocol("corrected", window="native")
+    preprocessing = Preprocessing.named("corrected", window="full")
     before, started = peak(), time.perf_counter()
     clips = corpus.find([folder])
     found, then = peak(), time.perf_counter()
-    scores = score.score(clips, Level(), protocol=protocol, cache=Cache(cache))
+    scores = score.score(clips, Level(), preprocessing=preprocessing, cache=Cache(cache))
     scored = time.perf_counter()
     scores.to_csv(folder.with_suffix(".csv"))
     return {

@@ -39,6 +39,7 @@ from dfdlib import files
 from dfdlib.data import audio, corpus
 from dfdlib.detector import aasist, network
 from dfdlib.detector import score as scoring
+from dfdlib.detector.preprocessing import FIXED_WINDOW, Preprocessing
 from dfdlib.detector.scorer import TorchScorer
 
 PEAK_SIZE = 4096
@@ -55,7 +56,7 @@ class PlainClips(Dataset):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         wave, _ = librosa.load(self.paths[index], sr=audio.RATE)
-        return torch.from_numpy(audio.fit(wave, length=scoring.PARITY_WINDOW).copy())
+        return torch.from_numpy(audio.fit(wave, length=FIXED_WINDOW).copy())
 
 
 def score_plainly(paths: list[Path], model: network.Detector) -> np.ndarray:
@@ -96,9 +97,9 @@ def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict
         audio.write_wav(folder / f"{number:03}.wav", waveform(2 * audio.RATE, salt=str(number)), rate=audio.RATE)
     read = corpus.find([folder])
     paths = [Path(path) for path in read.table["path"]]
-    parity, native = (scoring.protocol("corrected", window=window) for window in ("parity", "native"))
+    fixed, full = (Preprocessing.named("corrected", window=window) for window in ("fixed", "full"))
     large = torch.randn(PEAK_SIZE, PEAK_SIZE)
-    batch = torch.from_numpy(np.stack([waveform(scoring.PARITY_WINDOW, salt=str(number)) for number in range(8)]))
+    batch = torch.from_numpy(np.stack([waveform(FIXED_WINDOW, salt=str(number)) for number in range(8)]))
     features = scorer._frontend(batch)
 
     def backend() -> None:
@@ -107,15 +108,15 @@ def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict
 
     ways = {
         "plain": lambda: score_plainly(paths, model),
-        "ours, parity": lambda: scoring.score(read, scorer, protocol=parity),
-        "ours, native": lambda: scoring.score(read, scorer, protocol=native),
+        "ours, fixed": lambda: scoring.score(read, scorer, preprocessing=fixed),
+        "ours, full": lambda: scoring.score(read, scorer, preprocessing=full),
     }
-    difference = abs(ways["plain"]() - ways["ours, parity"]().values).max()
+    difference = abs(ways["plain"]() - ways["ours, fixed"]().values).max()
     memory = {name: peak_memory(way) for name, way in ways.items()}
     times = best(ways | {"peak": lambda: large @ large, "back end": backend}, rounds=rounds)
     with FlopCounterMode(display=False) as counter:
         bare = network.skeleton(name).eval().requires_grad_(False)
-        plain.logits(bare, torch.empty(1, scoring.PARITY_WINDOW, device="meta"))
+        plain.logits(bare, torch.empty(1, FIXED_WINDOW, device="meta"))
     peak = 2 * PEAK_SIZE**3 / times["peak"]
     speeds = {name: clips / times[name] for name in ways}
     return {
@@ -123,9 +124,9 @@ def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict
         "times_plain": {name: speed / speeds["plain"] for name, speed in speeds.items()},
         "greatest_difference_of_scores": float(difference),
         "peak_gflop_per_second": peak / 1e9,
-        "gflop_per_parity_clip": counter.get_total_flops() / 1e9,
-        "share_of_peak": {name: counter.get_total_flops() * speeds[name] / peak for name in ("plain", "ours, parity")},
-        "back_end_share": times["back end"] / len(batch) * speeds["ours, parity"],
+        "gflop_per_fixed_clip": counter.get_total_flops() / 1e9,
+        "share_of_peak": {name: counter.get_total_flops() * speeds[name] / peak for name in ("plain", "ours, fixed")},
+        "back_end_share": times["back end"] / len(batch) * speeds["ours, fixed"],
         "peak_memory_mib": memory,
         "weights_mib": sum(tensor.nbytes for tensor in model.state_dict().values()) / 2**20,
     }
@@ -156,7 +157,7 @@ def _ways_to_read(paths: list[Path], pool: ThreadPoolExecutor) -> dict[str, Call
         return audio.load(path, rate=audio.RATE)
 
     def window(path: Path) -> np.ndarray:
-        return next(audio.stream(path, rate=audio.RATE, block=scoring.PARITY_WINDOW))
+        return next(audio.stream(path, rate=audio.RATE, block=FIXED_WINDOW))
 
     def bare(path: Path) -> np.ndarray:
         with soundfile.SoundFile(path) as file:
@@ -189,7 +190,7 @@ def show(found: dict) -> None:
         )
     print(
         f"\npeak {score['peak_gflop_per_second']:.0f} GFLOP/s, "
-        f"a parity clip {score['gflop_per_parity_clip']:.0f} GFLOP, "
+        f"a fixed clip {score['gflop_per_fixed_clip']:.0f} GFLOP, "
         f"back end {score['back_end_share']:.1%} of the time, weights {score['weights_mib']:.0f} MiB, "
         f"scores differ by {score['greatest_difference_of_scores']:.0e} at most\n"
     )

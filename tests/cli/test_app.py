@@ -358,7 +358,7 @@ def test_two_processes_write_what_one_writes_though_one_was_killed(many, weights
     ("arguments", "message"),
     [
         (["score", "nowhere.wav"], "nowhere.wav: there is no such file or folder"),
-        (["score", ".", "--protocol", "newest"], "choose one of original, corrected"),
+        (["score", ".", "--preprocessing", "newest"], "choose one of original, corrected"),
         (["score", ".", "--checkpoint", "none.pth"], "no usable clip"),
         (["evaluate", "none.csv"], "none.csv: there is no such file"),
         (["report", "--profile", "none"], "choose demo or original-study"),

@@ -13,10 +13,10 @@ def test_a_cache_is_asked_for_many_clips_at_once(tmp_path):
     cache = Cache(tmp_path / "cache.sqlite")
     logits = {(f"clip{number}", "t"): (float(number), -float(number)) for number in range(1_300)}
     cache.put(logits, checkpoint="c")
-    found = cache.get((f"clip{number}" for number in range(0, 2_600, 2)), checkpoint="c", treatment="t")
+    found = cache.get((f"clip{number}" for number in range(0, 2_600, 2)), checkpoint="c", preprocessing="t")
     assert found == {f"clip{number}": (float(number), -float(number)) for number in range(0, 1_300, 2)}
-    assert cache.get(["clip1"], checkpoint="d", treatment="t") == {}
-    assert cache.treatments("clip1", checkpoint="c") == {"t": (1.0, -1.0)}
+    assert cache.get(["clip1"], checkpoint="d", preprocessing="t") == {}
+    assert cache.of_clip("clip1", checkpoint="c") == {"t": (1.0, -1.0)}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def path(tmp_path):
 
 def works(cache):
     cache.put({("new", "t"): PAIR}, checkpoint="c")
-    return cache.get(["new"], checkpoint="c", treatment="t") == {"new": PAIR}
+    return cache.get(["new"], checkpoint="c", preprocessing="t") == {"new": PAIR}
 
 
 def fill(path, content):
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_set_aside_and_begun_anew(path, damage):
     damage(path)
     said = []
     cache = Cache(path, say=said.append)
-    assert cache.get([f"clip{number}" for number in range(1_000)], checkpoint="c", treatment="t") == {}
+    assert cache.get([f"clip{number}" for number in range(1_000)], checkpoint="c", preprocessing="t") == {}
     assert works(cache)
     cache.close()
     (line,) = said
@@ -86,7 +86,7 @@ def test_a_journal_of_a_damaged_file_is_not_played_into_the_new_one(path):
     path.write_bytes(b"no database at all " * 400)
     journal.write_bytes(kept)
     cache = Cache(path, say=lambda line: None)
-    assert cache.get(["clip0"], checkpoint="c", treatment="t") == {}
+    assert cache.get(["clip0"], checkpoint="c", preprocessing="t") == {}
     assert works(cache)
 
 
@@ -96,7 +96,7 @@ def test_damage_that_shows_late_is_set_aside_by_the_first_who_sees_it(path):
     with path.open("r+b") as file:
         file.write(b"no database at all " * 3_000)
     for cache in caches:
-        assert cache.get(["clip1"], checkpoint="c", treatment="t") == {}
+        assert cache.get(["clip1"], checkpoint="c", preprocessing="t") == {}
     assert all(works(cache) for cache in caches)
     assert len(said) == 1
 
@@ -106,7 +106,7 @@ def test_a_place_that_cannot_be_used_is_said_once(tmp_path):
     said = []
     cache = Cache(tmp_path / "file/cache.sqlite", say=said.append)
     assert not works(cache)
-    assert cache.treatments("new", checkpoint="c") == {}
+    assert cache.of_clip("new", checkpoint="c") == {}
     (line,) = said
     assert "file/cache.sqlite: the score cache cannot be used (" in line
     assert line.endswith("going on without it")
@@ -122,7 +122,7 @@ def test_a_file_that_another_process_has_locked_is_left_alone(path):
         other.execute("COMMIT")
     (line,) = said
     assert "database is locked" in line
-    assert len(Cache(path).get(["clip1"], checkpoint="c", treatment="t")) == 1
+    assert len(Cache(path).get(["clip1"], checkpoint="c", preprocessing="t")) == 1
     assert not path.with_name("cache.sqlite.damaged").exists()
 
 
@@ -137,5 +137,5 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(path, capfd):
     cache.put({("again", "t"): PAIR}, checkpoint="c")
     (line,) = capfd.readouterr().err.splitlines()
     assert line.endswith("going on without it")
-    assert len(Cache(path).get(["clip1"], checkpoint="c", treatment="t")) == 1
+    assert len(Cache(path).get(["clip1"], checkpoint="c", preprocessing="t")) == 1
     assert not path.with_name("cache.sqlite.damaged").exists()

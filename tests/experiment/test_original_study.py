@@ -31,7 +31,7 @@ def overrides(toy, checkpoint):
         f"data.for_2seconds={toy.parent / 'for-2seconds'}",
         f"data.custom={toy.parent / 'custom'}",
         "device=cpu",
-        "window=native",  # of clips of one second
+        "window=full",  # of clips of one second
         "finetune.epochs=1",
         "finetune.batch_size=8",  # two steps
         "finetune.checkpointing=true",

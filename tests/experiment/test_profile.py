@@ -17,7 +17,7 @@ def test_the_profiles_that_come_along():
     assert study.detector == "xlsr-300m"
     settings = study.finetune
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.weight_decay) == (10, 16, 1e-6, 1e-4)
-    assert study.window == "parity"
+    assert study.window == "fixed"
 
 
 def test_the_data_page_and_the_command_name_the_folder_that_the_profile_has(monkeypatch):
@@ -139,7 +139,7 @@ def test_the_device_is_decided(monkeypatch):
         ("finetune.learning_rate=.inf", "should be a finite number"),
         ("finetune.epochs=two", "finetune.epochs = 'two' is not allowed"),
         ("finetune.epochs=0", "greater than 0"),
-        ("window=short", "'parity' or 'native'"),
+        ("window=short", "'fixed' or 'full'"),
         ("epochs", "expected KEY=VALUE"),
         ("seed=[1", "is not YAML"),
         ("seed=1:30", "seed = '1:30' is not allowed"),

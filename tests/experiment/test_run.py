@@ -7,7 +7,8 @@ import pytest
 
 from dfdlib import machine, progress
 from dfdlib.data import audio
-from dfdlib.detector import network, score
+from dfdlib.detector import network
+from dfdlib.detector.preprocessing import FIXED_WINDOW
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.experiment import comparison, profile
 from dfdlib.experiment import run as experiment
@@ -202,10 +203,10 @@ def test_weights_that_were_tampered_with_are_made_again(run, toy):
 
 
 def test_the_recipe_follows_the_window(run, toy, tmp_path):
-    assert run.recipe().window == 16_000  # one-second clips, native
-    parity = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["window=parity"])
-    assert parity.recipe().window == score.PARITY_WINDOW
-    original = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["protocol=original"])
+    assert run.recipe().window == 16_000  # one-second clips, full
+    fixed = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["window=fixed"])
+    assert fixed.recipe().window == FIXED_WINDOW
+    original = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["preprocessing=original"])
     assert original.recipe().rate == 22_050
 
 
@@ -220,7 +221,7 @@ def test_differences_are_paired(run):
     difference = run.difference("custom")
     assert difference.delta == pytest.approx(difference.after - difference.before)
     assert difference.before == run.evaluate("before", "custom")["eer"]
-    wrong_rate = run.protocol_difference("before", "custom")
+    wrong_rate = run.preprocessing_difference("before", "custom")
     assert wrong_rate.low <= wrong_rate.delta <= wrong_rate.high
 
 

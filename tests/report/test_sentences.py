@@ -86,10 +86,10 @@ def test_hardest_attack_is_the_one_with_the_highest_eer():
     assert "one kind of attack, a" in sentences.hardest_attack(table[:1], corpus="custom", when="before")
 
 
-def test_protocol_effect():
-    assert "look worse" in sentences.protocol("custom", WORSE)
-    assert "look better" in sentences.protocol("custom", BETTER)
-    assert "no clear effect" in sentences.protocol("custom", UNCLEAR)
+def test_preprocessing_effect():
+    assert "look worse" in sentences.preprocessing("custom", WORSE)
+    assert "look better" in sentences.preprocessing("custom", BETTER)
+    assert "no clear effect" in sentences.preprocessing("custom", UNCLEAR)
 
 
 def test_a_recipe_is_said_to_differ_only_where_that_was_shown():

@@ -51,7 +51,7 @@ def test_sentences_name_every_corpus(run):
     sentences = tables.change_sentences(run, differences)
     assert all(name in sentence for name, sentence in zip(run.corpora, sentences, strict=True))
     assert "custom" in tables.evaluation_sentence(run, run.evaluate("before", "custom"))
-    assert len(tables.protocol_sentences(run)) == 3
+    assert len(tables.preprocessing_sentences(run)) == 3
     assert all("one kind of attack" in sentence for sentence in tables.attack_sentences(run, "after"))
 
 
@@ -62,7 +62,7 @@ def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run):
 
 
 def test_misaligned_labels_mirror_the_auc_of_balanced_corpora(run):
-    for row in tables.protocol_rows(run):
+    for row in tables.preprocessing_rows(run):
         assert row["AUC, original and misaligned"] == pytest.approx(row["1 − AUC"])
 
 

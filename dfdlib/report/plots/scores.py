@@ -178,7 +178,7 @@ class TimelineDisplay(Display):
         Parameters
         ----------
         starts, ends, scores : array-like, shape (w,)
-            As `dfdlib.detector.score.timelines` has them in its columns.
+            As `dfdlib.detector.timelines.timelines` has them in its columns.
         threshold : float or None
             At 0, the difference of two logits says that both classes are as likely.
         name : str, optional

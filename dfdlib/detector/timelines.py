@@ -1,0 +1,137 @@
+"""Score recordings window by window."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from dfdlib.data import audio
+from dfdlib.detector.network import Detector
+from dfdlib.detector.preprocessing import FIXED_WINDOW, HOP, Preprocessing, cut, versions
+from dfdlib.detector.score_cache import Cache
+from dfdlib.detector.scorer import Scorer, as_scorer, finite_logits
+from dfdlib.detector.scores import Scores
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.processes import ALONE, Processes
+
+#: Samples that are decoded at a time: 30 s at 16 kHz.
+BLOCK = 480_000
+
+
+def timelines(
+    scores: Scores,
+    model: Detector | Scorer,
+    *,
+    preprocessing: Preprocessing,
+    hop: int = HOP,
+    cache: Cache | None = None,
+    batch_size: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+    among: Processes = ALONE,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score recordings window by window, so that a spoofed passage in genuine speech shows.
+
+    Windows have the study's length, and one starts every `hop` samples; the last one ends with the recording. A
+    recording shorter than one window is repeated to fill it.
+
+    Parameters
+    ----------
+    scores : Scores
+        Their clips are the recordings.
+    model, preprocessing, cache, batch_size, progress, among
+        As `score` takes them.
+    hop : int
+        In samples at the rate of `preprocessing`; by default half a window.
+
+    Returns
+    -------
+    table : DataFrame
+        ``path``, ``start`` and ``end`` in seconds of the recording, and ``score``.
+    left_out : DataFrame
+        ``path`` and ``reason`` of recordings that could not be read.
+
+    Raises
+    ------
+    ParameterError
+        `hop` is below one, or above the length of a window: some samples would be in none.
+    CheckpointError, RunError
+        As `score`.
+    """
+    if not 1 <= hop <= FIXED_WINDOW:
+        raise ParameterError(f"hop={hop}: windows start 1 to {FIXED_WINDOW} samples after each other")
+    scorer = as_scorer(model)
+    clips = scores.table[["path", "sha256", "duration"]]
+    found: dict[int, np.ndarray] = {}
+    reasons: dict[int, str] = {}
+    for done, row in enumerate(among.share(clips["duration"].tolist()), 1):
+        try:
+            spans, logits = score_windows(
+                clips["path"].iat[row],
+                clips["sha256"].iat[row],
+                scorer,
+                rate=preprocessing.rate,
+                length=FIXED_WINDOW,
+                hop=hop,
+                shortest=FIXED_WINDOW,
+                cache=cache,
+                batch_size=batch_size,
+            )
+            found[row] = np.column_stack([spans, preprocessing.of_logits(logits)])
+        except DataError as error:
+            reasons[row] = error.reason
+        everyone = among.total("timelines", done)
+        if progress is not None and among.first:
+            progress(everyone, len(clips))
+    for more, others in among.of_all((found, reasons)):
+        found |= more
+        reasons |= others
+    table = pd.DataFrame(
+        np.concatenate([np.zeros((0, 3)), *(found[row] for row in sorted(found))]), columns=["start", "end", "score"]
+    )
+    names = [clips["path"].iat[row] for row in sorted(found) for _ in found[row]]
+    table.insert(0, "path", pd.Series(names, dtype=object))
+    refused = [(clips["path"].iat[row], reasons[row]) for row in sorted(reasons)]
+    return table, pd.DataFrame(refused, columns=["path", "reason"])
+
+
+def score_windows(
+    path: str,
+    clip: str,
+    scorer: Scorer,
+    *,
+    rate: int,
+    length: int,
+    hop: int,
+    shortest: int,
+    cache: Cache | None,
+    batch_size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and end of each window in seconds and its logits, both of shape (n_windows, 2).
+
+    Windows are those of `cut`; one that is shorter than `shortest`, as all of a recording may be, is repeated to it.
+    They are kept one by one, so that a long recording goes on after a kill.
+    """
+    known = {} if cache is None else cache.of_clip(clip, checkpoint=scorer.fingerprint)
+    spans, logits = [], []
+    for batch in batched(cut(audio.stream(path, rate=rate, block=BLOCK), length=length, hop=hop), batch_size):
+        keys = [f"rate={rate} window={length} start={start} {versions()}" for start, _ in batch]
+        # All of a batch or nothing: what goes on after a kill forms the same batches.
+        if not all(key in known for key in keys):
+            waves = np.stack([audio.fit(window, length=max(len(window), shortest)) for _, window in batch])
+            pairs = finite_logits(scorer, waves, names=[path] * len(batch))
+            fresh = dict(zip(keys, map(tuple, pairs.tolist()), strict=True))
+            known |= fresh
+            if cache is not None:
+                by_content = {(clip, key): pair for key, pair in fresh.items()}
+                cache.put(by_content, checkpoint=scorer.fingerprint)
+        spans += [(start / rate, (start + len(window)) / rate) for start, window in batch]
+        logits += [known[key] for key in keys]
+    return np.array(spans), np.array(logits)
+
+
+def batched(rows: Iterable, size: int) -> Iterator[tuple]:
+    """Yield `rows` in tuples of `size`, the last of which may be shorter."""
+    rows = iter(rows)
+    while batch := tuple(itertools.islice(rows, size)):
+        yield batch

@@ -735,7 +735,8 @@ def _score_cache():
 
 
 def _echo(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """Print a line on standard error; what a file's name or word holds cannot steer the terminal."""
+    print(files.shown(line), file=sys.stderr, flush=True)
 
 
 def _shown(path: str) -> str:

@@ -5,7 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
+from dfdlib import files
 from dfdlib.errors import RunError
+
+
+def _escaped(line: str) -> str:
+    return "\t".join(map(files.shown, line.split("\t")))
 
 
 class _Stream:
@@ -21,7 +26,9 @@ class _Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        self._do(lambda: self._stream.write(text))
+        # Tables quote attack words and speakers of any file: none of them may steer a terminal.
+        printed = text if self._name == "stderr" else "\n".join(map(_escaped, text.split("\n")))
+        self._do(lambda: self._stream.write(printed))
         return len(text)
 
     def flush(self) -> None:

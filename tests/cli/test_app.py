@@ -824,3 +824,13 @@ def test_clips_are_scored_without_a_cache_where_the_projects_folder_is_wrong(dfd
     assert (status, "clip.wav" in out) == (0, True)
     assert f"scoring without a cache: DFD_ROOT={root}: is not the project's folder" in err
     assert list(root.iterdir()) == []
+
+
+def test_no_word_of_a_table_steers_a_terminal(tmp_path):
+    rows = "".join(f"{n}.wav,{label},{n},x\x1b]0;owned\x07\n" for n, label in enumerate(["bonafide", "spoof"] * 6))
+    (tmp_path / "a\x1b[2J.csv").write_text("path,label,score,attack\n" + rows)
+    (tmp_path / "b.csv").write_text("path,label,score,attack\n" + rows)
+    for words in (["evaluate", "a\x1b[2J.csv", "--per", "attack"], ["compare", "a\x1b[2J.csv", "b.csv"], ["sc\x1bore"]):
+        done = subprocess.run([sys.executable, "-m", "dfdlib", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert "\x1b" not in done.stdout + done.stderr, words
+        assert "\\x1b" in done.stdout + done.stderr, words

@@ -1,5 +1,6 @@
 """Every defect that is put into a data set is found, alone; where there is none, nothing is found."""
 
+import dataclasses
 import functools
 import io
 import json
@@ -14,6 +15,7 @@ from dfdlib.data import audio, audit, corpus
 from dfdlib.data.audit import measure, near_duplicates
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
+from dfdlib.evaluation import intervals
 
 RATE = audio.RATE
 
@@ -216,6 +218,19 @@ def test_without_a_shortcut_none_is_shown(noises):
     assert found.eer.low < 0.5 < found.eer.high
     assert "not shown" in found.verdict
     assert audit.shortcut_eer(corpus) == found.eer.value
+
+
+@pytest.mark.parametrize("column", ["sentence", "speaker"])
+@pytest.mark.parametrize("values", [3, 12])
+def test_folds_tie_clips_together_by_the_rule_of_intervals(noises, column, values):
+    corpus = noises(clips=60)
+    features, _ = audit.nuisance_table(corpus)
+    table = corpus.table.assign(sentence="", speaker="")
+    tied = dataclasses.replace(corpus, table=table.assign(**{column: [f"{row % values}" for row in range(60)]}))
+    alone = dataclasses.replace(corpus, table=table)
+    found, apart = (audit.shortcut(clips, features=features, resamples=100).eer for clips in (tied, alone))
+    assert intervals.groups_of(tied.table).by == (column if values == 12 else "clip")
+    assert (found == apart) == (values == 3)
 
 
 def test_what_only_trees_can_see_is_found(noises):

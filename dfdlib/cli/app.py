@@ -146,7 +146,7 @@ def score(
         ),
     ] = "full",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows per forward pass.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")] = None,
     timeline: Annotated[

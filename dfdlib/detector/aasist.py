@@ -28,8 +28,8 @@ from torch.nn import functional as F
 
 from dfdlib.errors import ParameterError
 
+#: The image shrinks by this factor in both directions before the first convolution.
 POOL = 3
-"""The image shrinks by this factor in both directions before the first convolution."""
 
 
 def _names(kind: type) -> list[str]:

@@ -27,21 +27,22 @@ import torch
 
 from dfdlib.errors import CheckpointError
 
+#: What programs put before the names of parameters: `torch.compile`, FSDP, `DataParallel` (as in the published files),
+#: and classes around a network. No name of a detector or of its front end begins with one: they are taken away from
+#: each name, as many as there are.
 PREFIXES = ("_orig_mod.", "_fsdp_wrapped_module.", "module.", "model.", "net.", "detector.")
-"""What programs put before the names of parameters: `torch.compile`, FSDP, `DataParallel` (as in the published files),
-and classes around a network. No name of a detector or of its front end begins with one: they are taken away from each
-name, as many as there are."""
 
+#: The keys that training programs keep weights under; the first that is there counts.
 WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "weights", "ema", "module")
-"""The keys that training programs keep weights under; the first that is there counts."""
 
+#: How the names begin that belong to a detector's front end.
 FRONTEND = "ssl_model.model."
-"""How the names begin that belong to a detector's front end."""
 
+#: The key of a safetensors header that our files keep everything under, as one JSON object. The library writes several
+#: keys in no fixed order; one key gives equal files for equal content.
 HEADER = "dfdlib"
-"""The key of a safetensors header that our files keep everything under, as one JSON object. The library writes several
-keys in no fixed order; one key gives equal files for equal content."""
 
+#: Classes that the settings in fairseq's files can name. Weights need no settings, so none of them is made.
 STAND_INS = (
     "omegaconf.base.ContainerMetadata",
     "omegaconf.base.Metadata",
@@ -55,7 +56,6 @@ STAND_INS = (
     "typing.Any",
     *(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple")),
 )
-"""Classes that the settings in fairseq's files can name. Weights need no settings, so none of them is made."""
 
 
 _PREFIX = re.compile("|".join(map(re.escape, PREFIXES)))
@@ -115,6 +115,7 @@ def read(path: str | Path) -> Content:
     )
 
 
+#: How other files begin, and what to say of them.
 _OTHERS = (
     (rb"version https://git-lfs", "a Git LFS pointer; fetch the file that it stands for: git lfs pull"),
     (
@@ -130,7 +131,6 @@ _OTHERS = (
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "a compressed file; unpack it, and name what is in it"),
     (rb"[\t\r\n\x20-\x7e]+\Z", "a text; name the file of weights"),
 )
-"""How other files begin, and what to say of them."""
 
 
 def copies(path: str | Path, content: Content) -> dict[str, torch.Tensor]:

@@ -32,8 +32,8 @@ from torch.nn import functional as F
 from dfdlib.detector import wav2vec2
 from dfdlib.errors import ParameterError
 
+#: How the names of the parameters begin that no feature depends on.
 PRETRAINING_ONLY = ("mask_emb", "quantizer.", "project_q.", "final_proj.")
-"""How the names of the parameters begin that no feature depends on."""
 
 
 def _is_size(value: object) -> bool:

@@ -21,23 +21,21 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from dfdlib import files
+from dfdlib.data.audio import RATE
 from dfdlib.detector import aasist, checkpoints, frontend
 from dfdlib.errors import CheckpointError, ParameterError
 
+#: Raised whenever the same weights give other logits than before: what was kept is then computed again.
 VERSION = 1
-"""Raised whenever the same weights give other logits than before: what was kept is then computed again."""
 
-RATE = 16_000
-"""The sampling rate every detector expects, in hertz."""
-
+#: How names of entries end that are state but not parameters.
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-"""How names of entries end that are state but not parameters."""
 
+#: What `_signature` gives for the state dicts of `CONFIGURATIONS`: a file is recognised without building a network.
 SIGNATURES = {
     "xlsr-300m": "48ab1563645d0555a45321e1a64303605caedaf17e662957e5dfa2ebdfe08fa9",
     "mini": "3ce8944e8b42b3366d209ca190f0715346ab247a42acd68403b652ab0292dc4c",
 }
-"""What `_signature` gives for the state dicts of `CONFIGURATIONS`: a file is recognised without building a network."""
 
 
 @dataclass(frozen=True, kw_only=True)

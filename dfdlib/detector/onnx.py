@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from dfdlib import files
+from dfdlib.data import audio
 from dfdlib.detector import network, wav2vec2
 from dfdlib.errors import CheckpointError, ParameterError, RunError
 
+#: What the metadata calls a file of ours; the number grows when files stop being exchangeable.
 FORMAT = "dfdlib detector 1"
-"""What the metadata calls a file of ours; the number grows when files stop being exchangeable."""
 
 CONVENTIONS = {
     "format": FORMAT,
@@ -26,11 +27,11 @@ CONVENTIONS = {
     "score": "logit of bona fide minus logit of spoof; a higher score means bona fide",
 }
 
+#: How far logits from the file may be from torch's.
 TOLERANCE = 1e-4
-"""How far logits from the file may be from torch's."""
 
+#: An ONNX file with its weights inside stays below two gigabytes, in bytes; some room is left for the metadata.
 LARGEST = 2**31 - 2**20
-"""An ONNX file with its weights inside stays below two gigabytes, in bytes; some room is left for the metadata."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +150,9 @@ class OnnxScorer:
             )
         except (KeyError, ValueError):
             inputs = []
-        if (inputs, outputs) != expected or self.rate != network.RATE:
+        if (inputs, outputs) != expected or self.rate != audio.RATE:
             raise CheckpointError(
-                f"{path}: made for other inputs than waveforms at {network.RATE} Hz; write it again with dfd export"
+                f"{path}: made for other inputs than waveforms at {audio.RATE} Hz; write it again with dfd export"
             )
         # The fingerprint is that of this file alone, so the weights must be in it.
         if Path(path).stat().st_size < inside:

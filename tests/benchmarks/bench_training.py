@@ -26,13 +26,13 @@ from deterministic_weights import fill, waveform
 from dfdlib import files
 from dfdlib.data import audio
 
-BATCH, PARITY, NATIVE = 2, 64_600, 32_000
+BATCH, FIXED, FULL = 2, 64_600, 32_000
 WAYS = {
-    "plain loop, 64,600": {"window": PARITY, "plain": True},
-    "ours, 64,600": {"window": PARITY},
-    "ours, 64,600, checkpointing": {"window": PARITY, "checkpointing": True},
-    "ours, native": {"window": NATIVE},
-    "ours, native, checkpointing": {"window": NATIVE, "checkpointing": True},
+    "plain loop, 64,600": {"window": FIXED, "plain": True},
+    "ours, 64,600": {"window": FIXED},
+    "ours, 64,600, checkpointing": {"window": FIXED, "checkpointing": True},
+    "ours, full": {"window": FULL},
+    "ours, full, checkpointing": {"window": FULL, "checkpointing": True},
 }
 
 
@@ -41,7 +41,7 @@ def make_clips(folder: Path, *, steps: int) -> None:
     for split, count in (("training", steps * BATCH), ("validation", 4)):
         for number in range(count):
             path = folder / split / ("real" if number % 2 else "fake") / f"{number}.wav"
-            audio.write_wav(path, waveform(NATIVE, salt=f"{split}{number}"), rate=audio.RATE)
+            audio.write_wav(path, waveform(FULL, salt=f"{split}{number}"), rate=audio.RATE)
 
 
 def peak_memory() -> int:

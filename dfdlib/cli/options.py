@@ -83,3 +83,13 @@ def weights(out: Path, *beside: str) -> list[files.Output]:
 def read_by(settings: object) -> list[Path]:
     """Return the files and folders that a profile names."""
     return [settings.checkpoint, *(place for _, place in settings.data if isinstance(place, Path))]
+
+
+def prepare_data(settings, *, parts: tuple[str, ...] | None = None) -> None:
+    """Build the profile's embedded data where it has some and it is not there yet."""
+    if settings.data.build is None:
+        return
+    from dfdlib.data import demo
+    from dfdlib.experiment import profile as profiles
+
+    demo.build(profiles.root() / "data" / settings.data.build, parts=parts)

@@ -4,9 +4,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from dfdlib import files
 from dfdlib.errors import RunError
+
+# Clips at either end of a long table of scores that a terminal is shown.
+_SHOWN = 20
 
 
 def _escaped(line: str) -> str:
@@ -124,3 +128,78 @@ def values(values: dict) -> None:
         interval = values.get(f"{name}_ci")
         text = f"{value:.4f}" if isinstance(value, float) else f"{value}"
         print(f"{name:{width}} {text:>9}" + (f"   {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))
+
+
+def echo(line: str) -> None:
+    """Print a line on standard error; what a file's name or word holds cannot steer the terminal."""
+    print(files.shown(line), file=sys.stderr, flush=True)
+
+
+def place(path: str) -> str:
+    """Return a path as a user would type it from here, on one line."""
+    try:
+        return files.shown(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return files.shown(path)
+
+
+def scores(table, left_out, *, other: dict[str, int], written: list[Path], to_stdout: bool) -> None:
+    """Print the most suspicious clips first, and on standard error what was left out and how many were not."""
+    if to_stdout:
+        table_of_scores(table, written)
+    not_used(left_out, other)
+    places = "".join(f"; written to {files.shown(path)}" for path in written)
+    echo(f"{len(table)} scored, {len(left_out)} left out{places}")
+
+
+def not_used(left_out, other: dict[str, int]) -> None:
+    """Print on standard error the clips that were left out, and how many other files there are of each kind."""
+    from dfdlib.data import search
+
+    for path, reason in zip(left_out["path"], left_out["reason"], strict=True):
+        echo(f"left out  {place(path)}: {reason}")
+    if other:
+        echo(search.named(other))
+
+
+def table_of_scores(table, written: list[Path]) -> None:
+    table = table.sort_values(["score", "path"], kind="stable")
+    rows = list(zip(table["path"], table["score"], strict=True))
+    print("   score  clip      (higher means bona fide, lower means spoof)")
+    long = sys.stdout.isatty() and len(rows) > 2 * _SHOWN
+    for path, value in rows[:_SHOWN] if long else rows:
+        print(f"{value:8.3f}  {place(path)}")
+    if long:
+        where = "the files that were written" if written else "--out FILE or a pipe"
+        print(f"       …  {len(rows) - 2 * _SHOWN} more: see {where}")
+        for path, value in rows[-_SHOWN:]:
+            print(f"{value:8.3f}  {place(path)}")
+
+
+def audit(audit) -> None:
+    """Print an audit: counts, findings, what each class is like."""
+    from dfdlib.data import search
+
+    print(f"\n{audit.name}: {audit.size} clips\n")
+    print(audit.counts.to_string(index=False))
+    print()
+    findings(audit.findings)
+    for path, reason in audit.left_out.to_numpy():
+        print(f"left out  {place(path)}: {reason}")
+    if audit.other:
+        echo(search.named(audit.other))
+    print("Medians of each class\n")
+    medians = audit.by_class.pivot(index=["split", "label"], columns="feature", values="median")
+    print(medians[list(audit.features)].reset_index().to_string(index=False, float_format="{:.4g}".format))
+    print(f"\n{audit.formats.to_string(index=False)}\n")
+    print(audit.shortcut.verdict if audit.shortcut else audit.shortcut_refused)
+
+
+def findings(findings) -> None:
+    for finding in findings:
+        print(f"{finding.severity:8} {finding.title}")
+        for example in finding.examples:
+            print(f"           {files.shown(example)}")
+        print(f"         → {finding.remedy}\n")
+    if not findings:
+        print("Nothing was found.\n")

@@ -1,0 +1,241 @@
+"""The command ``dfd score``, and the detector that commands load."""
+
+import codecs
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfdlib import files, processes
+from dfdlib.cli import options, printing
+from dfdlib.cli.options import Checkpoint, Configuration, Json
+from dfdlib.errors import ParameterError, RunError
+
+# What a picture of timelines holds at most, and the endings that its name may have.
+_PANELS = 8
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+def score(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Sound files, folders, manifests, or - for a list on standard input.")
+    ],
+    checkpoint: Checkpoint = None,
+    configuration: Configuration = None,
+    onnx: Annotated[
+        Path | None, typer.Option(help="Score with this file of dfd export, in place of a checkpoint.")
+    ] = None,
+    preprocessing: Annotated[str, typer.Option(help="corrected or original.")] = "corrected",
+    window: Annotated[
+        str,
+        typer.Option(
+            help="full: all of a clip, its score from the mean logits of its windows of at most 30 s. "
+            "fixed: its first 64,600 samples, repeated if there are fewer."
+        ),
+    ] = "full",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows per forward pass.")] = 16,
+    out: Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option("--windows", help="Also write the score of every window of 64,600 samples to this .csv file."),
+    ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            callback=options.finite,
+            help="Between the starts of these windows; by default half a window, 2.02.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw these windows over time, into this .png, .svg or .pdf file.")
+    ] = None,
+    cached: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep and reuse scores of equal clips: a command that was stopped goes on where it was.",
+        ),
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Score clips: one, many, or folders of them. A higher score means bona fide (real).
+
+    Each score is cached as it comes: the same command goes on after a stop, and writes the same bytes. Exit status 1
+    says that clips were left out, which are listed with the reason. A terminal is shown the ends of a long table, a
+    pipe all of it.
+
+    What scores is named in the column detector, and in full in Parquet's metadata and in JSON. Without --checkpoint it
+    is the demo's detector, a demonstration, whose scores mean nothing outside the demo's corpora.
+
+    Paths are written relative to the folder given, or to that of the file or manifest; of several, to the nearest
+    folder above them all.
+
+    Several processes share the work under torchrun, and the first one writes it:
+    torchrun --nproc-per-node 2 -m dfdlib score my-recordings/ --out scores.csv
+
+    Example: dfd score my-recordings/ talk.mp3 --out scores.csv
+    """
+    if onnx is not None and (checkpoint or configuration or device == "cuda" or precision != "float32"):
+        raise typer.BadParameter("--onnx goes without --checkpoint, --configuration, --device cuda and --precision")
+    if plot is not None and plot.suffix.lower() not in _PICTURES:
+        raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_PICTURES)}")
+    named = {"--out": (out, (".csv", ".parquet")), "--windows": (timeline, (".csv",)), "--plot": (plot, _PICTURES)}
+    outputs = {
+        option: files.Output(option=option, path=path, suffixes=suffixes)
+        for option, (path, suffixes) in named.items()
+        if path is not None
+    }
+    given = listed(paths) if processes.is_first() else []
+    taken = processes.is_first() and options.check_outputs(
+        *outputs.values(), inputs=[*given, *(path / "manifest.parquet" for path in given), checkpoint, onnx]
+    )
+    how, step = _windows(preprocessing, window=window, hop=hop)
+    with processes.joined() as among:
+        from dfdlib.data import corpus
+
+        clips = corpus.find(among.from_first(lambda: given), among=among)
+        if plot is not None and len(clips) > _PANELS:
+            raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
+        scorer, detector = make_scorer(
+            onnx, checkpoint, configuration=configuration, device=device, precision=precision
+        )
+        cache = open_cache() if cached else None
+        settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size, "among": among}
+        scores, left_out = _score(clips, scorer, detector, outputs=outputs, hop=step, settings=settings)
+        if among.first:
+            written = [output.path for output in outputs.values()]
+            to_stdout = not (taken or as_json)
+            printing.scores(scores.table, left_out, other=clips.other, written=written, to_stdout=to_stdout)
+        if among.first and as_json and not taken:
+            tables = (scores.worded(), left_out)
+            rows = [json.loads(table.to_json(orient="records", double_precision=15)) for table in tables]
+            print(json.dumps({"detector": detector, "scores": rows[0], "left_out": rows[1]}))
+    if cache is not None:
+        cache.close()
+    raise typer.Exit(1 if len(left_out) else 0)
+
+
+def _windows(preprocessing: str, *, window: str, hop: float | None):
+    """Return how clips are read, and the samples between the starts of a timeline's windows."""
+    from dfdlib.detector.preprocessing import FIXED_WINDOW, HOP, Preprocessing
+
+    how = Preprocessing.named(preprocessing, window=window)
+    step = HOP if hop is None else round(hop * how.rate)
+    if not 1 <= step <= FIXED_WINDOW:
+        longest = FIXED_WINDOW / how.rate
+        raise typer.BadParameter(
+            f"--hop {hop}: windows start between {1 / how.rate:.2g} and {longest:.4g} seconds apart"
+        )
+    return how, step
+
+
+def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], hop: int, settings: dict):
+    """Score clips and write what was asked for; return the scores, and the clips that were left out."""
+    import pandas as pd
+
+    from dfdlib.data import tables
+    from dfdlib.detector import score as scoring
+    from dfdlib.detector import timelines
+
+    writes = settings["among"].first
+    paths = {option: output.path for option, output in outputs.items() if writes}
+    scores = scoring.score(clips, scorer, progress=printing.progress("scoring"), **settings)
+    scores.table["detector"] = detector["name"] + " (demonstration)" * detector["demonstration"]
+    scores.table.attrs["detector"] = detector  # which Parquet keeps
+    if (out := paths.get("--out")) is not None:
+        scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
+    left_out = scores.left_out
+    if {"--windows", "--plot"} & set(outputs):
+        windows, unread = timelines.timelines(
+            scores, scorer, hop=hop, progress=printing.progress("windows"), **settings
+        )
+        left_out = pd.concat([left_out, unread], ignore_index=True)
+        if "--windows" in paths:
+            tables.write(paths["--windows"], scores.relative(windows))
+        if "--plot" in paths:
+            threshold = 0.0 if settings["preprocessing"].score == "difference" else None
+            _plot_timelines(paths["--plot"], windows, threshold=threshold)
+    return scores, left_out
+
+
+def listed(paths: list[Path]) -> list[Path]:
+    """Put the lines of standard input in the place of a dash."""
+    if Path("-") not in paths:
+        return paths
+    # Bytes, as names on disk are; and only this ends a line, as names may hold what Unicode calls a line's end.
+    lines = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
+    lines = [Path(os.fsdecode(line.removesuffix(b"\r"))) for line in lines if line.strip()]
+    return [path for given in paths for path in (lines if given == Path("-") else [given])]
+
+
+def make_scorer(onnx: Path | None, checkpoint: Path | None, *, configuration: str | None, device: str, precision: str):
+    """Return what scores, a file of ONNX where one is given, or a checkpoint, and what is to be said of it."""
+    if onnx is not None:
+        from dfdlib.detector import onnx as export
+
+        return export.OnnxScorer(onnx), {"name": onnx.name, "demonstration": False}
+    from dfdlib.detector import scorer as inference
+
+    model, _, detector = load_model(checkpoint, configuration=configuration)
+    return inference.TorchScorer(model, device=device, precision=precision), detector
+
+
+def load_model(checkpoint: Path | None, *, configuration: str | None):
+    """Return a detector, the file of its weights and what it is; the demo's, in one line, if none is named."""
+    from dfdlib.detector import network
+    from dfdlib.experiment import profile as profiles
+
+    demo = None
+    with contextlib.suppress(RunError):  # outside a checkout there is none
+        demo = profiles.load("demo").checkpoint
+    source = checkpoint or profiles.load("demo").checkpoint
+    model = network.load(source, configuration=configuration)
+    size = sum(parameter.numel() for parameter in model.parameters())
+    detector = {"name": model.configuration.name, "parameters": size, "demonstration": False}
+    if demo is not None and os.path.realpath(source) == os.path.realpath(demo):
+        origin = network.describe(source).metadata.get("trained_on", "unknown")
+        detector |= {
+            "demonstration": True,
+            "trained_on": f"the demo's corpus {origin!r}",
+            "meaning": "its scores mean nothing outside the demo's corpora; name a real detector with --checkpoint",
+        }
+        if processes.is_first():
+            printing.echo(
+                f"{source.name} is a demonstration: {size:,} parameters, trained on {detector['trained_on']}; "
+                f"{detector['meaning']}"
+            )
+    return model, source, detector
+
+
+def open_cache():
+    """Return the cache that all scoring commands share, beside the data; None outside a checkout."""
+    from dfdlib.detector.score_cache import Cache
+    from dfdlib.experiment import profile as profiles
+
+    try:
+        return Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=printing.echo)
+    except RunError as error:
+        printing.echo(f"scoring without a cache: {error}")
+        return None
+
+
+def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
+    """Draw the windows of each recording, one below the other."""
+    from dfdlib.report import plots
+
+    recordings = list(windows.groupby("path", sort=False))
+    figure, axes = plots.figure(rows=len(recordings), width=8.0, height=3.6 * len(recordings))
+    displays = [
+        plots.TimelineDisplay.from_windows(
+            table["start"], table["end"], table["score"], threshold=threshold, name=files.shown(Path(recording).name)
+        ).plot(ax)
+        for (recording, table), ax in zip(recordings, [axes] if len(recordings) == 1 else axes[:, 0], strict=True)
+    ]
+    plots.save(figure, path, alt=" ".join(display.alt() for display in displays))

@@ -130,6 +130,11 @@ def values(values: dict) -> None:
         print(f"{name:{width}} {text:>9}" + (f"   {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""))
 
 
+def on_terminal() -> bool:
+    """Tell whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
 def echo(line: str) -> None:
     """Print a line on standard error; what a file's name or word holds cannot steer the terminal."""
     print(files.shown(line), file=sys.stderr, flush=True)
@@ -166,7 +171,7 @@ def table_of_scores(table, written: list[Path]) -> None:
     table = table.sort_values(["score", "path"], kind="stable")
     rows = list(zip(table["path"], table["score"], strict=True))
     print("   score  clip      (higher means bona fide, lower means spoof)")
-    long = sys.stdout.isatty() and len(rows) > 2 * _SHOWN
+    long = on_terminal() and len(rows) > 2 * _SHOWN
     for path, value in rows[:_SHOWN] if long else rows:
         print(f"{value:8.3f}  {place(path)}")
     if long:

@@ -21,7 +21,7 @@ import soundfile
 from makers import child
 from typer.testing import CliRunner
 
-from dfdlib.cli import app
+from dfdlib.cli import app, data, printing
 from dfdlib.data import audio
 from dfdlib.detector import network
 
@@ -76,7 +76,7 @@ def commands():
     yield []
     for command in app.app.registered_commands:
         yield [command.name or command.callback.__name__.replace("_", "-")]
-    for command in app.data_app.registered_commands:
+    for command in data.data_app.registered_commands:
         yield ["data", command.name]
 
 
@@ -232,7 +232,7 @@ def test_a_terminal_is_shown_the_ends_of_a_long_table(dfd, clips, weights, rng, 
         audio.write_wav(clips / f"Fake/more{number}.wav", 0.1 * rng.standard_normal(8_000), rate=16_000)
     _, whole, _ = dfd("score", clips, "--checkpoint", weights)
     assert len(whole.splitlines()) == 49
-    monkeypatch.setattr(app, "_terminal", lambda: True)
+    monkeypatch.setattr(printing, "on_terminal", lambda: True)
     _, ends, _ = dfd("score", clips, "--checkpoint", weights)
     shown = ends.splitlines()
     assert shown[:21] == whole.splitlines()[:21]
@@ -420,7 +420,7 @@ def test_wrong_usage_is_one_line_and_status_2(dfd, arguments):
 def test_every_number_that_can_be_given_has_limits():
     """A new option for a number is refused here until the test above tries it."""
     tried = {"batch_size", "hop", "threshold", "resamples", "seed", "eer", "auc", "bonafide", "spoof"}
-    commands = [*app.app.registered_commands, *app.data_app.registered_commands]
+    commands = [*app.app.registered_commands, *data.data_app.registered_commands]
     numbers = {
         name
         for command in commands

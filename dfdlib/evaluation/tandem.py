@@ -165,6 +165,8 @@ def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str
             f"{path}, line 1: {' '.join(first)!r} is not of an ASV score file: 'attack target|nontarget|spoof score', "
             "'speaker trial score', 'speaker trial score target|nontarget|spoof' or a table with headings"
         )
+    if set(_TRIAL) <= set(table):
+        _require_once(table, path)
     if "asv-label" not in table:
         if keys is None:
             raise DataError(
@@ -196,6 +198,13 @@ def _headed(words: "DataFrame", path: str | Path, column: str) -> "DataFrame":
     return table
 
 
+def _require_once(table: "DataFrame", path: str | Path) -> None:
+    twice = table.duplicated(_TRIAL)
+    if twice.any():
+        trial = " ".join(table.loc[twice, _TRIAL].iloc[0])
+        raise DataError(f"lists {trial} twice; keep one line for each trial", path=path)
+
+
 def _with_keys(scores: "DataFrame", keys: str | Path, path: str | Path) -> "DataFrame":
     """Add the kind of each trial from a file of keys."""
     known = _words(keys)
@@ -206,10 +215,7 @@ def _with_keys(scores: "DataFrame", keys: str | Path, path: str | Path) -> "Data
         if place is None:
             raise DataError(f"no column says {', '.join(KINDS)} in every line; give the ASV trial metadata", path=keys)
         known = known[[0, 1, place]].set_axis([*_TRIAL, "asv-label"], axis=1)
-    twice = known.duplicated(_TRIAL)
-    if twice.any():
-        trial = " ".join(known.loc[twice, _TRIAL].iloc[0])
-        raise DataError(f"lists {trial} twice; keep one line for each trial", path=keys)
+    _require_once(known, keys)
     table = scores.merge(known[[*_TRIAL, "asv-label"]], on=_TRIAL, how="left")
     without = table["asv-label"].isna()
     if without.any():

@@ -106,6 +106,8 @@ def test_another_column_of_an_asvspoof_5_table(tmp_path):
         ("s E_1 2.0\n", None, "give the file of keys"),
         ("s E_1 2.0\n", "s E_2 a b c target x eval\n", "has no key for s E_1"),
         ("s E_1 2.0\n", "s E_1 a b c target x eval\ns E_1 a b c spoof x eval\n", "lists s E_1 twice"),
+        ("s E_1 2.0\ns E_1 3.0\n", "s E_1 a b c target x eval\n", "lists s E_1 twice"),
+        ("s E_1 2.0 target\ns E_1 3.0 target\n", None, "lists s E_1 twice"),
         ("s E_1 2.0\n", "s E_1 a b c bonafide x eval\n", "no column says target"),
         ("spk filename asv-score\ns f 1\n", "spk filename cm-label\ns f spoof\n", "no column 'asv-label'"),
     ],

@@ -10,7 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "aasist",
         "checkpoints",
+        "configuration",
         "frontend",
+        "graph_layers",
         "network",
         "onnx",
         "preprocessing",

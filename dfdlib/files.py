@@ -120,16 +120,19 @@ def _try(output: Output) -> None:
 
 
 def _is_same(path: str | Path, other: str | Path) -> bool:
-    if os.path.realpath(path) == os.path.realpath(other):
-        return os.path.realpath(path) != os.devnull
     try:
+        if os.path.realpath(path) == os.path.realpath(other):
+            return os.path.realpath(path) != os.devnull
         return os.path.samefile(path, other) and not _is_special(path)
-    except OSError:
+    except (OSError, ValueError):  # not there, or a listed name with a zero byte, which no file has
         return False
 
 
 def _is_within(path: str | Path, folder: str | Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)) and not _is_special(path)
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)) and not _is_special(path)
+    except ValueError:  # a name with a zero byte, which no folder has
+        return False
 
 
 def is_standard_output(path: str | Path) -> bool:

@@ -116,7 +116,8 @@ def score(
         if among.first and as_json and not taken:
             tables = (scores.worded(), left_out)
             rows = [json.loads(table.to_json(orient="records", double_precision=15)) for table in tables]
-            print(json.dumps({"detector": detector, "scores": rows[0], "left_out": rows[1]}))
+            found = {"detector": detector, "scores": rows[0], "left_out": rows[1], "other_files": clips.other}
+            print(json.dumps(found))
     if cache is not None:
         cache.close()
     raise typer.Exit(1 if len(left_out) else 0)

@@ -835,3 +835,18 @@ def test_no_word_of_a_table_steers_a_terminal(tmp_path):
         done = subprocess.run([sys.executable, "-m", "dfdlib", *words], cwd=tmp_path, capture_output=True, text=True)
         assert "\x1b" not in done.stdout + done.stderr, words
         assert "\\x1b" in done.stdout + done.stderr, words
+
+
+def test_a_listed_name_with_a_zero_byte_is_listed_and_the_rest_is_scored(clips, weights, tmp_path):
+    (clips / "notes.txt").write_text("no sound")
+    words = [sys.executable, "-m", "dfdlib", "score", "-", "--checkpoint", weights, "--no-cache"]
+    given = f"{clips}\na\0b.wav\n".encode()
+    out = tmp_path / "out/scores.csv"
+    done = subprocess.run([*words, "--out", out], input=given, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert len(out.read_text().splitlines()) == 9
+    done = subprocess.run([*words, "--json"], input=given, capture_output=True, check=False)
+    found = json.loads(done.stdout)
+    assert len(found["left_out"]) == 1
+    assert found["other_files"][".txt"] == 1

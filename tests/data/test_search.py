@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from makers import tone
 
@@ -286,9 +286,12 @@ LINKS = st.lists(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(folders=FOLDERS, contents=FILES, links=LINKS)
+@example(folders=[(0, "Fake")], contents=[(0, "x", ".wav", False)], links=[(1, "l", 78), (2, "l", 1)])
 def test_every_file_is_scored_or_listed_or_counted(tmp_path_factory, folders, contents, links):
     root = tmp_path_factory.mktemp("tree")
-    # there is always a clip, and a folder to name twice
+    # a folder to name twice, and a clip that no link leads to: all others may be of both classes, and left out
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "clip.wav"
+    elsewhere.write_bytes(SOUND)
     (root / "Real").mkdir()
     (root / "first.wav").write_bytes(SOUND)
     places, regular, dangling = [root, root / "Real"], [root / "first.wav"], []
@@ -309,8 +312,9 @@ def test_every_file_is_scored_or_listed_or_counted(tmp_path_factory, folders, co
         if not os.path.lexists(path):
             path.symlink_to("nowhere" if target is None else targets[target % len(targets)])
             dangling += [path] if target is None else []
+    regular.append(elsewhere)
 
-    clips = corpus.find([root, root / "Real", root])
+    clips = corpus.find([root, root / "Real", root, elsewhere])
     scored = Counter((os.path.realpath(path), split) for path, split in clips.table[["path", "split"]].to_numpy())
     listed = Counter(os.path.realpath(path) for path in clips.left_out["path"] if os.path.isfile(path))
     lost = {str(path) for path in dangling} & set(clips.left_out["path"])

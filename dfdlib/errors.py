@@ -7,6 +7,11 @@ line and exits with 1. Anything else that escapes is a bug.
 import os
 
 
+def on_one_line(text: str) -> str:
+    """Return text from outside as one line: line breaks, other controls and bytes that are no text are escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 class DfdError(Exception):
     """Base of every error that a caller may want to catch."""
 
@@ -29,9 +34,7 @@ class DataError(DfdError):
     def __str__(self) -> str:
         if self.path is None:
             return self.reason
-        # A name may hold line breaks and other controls, or bytes that are no text.
-        path = self.path if self.path.isprintable() else repr(self.path)[1:-1]
-        return f"{path}: {self.reason}"
+        return f"{on_one_line(self.path)}: {self.reason}"
 
 
 class ParameterError(DfdError):

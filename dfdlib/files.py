@@ -71,14 +71,15 @@ def check_outputs(outputs: Iterable[Output], *, inputs: Iterable[str | Path] = (
     RunError
         A place cannot be written: no rights, a file where a folder should be, a name too long.
     """
-    inputs, earlier = list(inputs), []
+    outputs, earlier = list(outputs), []
+    # There may be half a million inputs: each is looked at once, whatever is written.
+    read = _Places(inputs if outputs else ())
     for output in outputs:
         _check_kind(output)
-        for place in inputs:
-            if _is_same(output.path, place) or (output.folder and _is_within(output.path, place)):
-                raise ParameterError(f"{output}: is read by this command, and would be lost; choose another name")
+        if read.have(output.path, below=output.folder):
+            raise ParameterError(f"{output}: is read by this command, and would be lost; choose another name")
         for other in earlier:
-            if _is_same(output.path, other.path) or _is_within(output.path, other.path):
+            if _Places([other.path]).have(output.path, below=True):
                 raise ParameterError(f"{output}: is {other.option} as well; choose another name")
         with _refused(output):
             _try(output)
@@ -119,20 +120,35 @@ def _try(output: Output) -> None:
     tempfile.TemporaryFile(dir=folder).close()
 
 
-def _is_same(path: str | Path, other: str | Path) -> bool:
-    try:
-        if os.path.realpath(path) == os.path.realpath(other):
-            return os.path.realpath(path) != os.devnull
-        return os.path.samefile(path, other) and not _is_special(path)
-    except (OSError, ValueError):  # not there, or a listed name with a zero byte, which no file has
-        return False
+class _Places:
+    """Files and folders, known by where they lie and by what they are."""
+
+    def __init__(self, paths: Iterable[str | Path]) -> None:
+        self._real: set[str] = set()
+        self._files: set[tuple[int, int]] = set()
+        for path in paths:
+            with contextlib.suppress(OSError, ValueError):  # not there, or a zero byte, which no name has
+                self._real.add(os.path.realpath(path))
+                self._files.add(_identity(path))
+
+    def have(self, path: str | Path, *, below: bool = False) -> bool:
+        """Tell whether a path is one of these places, by whatever link, or lies below one."""
+        real = os.path.realpath(path)
+        if real in self._real:
+            return real != os.devnull
+        if _is_special(path):
+            return False
+        if below and not self._real.isdisjoint(map(str, Path(real).parents)):
+            return True
+        try:
+            return _identity(path) in self._files
+        except OSError:
+            return False
 
 
-def _is_within(path: str | Path, folder: str | Path) -> bool:
-    try:
-        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)) and not _is_special(path)
-    except ValueError:  # a name with a zero byte, which no folder has
-        return False
+def _identity(path: str | Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def is_standard_output(path: str | Path) -> bool:

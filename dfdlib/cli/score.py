@@ -93,9 +93,9 @@ def score(
         if path is not None
     }
     given = listed(paths) if processes.is_first() else []
-    taken = processes.is_first() and options.check_outputs(
-        *outputs.values(), inputs=[*given, *(path / "manifest.parquet" for path in given), checkpoint, onnx]
-    )
+    manifests = [path / "manifest.parquet" for path in given if os.path.isdir(path)]
+    inputs = [*given, *manifests, checkpoint, onnx]
+    taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
     how, step = _windows(preprocessing, window=window, hop=hop)
     with processes.joined() as among:
         from dfdlib.data import corpus

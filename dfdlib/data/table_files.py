@@ -13,7 +13,7 @@ import pandas as pd
 
 from dfdlib.data import search
 from dfdlib.data.labels import label_of, plain
-from dfdlib.errors import DataError
+from dfdlib.errors import DataError, on_one_line
 
 #: What columns are called, as `plain` leaves a heading; where a table has several, the first counts.
 COLUMNS = {
@@ -49,7 +49,7 @@ class Raw:
     def fault(self, row: int, what: str) -> DataError:
         """Return an error about the row of `frame` at that place."""
         clip = self.frame["path"].iloc[row] if "path" in self.frame else ""
-        return DataError(f"{self.path}, {self.line(row)}{f' ({shown(clip)})' if clip else ''}: {what}")
+        return DataError(f"{self.path}, {self.line(row)}{f' ({on_one_line(clip)})' if clip else ''}: {what}")
 
     def line(self, row: int) -> str:
         return f"{self.unit} {self.frame[LINE].iloc[row]}"
@@ -78,13 +78,8 @@ def load(path: Path, *, needs: tuple[str, ...]) -> Raw:
     return raw
 
 
-def shown(text: str) -> str:
-    """Return text from outside on one line."""
-    return text if text.isprintable() else repr(text)[1:-1]
-
-
 def some(words: Iterable[str], limit: int = 12) -> str:
-    words = [shown(word)[:40] for word in words]
+    words = [on_one_line(word)[:40] for word in words]
     return ", ".join(words[:limit]) + (f" and {len(words) - limit} more" if len(words) > limit else "")
 
 
@@ -208,7 +203,7 @@ def _names(path: Path, header: list[str]) -> list[str]:
     by_word: dict[str, int] = {}
     for place, cell in enumerate(header):
         if cell and by_word.setdefault(plain(cell), place) != place:
-            raise DataError(f"has two columns {shown(cell)!r}; rename or remove one", path=path)
+            raise DataError(f"has two columns {on_one_line(cell)!r}; rename or remove one", path=path)
     names = list(header)
     for name, words in COLUMNS.items():
         if (place := next((by_word[word] for word in words if word in by_word), None)) is not None:

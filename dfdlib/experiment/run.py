@@ -128,7 +128,7 @@ class Run:
                 f"profile {self.profile.name}: has no corpus {name!r}; it has {', '.join(self.corpora)}"
             )
         if not place.exists():
-            raise DataError(f"{place}: there is no such folder; {self._remedy(name, place)}")
+            raise DataError(f"there is no such folder; {self._remedy(name, place)}", path=place)
         return corpora.read(place, name=name)
 
     @functools.cache  # noqa: B019

@@ -78,7 +78,7 @@ def render(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"percent": sentences.percent, "points": _signed_points, "unbroken": _unbroken}
+    environment.filters |= {"percent": sentences.percent, "points": _signed_points, "unbroken": sentences.unbroken}
     page = environment.get_template("page.html.j2").render(
         summary=summary,
         chapters=[_chapter(chapter) for chapter in chapters],
@@ -219,8 +219,3 @@ def _tidy_tables(soup) -> None:
                 for cell in cells:
                     cell["class"] = "number"
         table.wrap(soup.new_tag("div", attrs={"class": "table", "tabindex": "0"}))
-
-
-def _unbroken(text: str) -> str:
-    """Keep a number and its percent sign on one line."""
-    return re.sub(r"(?<=\d) %", "\u00a0%", text)

@@ -4,6 +4,7 @@ Each function takes figures and returns one plain sentence, or several. Which wo
 on their intervals alone: where an interval allows no conclusion, the sentence says so.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -12,6 +13,11 @@ from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.evaluation.metrics import percent
 
 _WHEN = {"before": "the baseline", "after": "the fine-tuned detector"}
+
+
+def unbroken(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
 
 
 def percent_range(low: float, high: float) -> str:

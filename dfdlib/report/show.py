@@ -16,6 +16,7 @@ from dfdlib.data import audio
 from dfdlib.errors import DataError
 from dfdlib.experiment.run import Run
 from dfdlib.report import plots
+from dfdlib.report import sentences as words
 
 #: So many seconds of a clip are played and drawn, so that an hour of sound does not fill the page.
 PLAYED = 30
@@ -27,9 +28,7 @@ _LITERAL = "mathjax_ignore tex2jax_ignore"
 
 def say(*sentences: str) -> None:
     """Show sentences as text of the report, a paragraph each."""
-    # A number and its percent sign stay on one line.
-    paragraphs = [re.sub(r"(?<=\d) %", "\u00a0%", html.escape(sentence, quote=False)) for sentence in sentences]
-    markup = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
+    markup = "".join(f"<p>{words.unbroken(html.escape(sentence, quote=False))}</p>" for sentence in sentences)
     _display(f'<div class="said {_LITERAL}">{markup}</div>', plain="\n\n".join(sentences))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-Range = tuple[float, float]
+from dfdlib.training.effects import Range
 
 
 @dataclass(frozen=True, kw_only=True)

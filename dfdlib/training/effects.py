@@ -1,5 +1,6 @@
 """Effects on waveforms: noise, gain, band limits, masked stretches; and the filters that they share."""
 
+import abc
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,8 +12,8 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effect:
-    """Something done to a waveform. Called with a waveform of shape (n,), it returns one of that shape, float32.
+class Checked:
+    """Settings that are checked when they are made.
 
     Raises
     ------
@@ -28,10 +29,15 @@ class Effect:
         self._check()
 
     def _check(self) -> None:
-        pass
+        """Refuse settings that do not go together."""
 
+
+class Effect(Checked, abc.ABC):
+    """Something done to a waveform."""
+
+    @abc.abstractmethod
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        raise TypeError(f"{type(self).__name__} is not done to a waveform")
+        """Return a waveform of shape (n,), float32, for one of the same shape."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dfdlib.errors import ParameterError
-from dfdlib.training.effects import Effect, Range, add_at, apply_filters, band_pass, limit, response
+from dfdlib.training.effects import Checked, Effect, Range, add_at, apply_filters, band_pass, limit, response
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notches(Effect):
+class Notches(Checked):
     """The random filter of RawBoost: band-stop filters in a row, its highest gain given.
 
     Parameters

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import calibration, metrics
+from dfdlib.evaluation.metrics import percent
 from dfdlib.report.plots import look
-from dfdlib.report.plots.look import BONAFIDE_COLOUR, COLOURS, LINES, SPOOF_COLOUR, Display, entry, minus, of, percent
+from dfdlib.report.plots.look import BONAFIDE_COLOUR, COLOURS, LINES, SPOOF_COLOUR, Display, entry, minus, of
 
 
 @dataclass(eq=False)
@@ -58,8 +59,8 @@ class ReliabilityDisplay(Display):
         return (
             f"Reliability{of(self.name)} on {found.counts.sum():,} trials at {100 * self.p_spoof:g} % spoofs: Cllr "
             f"{self.cllr:.3f}; in {inside} of {found.counts.size} bins the stated probability of bona fide lies within "
-            f"the interval of the observed share; farthest off, {percent(found.predicted[worst], 1)} stated and "
-            f"{percent(found.observed[worst], 1)} observed."
+            f"the interval of the observed share; farthest off, {percent(found.predicted[worst])} stated and "
+            f"{percent(found.observed[worst])} observed."
         )
 
     def table(self) -> pd.DataFrame:
@@ -125,7 +126,7 @@ class CalibrationDisplay(Display):
         fitted = self.calibration
         llr = float(fitted.llr(fitted.threshold))
         chances = ", ".join(
-            f"{percent(float(calibration.probability(llr, p_spoof=prior)), 1)} at {100 * prior:g} % spoofs"
+            f"{percent(float(calibration.probability(llr, p_spoof=prior)))} at {100 * prior:g} % spoofs"
             for prior in self.priors
         )
         return (

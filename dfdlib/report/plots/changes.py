@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation.intervals import Difference
-from dfdlib.report.plots.look import COLOURS, Display, minus, percent, shown
+from dfdlib.evaluation.metrics import percent
+from dfdlib.report.plots.look import COLOURS, Display, minus, shown
 
 #: How a change of each metric is written: name, unit, the side of zero that is an improvement, factor.
 _MEASURES = {
@@ -184,8 +185,8 @@ class AttackHeatmapDisplay(Display):
                 continue
             low, high = known.loc[known[column].idxmin()], known.loc[known[column].idxmax()]
             parts.append(
-                f"{shown(column)} from {percent(low[column], 1)} ({_where(low)}) to {percent(high[column], 1)} "
-                f"({_where(high)}), median {percent(known[column].median(), 1)}"
+                f"{shown(column)} from {percent(low[column])} ({_where(low)}) to {percent(high[column])} "
+                f"({_where(high)}), median {percent(known[column].median())}"
             )
         return f"Equal error rate of {len(self.table_)} attacks: {'; '.join(parts)}."
 

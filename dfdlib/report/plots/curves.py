@@ -12,9 +12,9 @@ from scipy.special import ndtri
 
 from dfdlib.evaluation import metrics
 from dfdlib.evaluation.intervals import Band
-from dfdlib.evaluation.metrics import ErrorRates
+from dfdlib.evaluation.metrics import ErrorRates, percent
 from dfdlib.report.plots import look
-from dfdlib.report.plots.look import Display, entry, of, percent
+from dfdlib.report.plots.look import Display, entry, of
 
 _DET_TICKS = np.array(
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999]
@@ -98,7 +98,7 @@ class _RateCurve(Display):
         style = look.next_look(ax, self.KIND)
         label = entry(self.name, self._figures())
         if self.carried is not None:
-            label += f"\nhollow: FAR {percent(self.carried.far, 1)}, FRR {percent(self.carried.frr, 1)}"
+            label += f"\nhollow: FAR {percent(self.carried.far)}, FRR {percent(self.carried.frr)}"
         x, y = self._place(self.far, self.frr)
         keep = _corners(x, y)
         # the marker is for the legend
@@ -137,7 +137,7 @@ class _RateCurve(Display):
     def _said_carried(self) -> str:
         if self.carried is None:
             return ""
-        far, frr = (percent(rate, 1) for rate in self.carried)
+        far, frr = (percent(rate) for rate in self.carried)
         return f", and at the carried threshold a false acceptance rate of {far} and a false rejection rate of {frr}"
 
 
@@ -150,15 +150,15 @@ class DetDisplay(_RateCurve):
         """Return one sentence with the numbers of the figure."""
         rates = (0.01, 0.1)
         at = ", ".join(
-            f"{percent(frr, 1)} at a false acceptance rate of {percent(rate, 0)}"
+            f"{percent(frr)} at a false acceptance rate of {percent(rate, 0)}"
             for rate, frr in zip(rates, self.frr[self._at(rates)], strict=True)
         )
         if self.band is not None:
             low, high = (float(np.interp(0.1, self.band.far, ends)) for ends in self.band[1:])
-            at += f" (interval there {percent(low, 1)} to {percent(high, 1)})"
+            at += f" (interval there {percent(low)} to {percent(high)})"
         return (
             f"Detection error trade-off curve{of(self.name)} on {self.n_bonafide:,} bona fide and {self.n_spoof:,} "
-            f"spoof trials: equal error rate {percent(self.eer)}, false rejection rate {at}{self._said_carried()}."
+            f"spoof trials: equal error rate {percent(self.eer, 2)}, false rejection rate {at}{self._said_carried()}."
         )
 
     def table(self) -> pd.DataFrame:
@@ -177,7 +177,7 @@ class DetDisplay(_RateCurve):
         return {"width": 5.6, "height": 5.9}
 
     def _figures(self) -> str:
-        return f"EER {percent(self.eer)}"
+        return f"EER {percent(self.eer, 2)}"
 
     def _place(self, far: ArrayLike, frr: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         # Rates of exactly 0 and 1 lie at infinity: pull them just past any frame, so that lines run into it.
@@ -223,13 +223,13 @@ class RocDisplay(_RateCurve):
         """Return one sentence with the numbers of the figure."""
         rates = (0.01, 0.1)
         at = ", ".join(
-            f"{percent(1 - frr, 1)} at a false positive rate of {percent(rate, 0)}"
+            f"{percent(1 - frr)} at a false positive rate of {percent(rate, 0)}"
             for rate, frr in zip(rates, self.frr[self._at(rates)], strict=True)
         )
         return (
             f"Receiver operating characteristic{of(self.name)} on {self.n_bonafide:,} bona fide and "
             f"{self.n_spoof:,} spoof trials: area under the curve {self.auc:.4f}, equal error rate "
-            f"{percent(self.eer)}, true positive rate {at}{self._said_carried()}."
+            f"{percent(self.eer, 2)}, true positive rate {at}{self._said_carried()}."
         )
 
     def table(self) -> pd.DataFrame:
@@ -248,7 +248,7 @@ class RocDisplay(_RateCurve):
         return {"width": 5.4, "height": 5.9}
 
     def _figures(self) -> str:
-        return f"AUC {self.auc:.3f}, EER {percent(self.eer)}"
+        return f"AUC {self.auc:.3f}, EER {percent(self.eer, 2)}"
 
     def _place(self, far: ArrayLike, frr: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         return 100 * np.asarray(far), 100 * (1 - np.asarray(frr))

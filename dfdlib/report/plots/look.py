@@ -130,11 +130,6 @@ def entry(name: str | None, figures: str) -> str:
     return f"{start}{shown(name)}: {figures}" if name else figures
 
 
-def percent(share: float, places: int = 2) -> str:
-    """Write a share as a percentage."""
-    return f"{100 * share:.{places}f} %"
-
-
 def minus(number: str) -> str:
     """Write a number as matplotlib writes its ticks, with a true minus sign."""
     return number.replace("-", "\u2212")

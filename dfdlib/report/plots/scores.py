@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError
 from dfdlib.evaluation import metrics
+from dfdlib.evaluation.metrics import percent
 from dfdlib.report.plots import look
-from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, minus, of, percent, shown
+from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, minus, of, shown
 
 
 @dataclass(eq=False)
@@ -72,8 +73,8 @@ class ScoreDisplay(Display):
         if self.threshold is not None:
             far, frr = metrics.error_rates(self.labels, self.scores, threshold=self.threshold)
             line = (
-                f", with the threshold at {self.threshold:.2f}, which accepts {percent(1 - frr, 1)} of bona fide and "
-                f"{percent(far, 1)} of spoof trials"
+                f", with the threshold at {self.threshold:.2f}, which accepts {percent(1 - frr)} of bona fide and "
+                f"{percent(far)} of spoof trials"
             )
         return f"Distribution of scores{of(self.name)}, median and quartiles: {'; '.join(parts)}{line}."
 

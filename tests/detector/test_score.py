@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -498,10 +499,14 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, rng, suff
         with soundfile.SoundFile(path, "w", samplerate=16_000, channels=1) as file:
             for _ in range(minutes):
                 file.write(minute)
-        done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+        # glibc then returns large blocks when they are freed: what is held is measured, not what is kept for later.
+        environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True, env=environment
+        )
         peaks[minutes] = float(done.stdout)
-    # 20 more minutes are 77 MB as float32
-    assert peaks[30] - peaks[10] < 40
+    # 20 more minutes are 77 MB as float32.
+    assert peaks[30] - peaks[10] < 30
 
 
 @pytest.mark.parametrize("module", [audio, network], ids=["preprocessing", "forward"])

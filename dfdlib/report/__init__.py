@@ -7,5 +7,5 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["baseline", "build", "inputs", "page", "plots", "provenance", "sentences", "show", "study", "tables"],
+    submodules=["build", "inputs", "model_card", "page", "plots", "provenance", "sentences", "show", "study", "tables"],
 )

@@ -1,0 +1,56 @@
+import dataclasses
+import shutil
+
+import pandas as pd
+import pytest
+
+from dfdlib.data import corpus
+from dfdlib.detector import network
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.experiment import baseline, profile
+
+
+def test_a_profile_without_source_has_nothing_to_train_on(toy, tmp_path):
+    settings = profile.load(toy, overrides=["data.source=null"])
+    with pytest.raises(ParameterError, match="has no source corpus"):
+        baseline.train(settings, checkpoint=tmp_path / "weights.safetensors")
+
+
+def test_the_baseline_is_not_tested_on_what_it_was_trained_on(toy, tmp_path):
+    source = shutil.copytree(toy.parent / "source", tmp_path / "source")
+    shutil.copy(source / "training/real/0.wav", source / "testing/real/again.wav")
+    with pytest.raises(DataError, match="1 sound is for both training and testing"):
+        baseline.train(profile.load(toy, overrides=[f"data.source={source}"]), checkpoint=tmp_path / "w.safetensors")
+
+
+def test_fewer_voices_leave_their_twins_alone_as_spoofs(toy):
+    training = corpus.read(toy.parent / "source", name="source").split("training")
+    table = training.table.assign(
+        speaker=[
+            f"{'voice' if label else 'system'}{number % 4}" for number, label in enumerate(training.table["label"])
+        ],
+        sentence=[f"s{number % 8}" for number in range(len(training))],
+    )
+    few = baseline.Variant("few", voices=2).clips(dataclasses.replace(training, table=table)).table
+    bonafide, spoof = few[few["label"] == 1], few[few["label"] == 0]
+    assert bonafide["speaker"].nunique() == 2
+    assert len(bonafide) == 4
+    assert set(spoof["sentence"]) == set(bonafide["sentence"])
+
+
+def test_the_spread_is_over_the_seeds_of_a_variant():
+    rows = [
+        baseline.Trained("a", seed, 10, 20, 1, 0.1, {"source": eer}, {"source": 0.9})
+        for seed, eer in ((1, 0.1), (2, 0.3), (3, 0.2))
+    ]
+    spread = baseline.spread([*rows, dataclasses.replace(rows[0], variant="b")])
+    expected = pd.DataFrame(
+        {"variant": ["a", "b"], "parameters": 10, "clips": 20, "source": [0.2, 0.1],
+         "source low": 0.1, "source high": [0.3, 0.1]}
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(spread, expected)
+
+
+def test_the_wider_network_stays_small():
+    size = sum(parameter.numel() for parameter in network.build(baseline.WIDE, seed=0).parameters())
+    assert 800_000 < size < 1_500_000

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,10 @@ class Raw:
         return f"{self.unit} {self.frame[LINE].iloc[row]}"
 
 
-def load(path: Path, *, needs: tuple[str, ...]) -> Raw:
+def load(path: Path, *, needs: tuple[str, ...], headings: Mapping[str, str] | None = None) -> Raw:
     """Read a table; every row has a field for each column in `needs`.
+
+    `headings` says under which heading a column stands; else, and for all others, `COLUMNS` does.
 
     Raises
     ------
@@ -64,18 +66,40 @@ def load(path: Path, *, needs: tuple[str, ...]) -> Raw:
         The file is no table with headings; a column is missing or there twice; a row has more or fewer fields than
         there are headings.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot be read ({os.strerror(error.errno)})", path=path) from error
+    content = _content(path)
     parquet = path.suffix.lower() == ".parquet" or content[:4] == b"PAR1"
-    raw = _from_parquet(path, content) if parquet else _from_text(path, content, needs=needs)
+    own = headings or {}
+    raw = _from_parquet(path, content, own) if parquet else _from_text(path, content, needs=needs, own=own)
     missing = [name for name in needs if name not in raw.frame]
     if missing:
         raise _missing(path, raw.header, missing[0])
     if raw.frame.empty:
         raise DataError("has no row below its headings", path=path)
     return raw
+
+
+def text_of(path: Path) -> str:
+    """Return a file as text, whichever Unicode it is in, each line ended by a line feed."""
+    return _decoded(path, _content(path)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def plain_columns(text: str, separator: str | None, count: int) -> pd.DataFrame:
+    """Return lines without headings and quotes as so many columns of text, "" for what they lack.
+
+    Further fields are an error of pandas; blanks separate where `separator` is None.
+    """
+    how = {"sep": r"\s+"} if separator is None else {"sep": separator, "skipinitialspace": True}
+    return pd.read_csv(
+        io.BytesIO(text.encode()), header=None, names=range(count), dtype=str, na_filter=False, quoting=csv.QUOTE_NONE,
+        index_col=False, **how,
+    )  # fmt: skip
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read ({os.strerror(error.errno)})", path=path) from error
 
 
 def some(words: Iterable[str], limit: int = 12) -> str:
@@ -98,13 +122,13 @@ def number(text: str) -> float:
     return float(text)
 
 
-def _from_parquet(path: Path, content: bytes) -> Raw:
+def _from_parquet(path: Path, content: bytes, own: Mapping[str, str]) -> Raw:
     try:
         frame = pd.read_parquet(io.BytesIO(content))
     except Exception as error:  # pyarrow raises a dozen kinds for files that are not tables
         raise DataError(f"cannot be read as Parquet ({str(error).splitlines()[0]})", path=path) from error
     header = [str(name) for name in frame.columns]
-    frame = frame.set_axis(_names(path, header), axis=1)
+    frame = _also(frame.set_axis(_names(path, header, own), axis=1), header, own)
     frame = frame.assign(**{name: _as_text(frame[name]) for name in frame if name not in ("score", "duration")})
     frame[LINE] = np.arange(1, len(frame) + 1)
     return Raw(path, header, frame, unit="row")
@@ -117,13 +141,13 @@ def _as_text(column: pd.Series) -> pd.Series:
     return column.astype("string").fillna("").astype(str)
 
 
-def _from_text(path: Path, content: bytes, *, needs: tuple[str, ...]) -> Raw:
+def _from_text(path: Path, content: bytes, *, needs: tuple[str, ...], own: Mapping[str, str]) -> Raw:
     text = _decoded(path, content)
     told = re.match(r'"?sep=(.)"?[ \t,;]*(?:\r\n|\r|\n)', text, re.IGNORECASE)
     skipped = 1 if told else 0
     text = text[told.end() :] if told else text
     header, separator = _header(path, text, (told[1],) if told else _SEPARATORS)
-    names = _names(path, header)
+    names = _names(path, header, own)
     # Bytes take a quarter of what a stream of text does.
     content = text.encode()
     del text
@@ -147,7 +171,8 @@ def _from_text(path: Path, content: bytes, *, needs: tuple[str, ...]) -> Raw:
     empty = frame["path"].str.strip() == ""
     empty[empty] = (frame.loc[empty, names] == "").all(axis=1)
     frame = frame[~empty].reset_index(drop=True)
-    raw = Raw(path, header, frame[[name for name in frame if name]], comma=separator != ",")
+    frame = _also(frame[[name for name in frame if name]], [cell for cell in header if cell], own)
+    raw = Raw(path, header, frame, comma=separator != ",")
     _refuse_second_header(raw, dict(zip(names, header, strict=True)))
     return raw
 
@@ -192,7 +217,14 @@ def _header(path: Path, text: str, separators: Iterable[str]) -> tuple[list[str]
     return header, separator
 
 
-def _names(path: Path, header: list[str]) -> list[str]:
+def _also(frame: pd.DataFrame, header: list[str], own: Mapping[str, str]) -> pd.DataFrame:
+    """Add the columns that stand under a heading that another one stands under as well."""
+    places = {plain(cell): place for place, cell in enumerate(header)}
+    more = {name: places.get(plain(theirs)) for name, theirs in own.items() if name not in frame}
+    return frame.assign(**{name: frame.iloc[:, place] for name, place in more.items() if place is not None})
+
+
+def _names(path: Path, header: list[str], own: Mapping[str, str]) -> list[str]:
     """Return what columns are called here, "" for those without a heading.
 
     Raises
@@ -205,7 +237,11 @@ def _names(path: Path, header: list[str]) -> list[str]:
         if cell and by_word.setdefault(plain(cell), place) != place:
             raise DataError(f"has two columns {on_one_line(cell)!r}; rename or remove one", path=path)
     names = list(header)
+    # A heading that stands for another column here keeps no name of ours.
+    given = {by_word[plain(theirs)]: name for name, theirs in own.items() if plain(theirs) in by_word}
+    names = [given.get(place, name) for place, name in enumerate(names)]
     for name, words in COLUMNS.items():
+        words = [] if name in own else [word for word in words if by_word.get(word) not in given]
         if (place := next((by_word[word] for word in words if word in by_word), None)) is not None:
             names[place] = name
     if "path" not in names:

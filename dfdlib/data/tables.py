@@ -7,14 +7,14 @@ What would shift, guess or count twice is refused, with the line.
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dfdlib import files
-from dfdlib.data.labels import LABEL_NAMES, label_of, plain
+from dfdlib.data.labels import LABEL_NAMES, LABELS, label_of, plain
 from dfdlib.data.table_files import LINE, Raw, is_number, load, number, some
 from dfdlib.errors import DataError, on_one_line
 
@@ -55,10 +55,10 @@ def read(path: str | Path, *, needs: Iterable[str] = ("path",), drop_copies: boo
     if without.any():
         raise raw.fault(int(without.argmax()), "has no path; write one or remove the row")
     if "label" in frame:
-        frame["label"] = _labels(raw, needed="label" in needs)
+        frame["label"] = labels(raw, needed="label" in needs)
     for name in {"score", "duration"} & set(frame):
         frame[name] = _numbers(raw, name, needed=name in needs)
-    return _without_copies(raw, drop=drop_copies)
+    return without_copies(raw, drop=drop_copies)
 
 
 def read_manifest(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -132,12 +132,26 @@ def write(path: str | Path, table: pd.DataFrame) -> None:
         table.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL)
 
 
-def _labels(raw: Raw, *, needed: bool) -> pd.array:
+def labels(raw: Raw, *, needed: bool, words: Mapping[str, str] | None = None) -> pd.array:
+    """Return the label of each row of a table: 1, 0 or missing.
+
+    Parameters
+    ----------
+    raw : Raw
+    needed : bool
+        Refuse rows without one.
+    words : mapping of str to str
+        Classes of words that the table's writer uses: "bonafide", "spoof", or another for neither; ``*`` is any word.
+    """
     column = raw.frame["label"]
-    known = {word: label_of(word) for word in column.unique()}
+    own, rest = {plain(word): LABELS.get(name) for word, name in (words or {}).items()}, (words or {}).get("*")
+    known = {word: own.get(plain(word), label_of(word)) for word in column.unique()}
+    if rest is not None:
+        known |= {word: LABELS.get(rest) for word in known if plain(word) not in own and label_of(word) is None}
     if "label" in map(plain, raw.header):
         known |= {word: _NUMBERS[word.strip()] for word in known if word.strip() in _NUMBERS}
-    unknown = {word for word, number in known.items() if number is None and (needed or word.strip())}
+    skipped = {word for word in known if plain(word) in own or rest is not None}
+    unknown = {word for word, number in known.items() if number is None and (needed or word.strip())} - skipped
     if unknown:
         row = int(column.isin(unknown).to_numpy().argmax())
         word, others = column.iloc[row], [other for other in known if other not in (column.iloc[row], "")]
@@ -180,8 +194,8 @@ def _numbers(raw: Raw, name: str, *, needed: bool) -> pd.Series | np.ndarray:
     return values
 
 
-def _without_copies(raw: Raw, *, drop: bool) -> pd.DataFrame:
-    """Return the rows, each of another clip."""
+def without_copies(raw: Raw, *, drop: bool) -> pd.DataFrame:
+    """Return the rows, each of another clip: exact copies are dropped or refused, others always refused."""
     frame = raw.frame
     odd = frame["path"].str.contains(r"(?:^|/)\.{0,2}(?:/|$)")
     clips = frame["path"].where(~odd, frame.loc[odd, "path"].map(os.path.normpath))

@@ -1,0 +1,202 @@
+"""Descriptions of public corpora: how their lists and folders look, how many clips they have, where to get them.
+
+All of them are entries of ``corpora.yaml``, read by one reader (`protocols`, `members`). A corpus of your own is a YAML
+file with one such entry, or just the columns of its list.
+"""
+
+import functools
+import importlib.resources
+import re
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+import yaml
+
+from dfdlib.errors import DataError, ParameterError
+
+_FILE = importlib.resources.files("dfdlib.data") / "corpora.yaml"
+
+# Lists of a corpus that is described by its columns alone.
+_ANY_LIST = r".*\.(txt|csv|tsv|trl|trn|lst|list|protocol|meta)"
+
+
+class _Entry(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class List(_Entry):
+    """One kind of list of a corpus.
+
+    Attributes
+    ----------
+    files : str
+        Pattern of the end of the list's path, see `pattern`; what it captures becomes a column.
+    columns : str
+        Columns in order, for a list without headings: ``-`` for one without a meaning; those in brackets may be absent.
+    headings : dict of str to str
+        Columns by their heading, for a list with headings. Others keep their own heading.
+    labels : dict of str to str
+        Classes of words that `labels.LABEL_WORDS` lacks: bonafide, spoof or skip; ``*`` stands for any other word.
+    splits : dict of str to str
+        Splits of words that `labels.SPLIT_WORDS` lacks; ``*`` stands for any other word.
+    make : dict of str to str
+        Columns made of others, as ``{list}/{path}``.
+    only_with : dict of str to str
+        Columns that are empty where another is.
+    """
+
+    files: str
+    columns: str = ""
+    headings: dict[str, str] = {}
+    labels: dict[str, Literal["bonafide", "spoof", "skip"]] = {}
+    splits: dict[str, str] = {}
+    make: dict[str, str] = {}
+    only_with: dict[str, str] = {}
+
+    @property
+    def layouts(self) -> dict[int, list[str]]:
+        """The columns by their number, for a list without headings."""
+        needed, _, more = self.columns.partition("[")
+        columns, more = needed.split(), more.rstrip(" ]").split()
+        return {len(some): some for some in (columns, columns + more)} if columns else {}
+
+    @pydantic.model_validator(mode="after")
+    def _names_clips(self) -> "List":
+        if self.columns and "path" not in self.columns.split():
+            raise ValueError("columns has no 'path'; call the column with the clips' names so")
+        return self
+
+
+class Folders(_Entry):
+    """Clips whose place tells what they are: a pattern of the end of their paths (see `pattern`), and their class."""
+
+    path: str
+    label: Literal["bonafide", "spoof", ""] = ""
+    make: dict[str, str] = {}
+
+
+class Source(_Entry):
+    """Where a corpus is downloaded from; `steps` says what a person has to do, before or instead."""
+
+    zenodo: tuple[str, ...] = ()
+    urls: dict[str, str] = {}
+    kaggle: str = ""
+    huggingface: str = ""
+    only: str = ""
+    steps: str = ""
+
+
+class Description(_Entry):
+    """One corpus.
+
+    Attributes
+    ----------
+    title, what, licence, home : str
+        For people.
+    lists : tuple of List
+    folders : tuple of Folders
+        Rules for clips that no list names; the first that fits counts.
+    names : str
+        Regular expression of its clips' names, which tells its lists from those of others.
+    inside : str
+        Name of the folder that holds it, where it comes together with others.
+    part : str
+        The part that published figures are on: a subset, a split, or "all".
+    counts : dict of str to int
+        Clips as published, by part.
+    hours : float or None
+    pair : str
+        Column that names the bona fide recording of each spoof.
+    segments : str
+        Pattern of files with the labels of a clip's segments, as ``{clip}\\.vad``.
+    get : Source
+    """
+
+    title: str
+    what: str = ""
+    lists: tuple[List, ...] = ()
+    folders: tuple[Folders, ...] = ()
+    names: str = ""
+    inside: str = ""
+    part: str = "all"
+    counts: dict[str, int] = {}
+    hours: float | None = None
+    licence: str = "not stated"
+    home: str = ""
+    pair: str = ""
+    segments: str = ""
+    get: Source = Source()
+
+    @pydantic.model_validator(mode="after")
+    def _tells_clips(self) -> "Description":
+        if not self.lists and not self.folders:
+            raise ValueError("has neither lists nor folders; describe one of them")
+        for text in (self.names, *(one.files for one in self.lists), *(one.path for one in self.folders)):
+            try:
+                pattern(text)
+            except re.error as error:
+                raise ValueError(f"the pattern {text!r} is wrong ({error}); correct it") from error
+        return self
+
+
+def pattern(text: str) -> re.Pattern:
+    """Return the regular expression of a pattern: the end of a path with slashes, where ``{name}`` captures a part."""
+    text = re.sub(r"\{([a-z_]+)\}", r"(?P<\1>[^/]+?)", text)
+    return re.compile(rf"(?:^|/){text}$")
+
+
+@functools.cache
+def all_of_them() -> dict[str, Description]:
+    """Return the descriptions that come with the package, by name."""
+    entries = yaml.load(_FILE.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return {name: _described(entry, origin=f"{_FILE}: {name}") for name, entry in entries.items()}
+
+
+def describe(name: str) -> tuple[str, Description, str]:
+    """Return name, description and part of a corpus.
+
+    Parameters
+    ----------
+    name : str
+        A name of `all_of_them`, with ``/PART`` for another part than the published one; a ``.yaml`` file with a
+        description; or the columns of a list, as "speaker path - attack label".
+
+    Raises
+    ------
+    ParameterError
+        No such name, or a wrong description.
+    """
+    if " " in name.strip() and "path" in name.split():
+        entry = {"title": "list", "lists": [{"files": _ANY_LIST, "columns": name}]}
+        return "list", _described(entry, origin=repr(name)), "all"
+    if Path(name).suffix.lower() in (".yaml", ".yml"):
+        description = _described(_yaml(Path(name)), origin=name)
+        return Path(name).stem, description, description.part
+    word, _, part = name.strip().partition("/")
+    description = all_of_them().get(word.lower().replace("_", "-"))
+    if description is None:
+        raise ParameterError(
+            f"corpus {name!r}: there is none of that name; choose {', '.join(all_of_them())}, a .yaml file that "
+            "describes it, or the columns of its list"
+        )
+    return word.lower().replace("_", "-"), description, part or description.part
+
+
+def _yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read ({error}); check the path", path=path) from error
+    except yaml.YAMLError as error:
+        raise DataError(f"is not YAML ({' '.join(str(error).split())}); correct it", path=path) from error
+
+
+def _described(entry: object, *, origin: str) -> Description:
+    try:
+        return Description.model_validate(entry)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        known = f"; there are {', '.join(Description.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        raise ParameterError(f"{origin}: {where + ': ' if where else ''}{first['msg']}{known}") from error

@@ -1,0 +1,337 @@
+"""Lists of public corpora, each in its own form."""
+
+from pathlib import Path
+
+import pytest
+
+from dfdlib.data import corpora, protocols
+from dfdlib.errors import DataError, ParameterError
+
+# Of each corpus: where its list lies, what it says, and what is to be read of it, a row each of path, label, attack
+# and columns that only this list has.
+FORMS = {
+    "asvspoof2019-la": (
+        "ASVspoof2019.LA.cm.train.trn.txt",
+        "LA_0079 LA_T_9000001 - - bonafide\nLA_0079 LA_T_9000002 - A01 spoof\n",
+        [("LA_T_9000001", 1, "bonafide", {"speaker": "LA_0079", "split": "training"}),
+         ("LA_T_9000002", 0, "A01", {"split": "training"})],
+    ),
+    "asvspoof2019-pa": (
+        "ASVspoof2019.PA.cm.dev.trl.txt",
+        "PA_0079 PA_D_9000001 aaa - bonafide\nPA_0080 PA_D_9000002 abc AA spoof\n",
+        [("PA_D_9000001", 1, "bonafide", {"environment": "aaa"}),
+         ("PA_D_9000002", 0, "AA", {"environment": "abc", "split": "validation"})],
+    ),
+    "asvspoof2021-la": (
+        "keys/LA/CM/trial_metadata.txt",
+        "LA_0009 LA_E_9000101 alaw ita_tx A07 spoof notrim eval\n"
+        "LA_0021 LA_E_9000102 opus loc_tx bonafide bonafide notrim eval\n"
+        "LA_0023 LA_E_9000103 none - A13 spoof notrim progress\n",
+        [("LA_E_9000101", 0, "A07", {"codec": "alaw", "transmission": "ita_tx", "trim": "notrim", "subset": "eval"}),
+         ("LA_E_9000102", 1, "bonafide", {"codec": "opus"}),
+         ("LA_E_9000103", 0, "A13", {"transmission": "", "subset": "progress"})],
+    ),
+    "asvspoof2021-df": (
+        "keys/DF/CM/trial_metadata.txt",
+        "LA_0023 DF_E_9000011 nocodec asvspoof A14 spoof notrim progress traditional_vocoder - - - -\n"
+        "TEF2 DF_E_9000013 low_m4a vcc2020 Task1-team20 spoof notrim eval neural_vocoder Task1 team20 FF E\n"
+        "LA_0043 DF_E_9000027 high_ogg asvspoof - bonafide notrim eval bonafide - - - -\n",
+        [("DF_E_9000011", 0, "A14", {"vocoder": "traditional_vocoder", "task": "", "language": ""}),
+         ("DF_E_9000013", 0, "Task1-team20", {"source": "vcc2020", "team": "team20", "gender": "FF", "language": "E"}),
+         ("DF_E_9000027", 1, "bonafide", {"codec": "high_ogg", "vocoder": "bonafide", "subset": "eval"})],
+    ),
+    "asvspoof2021-df, eight columns": (
+        "keys/CM/stage1_trial_metadata.txt",
+        "LA_0023 DF_E_9000011 nocodec asvspoof A14 spoof notrim progress\n"
+        "LA_0043 DF_E_9000027 high_ogg asvspoof - bonafide notrim eval\n",
+        [("DF_E_9000011", 0, "A14", {"codec": "nocodec", "subset": "progress"}),
+         ("DF_E_9000027", 1, "bonafide", {"source": "asvspoof"})],
+    ),
+    "asvspoof2021-pa": (
+        "keys/PA/CM/trial_metadata.txt",
+        "PA_0010 PA_E_9000001 R3 M3 d4 r1 m1 s4 c4 spoof notrim eval\n"
+        "PA_0011 PA_E_9000002 R1 M2 D3 - - - - bonafide notrim eval\n",
+        [("PA_E_9000001", 0, "unknown", {"room": "R3", "replay_device": "s4", "subset": "eval"}),
+         ("PA_E_9000002", 1, "bonafide", {"attacker_room": ""})],
+    ),
+    "asvspoof5": (
+        "ASVspoof5.eval.track_1.tsv",
+        "E_4608 E_9000000024 M C11 4 E_9004890277 AC1 A24 spoof -\nE_2040 E_9000000034 M - 0 - AC1 A31 spoof -\n"
+        "E_1742 E_9000000146 F C04 4 E_9008573732 - bonafide bonafide -\n",
+        [("E_9000000024", 0, "A24", {"codec": "C11", "quality": "4", "attack_condition": "AC1", "split": "testing"}),
+         ("E_9000000034", 0, "A31", {"codec": "", "quality": "", "gender": "M"}),
+         ("E_9000000146", 1, "bonafide", {"source": "E_9008573732"})],
+    ),
+    "asvspoof5, first phase": (
+        "ASVspoof5.train.metadata.txt",
+        "T_4850 T_9000000001 F AC3 A05 spoof\nT_4851 T_9000000002 M - bonafide bonafide\n",
+        [("T_9000000001", 0, "A05", {"gender": "F", "split": "training"}), ("T_9000000002", 1, "bonafide", {})],
+    ),
+    "in-the-wild": (
+        "release_in_the_wild/meta.csv",
+        "file,speaker,label\n0.wav,Invented A,spoof\n3.wav,Invented B,bona-fide\n",
+        [("0.wav", 0, "unknown", {"speaker": "Invented A"}), ("3.wav", 1, "bonafide", {})],
+    ),
+    "mlaad": (
+        "fake/de/invented_vits/meta.csv",
+        "path|original_file|language|is_original_language|duration|training_data|model_name|architecture|transcript\n"
+        "./fake/de/invented_vits/a.wav|de_DE/wavs/a.wav|de|True|4.2|Invented|tts/vits|VITS|Ein Satz, mit Komma.\n",
+        [("./fake/de/invented_vits/a.wav", 0, "tts/vits",
+          {"sentence": "de_DE/wavs/a.wav", "language": "de", "transcript": "Ein Satz, mit Komma."})],
+    ),
+    "codecfake-xie": (
+        "label/C1.txt",
+        "SSB99990001.wav real 0\nF02_SSB99990001.wav fake 2\n",
+        [("C1/SSB99990001.wav", 1, "bonafide", {"codec": "0", "list": "C1", "split": "testing"}),
+         ("C1/F02_SSB99990001.wav", 0, "F02", {"codec": "2"})],
+    ),
+    "spoofceleb": (
+        "metadata/development.csv",
+        "file,speaker,attack\na00/id1/x.flac,id1,a00\na06/id2/y.flac,id2,a06\n",
+        [("development/a00/id1/x.flac", 1, "bonafide", {"speaker": "id1", "split": "validation"}),
+         ("development/a06/id2/y.flac", 0, "a06", {})],
+    ),
+    "add2022": (
+        "label.txt",
+        "ADD_T_90000000.wav genuine\nADD_T_90000001.wav fake\n",
+        [("ADD_T_90000000.wav", 1, "bonafide", {}), ("ADD_T_90000001.wav", 0, "unknown", {})],
+    ),
+    "add2023": (
+        "Track1.2/testR2/label.txt",
+        "ADD2023_T1.2R2_E_90000003.wav genuine\nADD2023_T1.2R2_E_90000004.wav fake\n",
+        [("ADD2023_T1.2R2_E_90000003.wav", 1, "bonafide", {}), ("ADD2023_T1.2R2_E_90000004.wav", 0, "unknown", {})],
+    ),
+    "deepfake-eval-2024": (
+        "audio-metadata-publish.csv",
+        "Filename,Date,Ground Truth,Public Comments,Finetuning Set\n"
+        'one_0016.wav,2024-04-23,Fake,"a comment, with a comma",Train\ntwo_0065.mp3,2024-02-21,Real,,Test\n',
+        [("one_0016.wav", 0, "unknown", {"split": "training", "comments": "a comment, with a comma"}),
+         ("two_0065.mp3", 1, "bonafide", {"split": "testing", "date": "2024-02-21"})],
+    ),
+    "fakeavceleb": (
+        "FakeAVCeleb-audio/meta_data.csv",
+        "source,target1,target2,method,category,type,race,gender,filename,path\n"
+        "id1,-,-,real,A,RealVideo-RealAudio,African,men,1.mp4,FakeAVCeleb/RealVideo-RealAudio/African/men/id1\n"
+        "id2,id1,-,rtvc,B,RealVideo-FakeAudio,African,men,2.mp4,FakeAVCeleb/RealVideo-FakeAudio/African/men/id2\n",
+        [("FakeAVCeleb/RealVideo-RealAudio/African/men/id1/1.mp4", 1, "bonafide", {"speaker": "id1", "gender": "men"}),
+         ("FakeAVCeleb/RealVideo-FakeAudio/African/men/id2/2.mp4", 0, "rtvc", {"race": "African", "target2": ""})],
+    ),
+    "partialspoof": (
+        "PartialSpoof.LA.cm.eval.trl.txt",
+        "LA_0039 CON_E_9000001 - CON spoof\nLA_0030 LA_E_9000003 - - bonafide\n",
+        [("CON_E_9000001", 0, "CON", {"split": "testing"}), ("LA_E_9000003", 1, "bonafide", {})],
+    ),
+}  # fmt: skip
+
+
+def write(folder, name, text, encoding="utf-8"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def as_rows(table, like):
+    """Return what a table says of the columns that are asked for."""
+    return [
+        (row["path"], row["label"], row["attack"], {name: row[name] for name in more})
+        for row, (*_, more) in zip(table.to_dict("records"), like, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_each_form_is_read_and_recognised(case, tmp_path):
+    name = case.partition(",")[0]
+    place, text, rows = FORMS[case]
+    path = write(tmp_path, place, text)
+    forms = [form for form in corpora.all_of_them()[name].lists if protocols.captured(form, path) is not None]
+    assert len(forms) == 1, "one description fits"
+    by_name = protocols.read(path, forms[0], corpus=name, names=corpora.all_of_them()[name].names)
+    assert as_rows(by_name.table, rows) == rows
+    found = protocols.recognise(path)
+    assert as_rows(found.table, rows) == rows
+    # in a folder and by a name that tell nothing
+    elsewhere = protocols.recognise(write(tmp_path, f"elsewhere{path.suffix}", text))
+    assert elsewhere.table["label"].tolist() == [label for _, label, *_ in rows]
+    if name != "partialspoof" and name != "in-the-wild":  # nothing in these tells them from others
+        assert found.form == elsewhere.form == name
+
+
+@pytest.mark.parametrize("case", FORMS)
+@pytest.mark.parametrize(
+    ("change", "encoding"),
+    [
+        (lambda text: text.replace("\n", "\r\n"), "utf-8"),
+        (lambda text: text, "utf-8-sig"),
+        (lambda text: text.replace("\n", "\r\n"), "utf-16"),
+        (lambda text: text.removesuffix("\n"), "utf-8"),
+        (lambda text: "\n" + text.replace("\n", "\n\n"), "utf-8"),
+    ],
+    ids=["windows", "bom", "utf-16", "no-last-end", "empty-lines"],
+)
+def test_each_form_in_other_files(case, change, encoding, tmp_path):
+    place, text, rows = FORMS[case]
+    found = protocols.recognise(write(tmp_path, place, change(text), encoding))
+    assert as_rows(found.table, rows) == rows
+
+
+@pytest.mark.parametrize("case", [case for case in FORMS if "," not in FORMS[case][1]])
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+def test_each_form_saved_with_other_separators(case, separator, tmp_path):
+    place, text, rows = FORMS[case]
+    text = text.replace("|" if "|" in text else " ", separator)
+    assert as_rows(protocols.recognise(write(tmp_path, place, text)).table, rows) == rows
+
+
+def test_a_header_is_no_clip_and_no_first_trial_is_lost(tmp_path):
+    text = FORMS["asvspoof2021-la"][1]
+    whole = protocols.recognise(write(tmp_path, "bare.txt", text)).table
+    headed = write(tmp_path, "head.txt", "speaker utterance codec tx attack key trim subset\n" + text)
+    assert len(whole) == 3
+    table = protocols.recognise(headed).table
+    assert table["path"].tolist() == whole["path"].tolist()
+    assert table[protocols.LINE].tolist() == [2, 3, 4]
+
+
+def test_names_that_are_numbers_stay_text(tmp_path):
+    path = write(tmp_path, "arena.csv", "file_name,label\n0,spoof\n007,bonafide\n1e3,spoof\n")
+    assert protocols.recognise(path).table["path"].tolist() == ["0", "007", "1e3"]
+    path = write(tmp_path, "bare.txt", "0 spoof\n007 bonafide\n")
+    assert protocols.recognise(path).table["path"].tolist() == ["0", "007"]
+
+
+def test_labels_in_any_case_and_unknown_ones(tmp_path):
+    path = write(tmp_path, "words.txt", "a Bona-Fide\nb GENUINE\nc human\nd Deep_Fake\ne generated\n")
+    assert protocols.recognise(path).table["label"].tolist() == [1, 1, 1, 0, 0]
+    text = FORMS["asvspoof2019-la"][1].replace("A01 spoof", "A01 spooof")
+    path = write(tmp_path, "ASVspoof2019.LA.cm.train.trn.txt", text)
+    form = corpora.all_of_them()["asvspoof2019-la"].lists[0]
+    with pytest.raises(DataError, match=r"line 2 \(LA_T_9000002\): label 'spooof' .*; the others are bonafide"):
+        protocols.read(path, form)
+
+
+def test_zero_and_one_have_to_be_told(tmp_path):
+    path = write(tmp_path, "numbers.txt", "a 1\nb 0\n")
+    form = corpora.List(files=".*", columns="path label")
+    with pytest.raises(DataError, match="label '1' is neither bona fide nor spoof"):
+        protocols.read(path, form)
+    told = form.model_copy(update={"labels": {"1": "spoof", "0": "bonafide"}})
+    assert protocols.read(path, told).table["label"].tolist() == [0, 1]
+    headed = write(tmp_path, "numbers.csv", "file,label\na,1\nb,0\n")
+    assert protocols.recognise(headed).table["label"].tolist() == [1, 0]
+
+
+def test_clips_of_neither_class_are_skipped_by_name(tmp_path):
+    text = FORMS["deepfake-eval-2024"][1] + "four.wav,2024-07-01,Unknown,,\n"
+    found = protocols.recognise(write(tmp_path, "audio-metadata-publish.csv", text))
+    assert found.skipped.to_numpy().tolist() == [["four.wav", "its label 'Unknown' is neither bona fide nor spoof"]]
+    assert "four.wav" not in set(found.table["path"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("LA_0079 LA_T_9000001 - - bonafide\nLA_0079 LA_T_9000002 - spoof\n", "line 2: has fewer than the 5 fields"),
+        ("LA_0079 LA_T_9000001 - - bonafide\nLA_0079 LA_T_9000002 - A01 spoof x\n", "line 2: has more than the 5"),
+        ("LA_T_9000001 bonafide\n", "line 1: has 2 fields, expected 5"),
+        ("", "line 1: has 0 fields, expected 5"),
+        ("LA_0079 PA_T_9000001 - - bonafide\n", r"line 1 \(PA_T_9000001\): is no clip of asvspoof2019-la"),
+        ("s LA_T_9000001 - - bonafide\ns LA_T_9000001 - A01 spoof\n", "lines 1 and 2: .* label 'bonafide' and 'spoof'"),
+        ("s LA_T_9000001 - - bonafide\ns LA_T_9000001 - - bonafide\n", "lines 1 and 2: LA_T_9000001 is there twice"),
+    ],
+)
+def test_lists_that_are_wrong(tmp_path, text, message):
+    description = corpora.all_of_them()["asvspoof2019-la"]
+    path = write(tmp_path, "ASVspoof2019.LA.cm.train.trn.txt", text)
+    with pytest.raises(DataError, match=message):
+        protocols.read(path, description.lists[0], corpus="asvspoof2019-la", names=description.names)
+
+
+def test_a_table_with_a_column_of_labels_is_not_taken_for_spoofceleb(tmp_path):
+    path = write(tmp_path, "own.csv", "file,speaker,attack,label\nx.wav,s,a00,spoof\ny.wav,s,a06,bonafide\n")
+    found = protocols.recognise(path)
+    assert found.form == "a table with headings"
+    assert found.table["label"].tolist() == [0, 1]
+
+
+def test_what_is_no_list_with_labels(tmp_path):
+    with pytest.raises(DataError, match="has no line of headings, it begins with LA_E_9000101 -5.125"):
+        protocols.recognise(write(tmp_path, "scores.txt", "LA_E_9000101 -5.125\nLA_E_9000102 3.5\n"))
+
+
+def test_lists_of_verification_trials_are_not_taken(tmp_path):
+    form = corpora.all_of_them()["asvspoof2021-la"].lists[0]
+    assert protocols.captured(form, tmp_path / "keys/LA/CM/trial_metadata.txt") is not None
+    assert protocols.captured(form, tmp_path / "keys/LA/ASV/trial_metadata.txt") is None
+
+
+def test_a_corpus_of_your_own_in_ten_lines(tmp_path):
+    description = write(
+        tmp_path,
+        "mine.yaml",
+        "title: Mine\nlists:\n  - files: .*\\.txt\n    columns: path label language attack\n"
+        "    labels: {echt: bonafide, falsch: spoof, unklar: skip}\n",
+    )
+    text = "a.wav echt de -\nb.wav falsch de X1\nc.wav unklar de -\n"
+    found = protocols.recognise(write(tmp_path, "mine.txt", text), corpus=str(description))
+    assert found.table[["path", "label", "attack", "language"]].to_numpy().tolist() == [
+        ["a.wav", 1, "bonafide", "de"],
+        ["b.wav", 0, "X1", "de"],
+    ]
+    assert found.skipped["path"].tolist() == ["c.wav"]
+    by_columns = protocols.recognise(write(tmp_path, "two.txt", "s1 a x spoof\n"), corpus="speaker path codec label")
+    assert by_columns.table["codec"].tolist() == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("asvspoof2020", "there is none of that name; choose asvspoof2019-la, .*partialspoof, a .yaml file"),
+        ("{}/wrong.yaml", "wrong.yaml: sepparator: Extra inputs are not permitted; there are title, what, lists"),
+        ("{}/bare.yaml", "bare.yaml: Value error, has neither lists nor folders"),
+        ("{}/columns.yaml", "columns.yaml: lists.0: Value error, columns has no 'path'"),
+        ("{}/pattern.yaml", r"pattern.yaml: Value error, the pattern '\(' is wrong"),
+    ],
+)
+def test_descriptions_that_are_wrong(tmp_path, name, message):
+    write(tmp_path, "wrong.yaml", "title: x\nsepparator: y\nfolders: [{path: x}]\n")
+    write(tmp_path, "bare.yaml", "title: x\n")
+    write(tmp_path, "columns.yaml", "title: x\nlists: [{files: x, columns: speaker label}]\n")
+    write(tmp_path, "pattern.yaml", "title: x\nfolders: [{path: (}]\n")
+    with pytest.raises(ParameterError, match=message):
+        corpora.describe(name.format(tmp_path))
+
+
+def test_parts_of_a_corpus():
+    assert corpora.describe("ASVspoof2021_DF")[::2] == ("asvspoof2021-df", "eval")
+    assert corpora.describe("asvspoof2021-df/progress")[2] == "progress"
+    assert corpora.describe("in-the-wild")[2] == "all"
+
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "reference" / "protocols"
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the sample lists")
+def test_the_sample_lists_are_read():
+    read = {}
+    for path in sorted(SAMPLES.rglob("*")):
+        if (
+            path.suffix in {".txt", ".tsv", ".csv"}
+            and not {"scores", "ASV"} & set(path.parts)
+            and path.name != "tree.txt"
+        ):
+            try:
+                read[path.name] = protocols.recognise(path).form
+            except DataError:
+                read[path.name] = ""
+    without_labels = {"ASVspoof2019.LA.asv.eval.gi.trl.scores.txt"} | {
+        f"ASVspoof2021.{part}.cm.eval.trl.txt" for part in ("LA", "DF")
+    }
+    assert {name for name, form in read.items() if not form} == without_labels
+
+
+def test_what_the_descriptions_say_is_complete():
+    for name, description in corpora.all_of_them().items():
+        assert description.what, name
+        assert description.home.startswith("http"), name
+        assert description.get != corpora.Source(), name

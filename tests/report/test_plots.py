@@ -1,4 +1,5 @@
 import base64
+import inspect
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -10,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from scipy.special import ndtr, ndtri
+from seaborn.utils import relative_luminance
 
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, intervals, metrics
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.report import plots
-from dfdlib.report.plots import changes
 
 TRAINING = [0.7, 0.5, 0.3, 0.2]
 VALIDATION = [0.72, 0.55, 0.40, 0.41]
@@ -255,12 +256,43 @@ def test_det_range_holds_every_curve(trials):
     assert ax.get_xlim() == ax.get_ylim()
 
 
-@pytest.mark.parametrize("scores", [[2.0, 1.0], [1.0, 2.0], [1.0, 1.0]], ids=["perfect", "upside down", "tied"])
-@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay, plots.ScoreDisplay])
-def test_extremes_can_be_drawn(kind, scores, tmp_path):
-    display = kind.from_scores([1, 0], scores).plot()
-    plots.show(display.figure_, alt=display.alt(), name="extreme", folder=tmp_path)
-    assert np.isfinite([display.ax_.get_xlim(), display.ax_.get_ylim()]).all()
+# Scores of a bona fide clip and of a spoof, the corners of their curve as (FAR, FRR), and their equal error rate.
+EXTREMES = {
+    "perfect": ([2.0, 1.0], [(1, 0), (0, 0), (0, 1)], 0.0),
+    "upside down": ([1.0, 2.0], [(1, 0), (1, 1), (0, 1)], 1.0),
+    "tied": ([1.0, 1.0], [(1, 0), (0, 1)], 0.5),
+}
+
+
+@pytest.mark.parametrize("case", EXTREMES)
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_extremes_are_drawn_where_they_belong(kind, case):
+    scores, corners, equal = EXTREMES[case]
+    ax = kind.from_scores([1, 0], scores).plot().ax_
+
+    def places(rates):
+        far, frr = np.transpose(rates).astype(float)
+        if kind is plots.RocDisplay:
+            return np.transpose([100 * far, 100 * (1 - frr)])
+        return np.transpose(ndtri(np.clip([far, frr], 1e-5, 1 - 1e-5)))  # 0 and 1 lie at infinity
+
+    (line,) = (line for line in ax.lines if line.get_gid() in ("det", "roc"))
+    assert {tuple(place) for place in line.get_xydata()} == {tuple(place) for place in places(corners)}
+    (end,) = np.clip(places([(equal, equal)]), *ax.get_xlim())
+    assert [*marks(ax, "eer"), *arrows(ax)] == [pytest.approx(end)]  # the EER, or an arrow to it, is in the frame
+    assert ax.get_xlim()[0] < ax.get_xlim()[1]
+
+
+@pytest.mark.parametrize("case", EXTREMES)
+def test_histograms_of_extremes_hold_their_score(case):
+    scores, _, _ = EXTREMES[case]
+    ax = plots.ScoreDisplay.from_scores([1, 0], scores).plot().ax_
+    for area, score in zip(ax.collections, scores, strict=True):
+        x, y = area.get_paths()[0].vertices.T
+        assert abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2 == pytest.approx(1)  # each is a density
+        assert x[y > 0].min() <= score <= x[y > 0].max()
+        assert ax.get_xlim()[0] < score < ax.get_xlim()[1]
+        assert y.max() < ax.get_ylim()[1]
 
 
 def test_line_options_win(trials):
@@ -348,6 +380,7 @@ def test_a_band_lies_around_its_curve(kind, trials):
         assert "(interval there 10.0 % to 30.0 %)" in display.alt()
     else:
         expected = [[10, 90], [10, 70]]
+        assert "(interval there 70.0 % to 90.0 %)" in display.alt()
     for corner in expected:
         assert np.abs(corners - corner).sum(axis=1).min() < 1e-9
 
@@ -486,7 +519,7 @@ def test_figures_in_a_heat_map_stand_out(share):
     table = pd.DataFrame({"attack": ["a"], "eer": [share]})
     display = plots.AttackHeatmapDisplay.from_table(table, columns=["eer"]).plot()
     shade = mpl.colormaps["Blues"](share / 0.5)
-    light = sorted([changes.luminance(shade), {"white": 1.0, "black": 0.0}[display.ax_.texts[0].get_color()]])
+    light = sorted([relative_luminance(shade), {"white": 1.0, "black": 0.0}[display.ax_.texts[0].get_color()]])
     assert (light[1] + 0.05) / (light[0] + 0.05) >= 4.5  # WCAG 2, level AA
 
 
@@ -642,6 +675,17 @@ def test_show_closes_a_figure_of_pyplot(tmp_path):
     fig = pyplot.figure()
     plots.show(fig, alt="A figure.", name="figure", folder=tmp_path)
     assert not pyplot.fignum_exists(fig.number)
+
+
+KINDS_OF_DISPLAY = [getattr(plots, name) for name in plots.__all__ if name.endswith("Display") and name != "Display"]
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_DISPLAY, ids=lambda kind: kind.__name__)
+def test_every_kind_has_one_way_to_be_made_that_reads_well_in_a_notebook(kind):
+    (name,) = [name for name in dir(kind) if name.startswith("from_")]
+    for method in (getattr(kind, name), kind.plot, kind.alt, kind.table):
+        assert inspect.getdoc(method)
+        assert len(str(inspect.signature(method))) < 300  # an array is "ArrayLike" there, not all that it may be
 
 
 def test_style_ends_with_its_block():

@@ -1,7 +1,8 @@
 """Figures: one Display object for each kind, which keeps its numbers apart from their drawing.
 
 Every Display has
-- a ``from_…`` constructor that computes arrays, without drawing;
+- a ``from_…`` constructor that computes arrays, without drawing. Arrays that cannot be drawn (a class is missing,
+  numbers are not finite, lengths differ) are a DataError, settings that make no sense a ParameterError;
 - ``plot(ax=None, **options)``, which draws on ``ax`` or on a new figure and returns the Display; afterwards
   ``ax_`` and ``figure_`` say where;
 - ``alt()``: one sentence with the numbers, for whoever cannot see the figure;
@@ -23,13 +24,12 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "calibration": ["CalibrationDisplay", "ReliabilityDisplay"],
         "changes": ["AttackHeatmapDisplay", "ForestDisplay"],
         "curves": ["DetDisplay", "RocDisplay"],
         "look": ["COLOURS", "Display", "figure", "shown", "style"],
         "output": ["save", "show"],
-        "scores": ["ScoreDisplay", "TimelineDisplay"],
+        "recordings": ["SpectrogramDisplay", "TimelineDisplay"],
+        "scores": ["CalibrationDisplay", "ReliabilityDisplay", "ScoreDisplay"],
         "training": ["CurveDisplay"],
-        "waveforms": ["SpectrogramDisplay"],
     },
 )

@@ -1,5 +1,7 @@
 """Detection error trade-off (DET) and receiver operating characteristic (ROC)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -7,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
@@ -16,42 +19,33 @@ from dfdlib.evaluation.metrics import ErrorRates, percent
 from dfdlib.report.plots import look
 from dfdlib.report.plots.look import Display, entry, of
 
+#: Rates that axes of normal deviates may be labelled with.
 _DET_TICKS = np.array(
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999]
 )
-_TABLE_RATES = np.array([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
+#: False acceptance rates that a sentence and a table are about.
+_SAID = np.array([0.01, 0.1])
+_TABLED = np.array([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 @dataclass(eq=False)
-class _RateCurve(Display):
-    """FAR and FRR at every threshold.
+class RateCurveDisplay(Display):
+    """FAR and FRR at every threshold, the base of `DetDisplay` and `RocDisplay`."""
 
-    Attributes
-    ----------
-    far, frr, thresholds : ndarray, shape (k + 1,)
-        As `dfdlib.evaluation.metrics.det_curve`: ``far`` falls, ``frr`` rises.
-    auc, eer : float
-    n_bonafide, n_spoof : int
-    name : str or None
-        Names the series in the legend.
-    carried : ErrorRates or None
-        FAR and FRR at a threshold that was chosen elsewhere.
-    band : Band or None
-        From `dfdlib.evaluation.intervals.curve_band`.
-    """
-
-    far: np.ndarray
-    frr: np.ndarray
-    thresholds: np.ndarray
+    far: np.ndarray  #: (k + 1,) for k distinct scores, falling
+    frr: np.ndarray  #: (k + 1,), rising
+    thresholds: np.ndarray  #: (k + 1,)
     auc: float
     eer: float
     n_bonafide: int
     n_spoof: int
-    name: str | None = None
-    carried: ErrorRates | None = None
-    band: Band | None = None
+    name: str | None = None  #: of the series in the legend
+    carried: ErrorRates | None = None  #: at a threshold that was chosen elsewhere
+    band: Band | None = None  #: from `dfdlib.evaluation.intervals.curve_band`
 
     KIND: ClassVar[str]
+    TITLE: ClassVar[str]
+    RATES: ClassVar[tuple[str, str]]  # what is on the two axes
     ORDER: ClassVar[int] = 1  # -1 draws from reject-all to accept-all
 
     @classmethod
@@ -64,34 +58,48 @@ class _RateCurve(Display):
         threshold: float | None = None,
         band: Band | None = None,
     ) -> Self:
-        """Compute the curve.
+        """Compute the curve of labels (n,) and scores (n,).
 
         Parameters
         ----------
         labels, scores : array_like, shape (n,)
         name : str, optional
+            Names the series in the legend.
         threshold : float, optional
-            A threshold that was chosen on other trials: its operating point is marked.
+            Chosen on other trials: its operating point is marked.
         band : Band, optional
             From `dfdlib.evaluation.intervals.curve_band` of the same trials.
-
-        Raises
-        ------
-        DataError
-            A class is missing, or a score is not finite.
         """
         counts = metrics.tally(labels, scores)
-        return cls(
-            counts.far,
-            counts.frr,
-            counts.thresholds,
-            auc=counts.auc,
-            eer=counts.eer.value,
-            n_bonafide=int(counts.bonafide[-1]),
-            n_spoof=int(counts.spoof[-1]),
-            name=name,
-            carried=None if threshold is None else metrics.error_rates(labels, scores, threshold=threshold),
-            band=band,
+        sizes = int(counts.bonafide[-1]), int(counts.spoof[-1])
+        carried = None if threshold is None else metrics.error_rates(labels, scores, threshold=threshold)
+        curve = counts.far, counts.frr, counts.thresholds, counts.auc, counts.eer.value
+        return cls(*curve, *sizes, name=name, carried=carried, band=band)
+
+    def alt(self) -> str:
+        x, y = self.RATES
+        found = self._ordinate(self.frr[self._at(_SAID)])
+        at = [f"{percent(value)} at a {x} rate of {percent(rate, 0)}" for rate, value in zip(_SAID, found, strict=True)]
+        if self.band is not None:
+            ends = (self._ordinate(float(np.interp(_SAID[-1], self.band.far, rates))) for rates in self.band[1:])
+            at[-1] += " (interval there {} to {})".format(*map(percent, sorted(ends)))
+        if self.carried is not None:
+            far, frr = map(percent, self.carried)
+            at.append(
+                f"and at the carried threshold a false acceptance rate of {far} and a false rejection rate of {frr}"
+            )
+        return (
+            f"{self.TITLE}{of(self.name)} on {self.n_bonafide:,} bona fide and {self.n_spoof:,} spoof trials: "
+            f"{self._area()}equal error rate {percent(self.eer, 2)}, {y} rate {', '.join(at)}."
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Return the rates and thresholds at round false acceptance (false positive) rates, one row each."""
+        x, y = self.RATES
+        at = self._at(_TABLED)
+        columns = {f"{x} at most (%)": 100 * _TABLED, f"{x} (%)": 100 * self.far[at]}
+        return pd.DataFrame(
+            columns | {f"{y} (%)": 100 * self._ordinate(self.frr[at]), "threshold": self.thresholds[at]}
         )
 
     def _draw(self, ax: Axes, options: dict) -> None:
@@ -102,22 +110,23 @@ class _RateCurve(Display):
         x, y = self._place(self.far, self.frr)
         keep = _corners(x, y)
         # the marker is for the legend
-        line = style | {"label": label, "gid": self.KIND, "markevery": [], "markeredgecolor": "white"}
-        (drawn,) = ax.plot(x[keep][:: self.ORDER], y[keep][:: self.ORDER], **(line | options))
+        line = {**style, "label": label, "gid": self.KIND, "markevery": [], **options}
+        (drawn,) = ax.plot(x[keep][:: self.ORDER], y[keep][:: self.ORDER], **line)
         if self.band is not None:
-            edges = (self._place(self.band.far, rates) for rates in self.band[1:])
-            look.band(ax, drawn, self._place(*self.band[:2])[0], *(edge for _, edge in edges))
+            edges = [self._place(self.band.far, rates) for rates in self.band[1:]]
+            look.band(ax, drawn, edges[0][0], edges[0][1], edges[1][1])
         _mark(ax, drawn, style["marker"], self._place(self.eer, self.eer))
         if self.carried is not None:
             _mark(ax, drawn, style["marker"], self._place(*self.carried), hollow=True)
-        self._frame(ax, first=sum(line.get_gid() == self.KIND for line in ax.lines) == 1)
-        arrows = _point_out(ax)
-        title = None
-        if any(line.get_gid() == "carried" for line in ax.lines):
-            title = "full marker: EER; hollow marker: at the carried threshold"
-        if arrows:
-            title = f"{title}\narrow: beyond the frame" if title else "arrow: EER beyond the frame"
-        look.legend_below(ax, title=title)
+        self._frame(ax, first=len(look.series(ax, self.KIND)) == 1)
+        notes = ["full marker: EER; hollow marker: at the carried threshold"] if look.series(ax, "carried") else []
+        if _point_out(ax):
+            notes.append("arrow: beyond the frame" if notes else "arrow: EER beyond the frame")
+        look.legend_below(ax, title="\n".join(notes) or None)
+
+    def _ordinate(self, frr: ArrayLike) -> ArrayLike:
+        """Return the rate on the vertical axis."""
+        raise NotImplementedError
 
     def _place(self, far: ArrayLike, frr: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return where rates are drawn."""
@@ -127,57 +136,27 @@ class _RateCurve(Display):
         """Set the ends of both axes, which hold all curves, and their titles."""
         raise NotImplementedError
 
-    def _figures(self) -> str:
-        raise NotImplementedError
-
-    def _at(self, rates: ArrayLike) -> np.ndarray:
-        """Return the place of the largest FAR that is at most as large as each of some rates."""
-        return np.argmax(self.far[:, None] <= np.asarray(rates), axis=0)
-
-    def _said_carried(self) -> str:
-        if self.carried is None:
-            return ""
-        far, frr = (percent(rate) for rate in self.carried)
-        return f", and at the carried threshold a false acceptance rate of {far} and a false rejection rate of {frr}"
-
-
-class DetDisplay(_RateCurve):
-    """Detection error trade-off: FRR against FAR on normal-deviate axes, where normal scores give a straight line."""
-
-    KIND = "det"
-
-    def alt(self) -> str:
-        """Return one sentence with the numbers of the figure."""
-        rates = (0.01, 0.1)
-        at = ", ".join(
-            f"{percent(frr)} at a false acceptance rate of {percent(rate, 0)}"
-            for rate, frr in zip(rates, self.frr[self._at(rates)], strict=True)
-        )
-        if self.band is not None:
-            low, high = (float(np.interp(0.1, self.band.far, ends)) for ends in self.band[1:])
-            at += f" (interval there {percent(low)} to {percent(high)})"
-        return (
-            f"Detection error trade-off curve{of(self.name)} on {self.n_bonafide:,} bona fide and {self.n_spoof:,} "
-            f"spoof trials: equal error rate {percent(self.eer, 2)}, false rejection rate {at}{self._said_carried()}."
-        )
-
-    def table(self) -> pd.DataFrame:
-        """Return the false rejection rate at round false acceptance rates, and the thresholds, one row each."""
-        places = self._at(_TABLE_RATES)
-        return pd.DataFrame(
-            {
-                "false acceptance at most (%)": 100 * _TABLE_RATES,
-                "false acceptance (%)": 100 * self.far[places],
-                "false rejection (%)": 100 * self.frr[places],
-                "threshold": self.thresholds[places],
-            }
-        )
-
-    def _size(self) -> dict[str, float]:
-        return {"width": 5.6, "height": 5.9}
+    def _area(self) -> str:
+        return ""
 
     def _figures(self) -> str:
         return f"EER {percent(self.eer, 2)}"
+
+    def _at(self, rates: np.ndarray) -> np.ndarray:
+        """Return the place of the largest FAR that is at most as large as each of some rates."""
+        return np.argmax(self.far[:, None] <= rates, axis=0)
+
+
+class DetDisplay(RateCurveDisplay):
+    """Detection error trade-off: FRR against FAR on normal-deviate axes, where normal scores give a straight line."""
+
+    KIND = "det"
+    TITLE = "Detection error trade-off curve"
+    RATES = ("false acceptance", "false rejection")
+    size: ClassVar = {"width": 5.6, "height": 5.9}
+
+    def _ordinate(self, frr: ArrayLike) -> ArrayLike:
+        return frr
 
     def _place(self, far: ArrayLike, frr: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         # Rates of exactly 0 and 1 lie at infinity: pull them just past any frame, so that lines run into it.
@@ -191,13 +170,10 @@ class DetDisplay(_RateCurve):
             low, high = min(low, ax.get_xlim()[0]), max(high, ax.get_xlim()[1])
         inches = ax.get_position().width * ax.figure.get_figwidth()
         ticks = _spaced(_DET_TICKS, low, high, share=0.25 / inches)
-        for axis, title in (
-            (ax.xaxis, "FAR: spoof taken for bona fide (%)"),
-            (ax.yaxis, "FRR: bona fide taken for spoof (%)"),
-        ):
+        for axis in (ax.xaxis, ax.yaxis):
             axis.set_ticks(ndtri(ticks), labels=[f"{100 * tick:g}" for tick in ticks])
-            axis.set_label_text(title)
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        ax.set(xlabel="FAR: spoof taken for bona fide (%)", ylabel="FRR: bona fide taken for spoof (%)")
 
     def _range(self) -> tuple[float, float]:
         """Return the ends of both axes: from one error in the larger class to well above the EER."""
@@ -206,49 +182,28 @@ class DetDisplay(_RateCurve):
         for rate in self.carried or ():
             if 0 < rate < 1:  # a little beyond the point, so that its marker is whole
                 low, high = min(low, rate / 1.5), max(high, 1 - (1 - rate) / 1.5)
-        ends = (
-            _DET_TICKS[max(0, np.searchsorted(_DET_TICKS, low, side="right") - 1)],
-            _DET_TICKS[min(_DET_TICKS.size - 1, np.searchsorted(_DET_TICKS, high))],
-        )
-        return float(ndtri(ends[0])), float(ndtri(ends[1]))
+        first = max(0, np.searchsorted(_DET_TICKS, low, side="right") - 1)
+        last = min(_DET_TICKS.size - 1, np.searchsorted(_DET_TICKS, high))
+        return float(ndtri(_DET_TICKS[first])), float(ndtri(_DET_TICKS[last]))
 
 
-class RocDisplay(_RateCurve):
+class RocDisplay(RateCurveDisplay):
     """Receiver operating characteristic: share of bona fide accepted against share of spoof accepted."""
 
     KIND = "roc"
+    TITLE = "Receiver operating characteristic"
+    RATES = ("false positive", "true positive")
     ORDER = -1
+    size: ClassVar = {"width": 5.4, "height": 5.9}
 
-    def alt(self) -> str:
-        """Return one sentence with the numbers of the figure."""
-        rates = (0.01, 0.1)
-        at = ", ".join(
-            f"{percent(1 - frr)} at a false positive rate of {percent(rate, 0)}"
-            for rate, frr in zip(rates, self.frr[self._at(rates)], strict=True)
-        )
-        return (
-            f"Receiver operating characteristic{of(self.name)} on {self.n_bonafide:,} bona fide and "
-            f"{self.n_spoof:,} spoof trials: area under the curve {self.auc:.4f}, equal error rate "
-            f"{percent(self.eer, 2)}, true positive rate {at}{self._said_carried()}."
-        )
-
-    def table(self) -> pd.DataFrame:
-        """Return the true positive rate at round false positive rates, and the thresholds, one row each."""
-        places = self._at(_TABLE_RATES)
-        return pd.DataFrame(
-            {
-                "false positive at most (%)": 100 * _TABLE_RATES,
-                "false positive (%)": 100 * self.far[places],
-                "true positive (%)": 100 * (1 - self.frr[places]),
-                "threshold": self.thresholds[places],
-            }
-        )
-
-    def _size(self) -> dict[str, float]:
-        return {"width": 5.4, "height": 5.9}
+    def _area(self) -> str:
+        return f"area under the curve {self.auc:.4f}, "
 
     def _figures(self) -> str:
-        return f"AUC {self.auc:.3f}, EER {percent(self.eer, 2)}"
+        return f"AUC {self.auc:.3f}, {super()._figures()}"
+
+    def _ordinate(self, frr: ArrayLike) -> ArrayLike:
+        return 1 - frr
 
     def _place(self, far: ArrayLike, frr: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         return 100 * np.asarray(far), 100 * (1 - np.asarray(frr))
@@ -260,13 +215,13 @@ class RocDisplay(_RateCurve):
         ax.set(xlabel="FAR: spoof taken for bona fide (%)", ylabel="1 − FRR: bona fide accepted (%)")
 
 
-def _mark(ax: Axes, line, marker: str, place: tuple, *, hollow: bool = False) -> None:
+def _mark(ax: Axes, line: Line2D, marker: str, place: tuple, *, hollow: bool = False) -> None:
     """Mark a point of a curve where it is: full, or hollow and larger."""
     colour = line.get_color()
     style = {"gid": "eer", "markeredgecolor": "white", "markersize": 7, "zorder": 4}
     if hollow:
-        style = {"gid": "carried", "markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.8}
-        style |= {"markersize": 9, "zorder": 5}
+        face = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.8}
+        style = {"gid": "carried", "markersize": 9, "zorder": 5, **face}
     ax.plot(*place, marker, color=colour, clip_on=False, **style)
 
 
@@ -275,7 +230,7 @@ def _point_out(ax: Axes) -> int:
     for arrow in [text for text in ax.texts if text.get_gid() == "beyond"]:
         arrow.remove()  # the frame may have grown since
     arrows = 0
-    for mark in [line for line in ax.lines if line.get_gid() in ("eer", "carried")]:
+    for mark in [*look.series(ax, "eer"), *look.series(ax, "carried")]:
         place = mark.get_xydata()[0]
         edge = np.clip(place, *ax.get_xlim())  # both axes have the same ends
         beyond = place - edge
@@ -283,9 +238,9 @@ def _point_out(ax: Axes) -> int:
         if beyond.any():
             fill = "white" if mark.get_gid() == "carried" else mark.get_color()
             shape = {"arrowstyle": "-|>", "mutation_scale": 15, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0}
-            shape |= {"facecolor": fill, "edgecolor": mark.get_color(), "zorder": mark.get_zorder()}
+            paint = {"facecolor": fill, "edgecolor": mark.get_color(), "zorder": mark.get_zorder()}
             start = {"xytext": -20 * np.sign(beyond), "textcoords": "offset points"}
-            ax.annotate("", edge, **start, arrowprops=shape, annotation_clip=False, gid="beyond")
+            ax.annotate("", edge, **start, arrowprops=shape | paint, annotation_clip=False, gid="beyond")
             arrows += 1
     return arrows
 

@@ -1,16 +1,23 @@
 """The common look of all figures, and what their Displays share."""
 
+from __future__ import annotations
+
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 #: Okabe and Ito (2008), without the yellow, which is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -19,6 +26,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BONAFIDE_COLOUR, SPOOF_COLOUR = COLOURS[0], COLOURS[1]
 GREY = "#6b6b6b"
 
+#: Matplotlib's settings for all figures.
 _SETTINGS = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -83,8 +91,11 @@ def figure(*, rows: int = 1, columns: int = 1, width: float = 6.4, height: float
 
 
 class Display:
-    """What all Displays share: how they begin to draw, and where they were drawn."""
+    """A figure of one kind: its numbers, how they are drawn, one sentence and one table that tell the same."""
 
+    #: Width and height of a figure of its own in inches, as far as they differ from those of `figure`.
+    size: dict[str, float] = MappingProxyType({})
+    #: Where it was drawn last.
     ax_: Axes | None = None
     figure_: Figure | None = None
 
@@ -92,7 +103,7 @@ class Display:
         """Draw on axes, or on a new figure, and return this Display; ``options`` go to matplotlib and win."""
         with style():
             if ax is None:
-                _, ax = figure(**self._size())
+                _, ax = figure(**self.size)
             self.ax_, self.figure_ = ax, ax.figure
             self._draw(ax, options)
             # Axes that were made elsewhere hold texts that would still be read as formulas.
@@ -100,9 +111,13 @@ class Display:
                 text.set_parse_math(False)
         return self
 
-    def _size(self) -> dict[str, float]:
-        """Return width and height of a figure of its own, in inches; what is missing is the default."""
-        return {}
+    def alt(self) -> str:
+        """Return one sentence with the numbers of the figure, for whoever cannot see it."""
+        raise NotImplementedError
+
+    def table(self) -> DataFrame:
+        """Return the numbers of the figure, thinned where thousands of points are drawn."""
+        raise NotImplementedError
 
     def _draw(self, ax: Axes, options: dict) -> None:
         raise NotImplementedError
@@ -138,14 +153,15 @@ def minus(number: str) -> str:
 # --- parts of figures ---
 
 
+def series(ax: Axes, kind: str) -> list[Line2D]:
+    """Return the lines of a kind on these axes: a curve, or a mark on it."""
+    return [line for line in ax.lines if line.get_gid() == kind]
+
+
 def next_look(ax: Axes, kind: str) -> dict:
     """Return colour, line style and marker of the next series of a kind on these axes."""
-    index = sum(line.get_gid() == kind for line in ax.lines)
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": LINES[index % len(LINES)],
-        "marker": MARKERS[index % len(MARKERS)],
-    }
+    place = len(series(ax, kind)) % len(COLOURS)
+    return {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "markeredgecolor": "white"}
 
 
 def diagonal(ax: Axes, ends: Sequence[float]) -> None:
@@ -153,7 +169,13 @@ def diagonal(ax: Axes, ends: Sequence[float]) -> None:
     ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
 
 
-def band(ax: Axes, line, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+def threshold_line(ax: Axes, threshold: float, *, name: str = "threshold") -> None:
+    """Draw a threshold across the scores, with its value in the legend."""
+    label = f"{name} {minus(f'{threshold:.3g}')}"
+    ax.axvline(threshold, color="black", linestyle=":", linewidth=1.4, label=label)
+
+
+def band(ax: Axes, line: Line2D, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     """Draw an interval around a line: a tint, and thin edges in the line's own style for black and white."""
     colour = line.get_color()
     ax.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0, zorder=1.5)
@@ -164,14 +186,5 @@ def band(ax: Axes, line, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> No
 def legend_below(ax: Axes, *, lines: int = 1, title: str | None = None) -> None:
     """Put the legend under the title of the x axis, which has so many lines: nothing can run into it there."""
     under = ax.transAxes + ScaledTranslation(0, -(26 + 14 * lines) / 72, ax.figure.dpi_scale_trans)
-    ax.legend(
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        bbox_transform=under,
-        borderaxespad=0,
-        borderpad=0,
-        frameon=False,
-        title=title,
-        title_fontsize=9,
-        alignment="left",
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": under, "borderaxespad": 0, "borderpad": 0}
+    ax.legend(**place, frameon=False, title=title, title_fontsize=9, alignment="left")

@@ -1,39 +1,36 @@
-"""Scores: how they are distributed, and how they run over a recording."""
+"""Scores: how they are distributed, what they mean, and whether they mean it."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from dfdlib.errors import DataError
-from dfdlib.evaluation import metrics
+from dfdlib.errors import DataError, ParameterError
+from dfdlib.evaluation import calibration, metrics
 from dfdlib.evaluation.metrics import percent
 from dfdlib.report.plots import look
-from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, minus, of, shown
+from dfdlib.report.plots.look import BONAFIDE_COLOUR, COLOURS, LINES, SPOOF_COLOUR, Display, entry, of, shown
+
+#: What both figures of scores write below their axis.
+_SCORE = "Score (← more like spoof, more like bona fide →)"
 
 
 @dataclass(eq=False)
 class ScoreDisplay(Display):
-    """How the scores of each class lie: a histogram, or one row for each attack.
+    """How the scores of each class lie: a histogram, or one box for bona fide and one for each attack."""
 
-    Attributes
-    ----------
-    labels, scores : ndarray, shape (n,)
-    attacks : ndarray of str, shape (n,), or None
-        With attacks, scores are drawn as one box for bona fide and one for each attack.
-    threshold : float or None
-        Drawn as a line: what lies at or above it is accepted.
-    name : str or None
-    """
-
-    labels: np.ndarray
-    scores: np.ndarray
-    attacks: np.ndarray | None = None
-    threshold: float | None = None
+    labels: np.ndarray  #: (n,)
+    scores: np.ndarray  #: (n,)
+    attacks: np.ndarray | None = None  #: of str, (n,); with attacks, boxes are drawn
+    threshold: float | None = None  #: drawn as a line: what lies at or above it is accepted
     name: str | None = None
 
     @classmethod
@@ -45,14 +42,8 @@ class ScoreDisplay(Display):
         attacks: ArrayLike | None = None,
         threshold: float | None = None,
         name: str | None = None,
-    ) -> "ScoreDisplay":
-        """Keep labels (n,), scores (n,) and, if given, the attack of each trial (n,).
-
-        Raises
-        ------
-        DataError
-            A class is missing, a score is not finite, or ``attacks`` is not as long as the scores.
-        """
+    ) -> Self:
+        """Keep labels (n,), scores (n,) and, if given, the attack of each trial (n,)."""
         labels, scores = metrics.validate(labels, scores)
         if attacks is not None:
             attacks = np.asarray(attacks, dtype=object)
@@ -64,10 +55,10 @@ class ScoreDisplay(Display):
         return cls(labels, scores, attacks, threshold, name)
 
     def alt(self) -> str:
-        """Return one sentence with the numbers of the figure."""
         parts = [
-            f"{shown(row.group)} median {row.median:.2f} ({row.q25:.2f} to {row.q75:.2f}, {row.n:,} trials)"
-            for row in self._summary().itertuples()
+            f"{shown(row['group'])} median {row['median']:.2f} ({row['25 %']:.2f} to {row['75 %']:.2f}, "
+            f"{row['n']:,} trials)"
+            for row in self.table().to_dict("records")
         ]
         line = ""
         if self.threshold is not None:
@@ -80,23 +71,22 @@ class ScoreDisplay(Display):
 
     def table(self) -> pd.DataFrame:
         """Return count, mean, standard deviation and quantiles, one row for bona fide and for each attack."""
-        return self._summary().rename(
-            columns={"sd": "standard deviation", "q05": "5 %", "q25": "25 %", "q75": "75 %", "q95": "95 %"}
-        )
+        scores = self._frame().groupby("group", sort=False)["score"]
+        table = pd.DataFrame({"n": scores.size(), "mean": scores.mean(), "standard deviation": scores.std()})
+        for name, part in {"5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}.items():
+            table[name] = scores.quantile(part)
+        return table.reset_index()
 
-    def _size(self) -> dict[str, float]:
+    @property
+    def size(self) -> dict[str, float]:
+        """Width and height of a figure of its own in inches."""
         return {"height": 4.0 if self.attacks is None else 1.4 + 0.42 * self._frame()["group"].nunique()}
 
     def _draw(self, ax: Axes, options: dict) -> None:
-        frame = self._frame()
-        if self.attacks is None:
-            self._draw_histograms(ax, frame, options)
-        else:
-            self._draw_boxes(ax, frame, options)
+        (self._draw_histograms if self.attacks is None else self._draw_boxes)(ax, self._frame(), options)
         if self.threshold is not None:
-            label = f"threshold {minus(f'{self.threshold:.3g}')}"
-            ax.axvline(self.threshold, color="black", linestyle=":", linewidth=1.4, label=label)
-        ax.set_xlabel("Score (← more like spoof, more like bona fide →)")
+            look.threshold_line(ax, self.threshold)
+        ax.set_xlabel(_SCORE)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="best")
 
@@ -104,14 +94,14 @@ class ScoreDisplay(Display):
         import seaborn as sns
 
         edges = np.histogram_bin_edges(self.scores, bins=min(60, max(10, math.isqrt(self.scores.size))))
+        style = {"bins": edges, "stat": "density", "element": "step", "alpha": 0.25, "linewidth": 1.6}
         for group, colour, line, hatch in (
             ("bona fide", BONAFIDE_COLOUR, "-", None),
             ("spoof", SPOOF_COLOUR, "--", "////"),
         ):
             values = frame.loc[frame["group"] == group, "score"]
-            style = {"bins": edges, "stat": "density", "element": "step", "alpha": 0.25, "linewidth": 1.6}
-            style |= {"color": colour, "linestyle": line, "hatch": hatch, "label": f"{group} ({len(values):,})"}
-            sns.histplot(x=values, ax=ax, **(style | options))
+            own = {"color": colour, "linestyle": line, "hatch": hatch, "label": f"{group} ({len(values):,})"}
+            sns.histplot(x=values, ax=ax, **(style | own | options))
         ax.set_ylabel("Density, each class by itself")
 
     def _draw_boxes(self, ax: Axes, frame: pd.DataFrame, options: dict) -> None:
@@ -119,9 +109,9 @@ class ScoreDisplay(Display):
 
         names = list(dict.fromkeys(frame["group"]))
         palette = dict.fromkeys(names, SPOOF_COLOUR) | {"bona fide": BONAFIDE_COLOUR}
-        style = {"order": names, "hue_order": names, "palette": palette, "legend": False, "orient": "h"}
-        style |= {"width": 0.6, "fliersize": 2.5, "linewidth": 1.0, "saturation": 1.0}
-        sns.boxplot(data=frame, x="score", y="group", hue="group", ax=ax, **(style | options))
+        rows = {"x": "score", "y": "group", "hue": "group", "order": names, "hue_order": names, "palette": palette}
+        style = {"legend": False, "orient": "h", "width": 0.6, "fliersize": 2.5, "linewidth": 1.0, "saturation": 1.0}
+        sns.boxplot(data=frame, ax=ax, **(rows | style | options))
         for place, patch in enumerate(ax.patches):
             patch.set(alpha=0.65, hatch="////" if place else None)  # the first is bona fide
         ax.set_yticks(range(len(names)), labels=[shown(name) for name in names])
@@ -134,143 +124,130 @@ class ScoreDisplay(Display):
         frame = pd.DataFrame({"group": np.where(real, "bona fide", spoofs), "score": self.scores, "real": real})
         return frame.sort_values(["real", "group"], ascending=[False, True], kind="stable")[["group", "score"]]
 
-    def _summary(self) -> pd.DataFrame:
-        grouped = self._frame().groupby("group", sort=False)["score"]
-        summary = pd.DataFrame({"n": grouped.size(), "mean": grouped.mean(), "sd": grouped.std()})
-        for name, share in (("q05", 0.05), ("q25", 0.25), ("median", 0.5), ("q75", 0.75), ("q95", 0.95)):
-            summary[name] = grouped.quantile(share)
-        return summary.reset_index()
-
 
 @dataclass(eq=False)
-class TimelineDisplay(Display):
-    """Scores of a recording over its time, window by window: a spoofed passage shows as a dip.
+class CalibrationDisplay(Display):
+    """What each score means: the probability of bona fide at stated priors, and the log-likelihood ratio."""
 
-    Attributes
-    ----------
-    starts, ends : ndarray, shape (w,)
-        Of each window, in seconds of the recording.
-    scores : ndarray, shape (w,)
-    threshold : float or None
-        Drawn as a line; the sides of it are named.
-    name : str or None
-    """
-
-    starts: np.ndarray
-    ends: np.ndarray
-    scores: np.ndarray
-    threshold: float | None = 0.0
+    calibration: calibration.Calibration
+    priors: tuple[float, ...] = (0.05, 0.5)  #: shares of spoofs
     name: str | None = None
 
-    ROWS: ClassVar[int] = 30
+    size: ClassVar = {"width": 6.4, "height": 5.2}
 
     @classmethod
-    def from_windows(
-        cls,
-        starts: ArrayLike,
-        ends: ArrayLike,
-        scores: ArrayLike,
-        *,
-        threshold: float | None = 0.0,
-        name: str | None = None,
-    ) -> "TimelineDisplay":
-        """Keep the windows of one recording, in the order of their starts.
-
-        Parameters
-        ----------
-        starts, ends, scores : array-like, shape (w,)
-            As `dfdlib.detector.timelines.timelines` has them in its columns.
-        threshold : float or None
-            At 0, the difference of two logits says that both classes are as likely.
-        name : str, optional
-
-        Raises
-        ------
-        DataError
-            No window, columns of different lengths, or numbers that are not finite.
-        """
-        starts, ends, scores = (np.asarray(column, dtype=float) for column in (starts, ends, scores))
-        if scores.size == 0 or not starts.shape == ends.shape == scores.shape:
-            raise DataError(
-                f"{starts.size} starts, {ends.size} ends and {scores.size} scores; give one of each for every window, "
-                "at least one"
-            )
-        if not np.isfinite([starts, ends, scores]).all():
-            raise DataError("windows hold numbers that are not finite; score the recording again")
-        order = np.argsort(starts, kind="stable")
-        return cls(starts[order], ends[order], scores[order], threshold, name)
+    def from_calibration(
+        cls, fitted: calibration.Calibration, *, priors: Sequence[float] = (0.05, 0.5), name: str | None = None
+    ) -> Self:
+        """Keep a calibration and the priors, shares of spoofs, to show it at."""
+        if not priors:
+            raise ParameterError("priors is empty: give at least one share of spoofs, such as 0.5")
+        for prior in priors:
+            calibration.probability(0.0, p_spoof=prior)
+        return cls(fitted, tuple(priors), name)
 
     def alt(self) -> str:
-        """Return one sentence with the numbers of the figure."""
-        lowest = int(self.scores.argmin())
-        dip = ""
-        if self.threshold is not None:
-            below = np.flatnonzero(self.scores < self.threshold)
-            dip = f"; {below.size:,} window{' lies' if below.size == 1 else 's lie'} below {self.threshold:g}"
-            if below.size:
-                dip += f", from {_clock(self.starts[below[0]])} to {_clock(self.ends[below].max())}"
+        fitted = self.calibration
+        llr = float(fitted.llr(fitted.threshold))
+        chances = ", ".join(
+            f"{percent(float(calibration.probability(llr, p_spoof=prior)))} at {100 * prior:g} % spoofs"
+            for prior in self.priors
+        )
         return (
-            f"Score over time{of(self.name)}, {self.scores.size:,} windows of "
-            f"{np.median(self.ends - self.starts):.2f} s in {self.ends.max():.1f} s, higher means bona fide: median "
-            f"{np.median(self.scores):.2f}, highest {self.scores.max():.2f}, lowest {self.scores[lowest]:.2f} from "
-            f"{_clock(self.starts[lowest])} to {_clock(self.ends[lowest])}{dip}."
+            f"Probability of bona fide by score{of(self.name)}, logistic calibration on {fitted.n_bonafide:,} "
+            f"bona fide and {fitted.n_spoof:,} spoof clips with scores from {fitted.low:.2f} to {fitted.high:.2f}: at "
+            f"the carried threshold of {fitted.threshold:.2f} the log-likelihood ratio is {llr:+.2f}, the probability "
+            f"{chances}."
         )
 
     def table(self) -> pd.DataFrame:
-        """Return start, end, lowest and mean score: a row for each window, or for each of thirty stretches of them."""
-        parts = np.array_split(np.arange(self.scores.size), min(self.scores.size, self.ROWS))
-        return pd.DataFrame(
-            {
-                "start (s)": [self.starts[part[0]] for part in parts],
-                "end (s)": [self.ends[part].max() for part in parts],
-                "windows": [part.size for part in parts],
-                "lowest score": [self.scores[part].min() for part in parts],
-                "mean score": [self.scores[part].mean() for part in parts],
-            }
-        )
-
-    def _size(self) -> dict[str, float]:
-        return {"width": 8.0, "height": 3.6}
+        """Return log-likelihood ratio and probabilities at round scores and at the threshold, one row each."""
+        fitted = self.calibration
+        scores = np.unique([*MaxNLocator(8).tick_values(fitted.low, fitted.high), fitted.threshold])
+        llr = fitted.llr(scores)
+        columns = {"score": scores, "log-likelihood ratio": llr}
+        for prior in self.priors:
+            columns[f"bona fide (%), {100 * prior:g} % spoofs"] = 100 * calibration.probability(llr, p_spoof=prior)
+        return pd.DataFrame(columns | {"outcome": np.where(scores >= fitted.threshold, "accepted", "rejected")})
 
     def _draw(self, ax: Axes, options: dict) -> None:
-        middles = (self.starts + self.ends) / 2
-        # The first and the last window hold to the ends of the recording.
-        time = np.concatenate([self.starts[:1], middles, self.ends.max()[np.newaxis]])
-        score = np.concatenate([self.scores[:1], self.scores, self.scores[-1:]])
-        factor, unit = (1, "s") if self.ends.max() < 600 else (60, "min")
-        if self.threshold is not None:
-            _fill_sides(ax, time / factor, score, self.threshold)
-        line = {"color": "black", "linewidth": 1.2 if self.scores.size <= 500 else 0.5}
-        line |= {"marker": "."} if self.scores.size <= 100 else {}
-        ax.plot(time / factor, score, **(line | options))
-        lowest = int(self.scores.argmin())
-        label = f"lowest: {_clock(self.starts[lowest])} to {_clock(self.ends[lowest])}"
-        mark = {"color": SPOOF_COLOUR, "markeredgecolor": "white", "markersize": 9, "label": label}
-        ax.plot(middles[lowest] / factor, self.scores[lowest], "v", **mark)
-        ax.set(xlim=(self.starts[0] / factor, self.ends.max() / factor))
-        ax.set(xlabel=f"Time ({unit})", ylabel="Score (higher = bona fide)")
-        ax.margins(y=0.15)
-        if self.name:
-            ax.set_title(shown(self.name))
+        fitted = self.calibration
+        margin = 0.04 * (fitted.high - fitted.low) or 1.0
+        scores = np.linspace(fitted.low - margin, fitted.high + margin, 400)
+        scores = np.unique([*scores, *fitted.bonafide, *fitted.spoof])
+        for place, prior in enumerate(self.priors):
+            label = f"if {100 * prior:g} % of clips are spoofed"
+            line = {"color": COLOURS[2 + place % 5], "linestyle": LINES[place % len(LINES)], "label": label}
+            ax.plot(scores, 100 * calibration.probability(fitted.llr(scores), p_spoof=prior), **(line | options))
+        look.threshold_line(ax, fitted.threshold, name="carried threshold")
+        self._draw_strokes(ax)
+        ax.set(xlim=(scores[0], scores[-1]), ylim=(-8, 108), yticks=range(0, 101, 20))
+        ax.set_xlabel(f"{_SCORE}\nstrokes: validation clips of each class")
+        ax.set_ylabel("Probability that the clip is bona fide (%)")
+        if fitted.slope:
+            slope, intercept = fitted.slope, fitted.intercept
+            scale = (lambda x: slope * x + intercept, lambda y: (y - intercept) / slope)
+            ax.secondary_xaxis("top", functions=scale).set_xlabel("Log-likelihood ratio (natural logarithm)")
+        look.legend_below(ax, lines=2)
+
+    def _draw_strokes(self, ax: Axes) -> None:
+        """Draw a stroke for each validation trial, or each half percent of them, bona fide above and spoofs below."""
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+        text = {"ha": "right", "va": "center", "fontsize": 8, "color": "black", "bbox": box}
+        for values, colour, base, name in (
+            (self.calibration.bonafide, BONAFIDE_COLOUR, 104, "bona fide"),
+            (self.calibration.spoof, SPOOF_COLOUR, -4, "spoof"),
+        ):
+            ax.vlines(values, base - 2.5, base + 2.5, color=colour, linewidth=0.7, alpha=0.7)
+            ax.text(0.995, base, name, transform=ax.get_yaxis_transform(), **text)
+
+
+@dataclass(eq=False)
+class ReliabilityDisplay(Display):
+    """How often clips were bona fide that were said to be so with some probability; on the diagonal all is as said."""
+
+    found: calibration.Reliability
+    cllr: float
+    p_spoof: float = 0.5  #: the prior at which probabilities and shares are given
+    name: str | None = None
+
+    size: ClassVar = {"width": 5.4, "height": 5.9}
+
+    @classmethod
+    def from_llrs(
+        cls, labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: float = 0.5, name: str | None = None
+    ) -> Self:
+        """Compute the diagram of labels (n,) and natural-log likelihood ratios (n,), in bins of as many trials each."""
+        found = calibration.reliability(labels, llr, bins=bins, p_spoof=p_spoof)
+        return cls(found, metrics.cllr(labels, llr), p_spoof, name)
+
+    def alt(self) -> str:
+        found = self.found
+        inside = int(((found.low <= found.predicted) & (found.predicted <= found.high)).sum())
+        worst = int(np.argmax(np.abs(found.observed - found.predicted)))
+        return (
+            f"Reliability{of(self.name)} on {found.counts.sum():,} trials at {100 * self.p_spoof:g} % spoofs: Cllr "
+            f"{self.cllr:.3f}; in {inside} of {found.counts.size} bins the stated probability of bona fide lies within "
+            f"the interval of the observed share; farthest off, {percent(found.predicted[worst])} stated and "
+            f"{percent(found.observed[worst])} observed."
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Return stated probability, observed share and its interval in percent, and the trials, one row a bin."""
+        titles = ("stated (%)", "bona fide (%)", "low (%)", "high (%)")
+        columns = {title: 100 * part for title, part in zip(titles, self.found[:4], strict=True)}
+        return pd.DataFrame(columns | {"trials": self.found.counts})
+
+    def _draw(self, ax: Axes, options: dict) -> None:
+        style = look.next_look(ax, "reliability") | {"linewidth": 1.2, "capsize": 2.5, "elinewidth": 1.0}
+        style |= {"label": entry(self.name, f"Cllr {self.cllr:.3f}"), "markersize": 6}
+        predicted, observed, low, high = (100 * part for part in self.found[:4])
+        reach = np.maximum([observed - low, high - observed], 0)
+        drawn = ax.errorbar(predicted, observed, yerr=reach, **(style | options))
+        drawn.lines[0].set_gid("reliability")
+        if len(look.series(ax, "reliability")) == 1:
+            look.diagonal(ax, (0, 100))
+        ax.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
+        ax.set_xlabel(f"Probability of bona fide as stated (%), {100 * self.p_spoof:g} % spoofs")
+        ax.set_ylabel("Share that was bona fide (%), with 95 % interval")
         look.legend_below(ax)
-
-
-def _fill_sides(ax: Axes, time: np.ndarray, score: np.ndarray, line: float) -> None:
-    """Fill between a score and its threshold, each side in the colour of its class, and draw the threshold."""
-    for side, colour, hatch, label in (
-        (score >= line, BONAFIDE_COLOUR, None, f"above {line:g}: more like bona fide"),
-        (score <= line, SPOOF_COLOUR, "////", f"below {line:g}: more like spoof"),
-    ):
-        if side.any():
-            paint = {"facecolor": colour, "edgecolor": colour, "hatch": hatch, "label": label}
-            ax.fill_between(time, score, line, where=side, alpha=0.3, interpolate=True, linewidth=0, **paint)
-    ax.axhline(line, color="black", linestyle=":", linewidth=1.4)
-
-
-def _clock(seconds: float) -> str:
-    """Write a time of a recording: 8.1 s, 2:08 or 1:02:08."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,7 +1,10 @@
 """The losses of a training."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,21 +17,12 @@ from dfdlib.report.plots.look import COLOURS, LINES, MARKERS, Display, of
 
 @dataclass(eq=False)
 class CurveDisplay(Display):
-    """Training and validation loss, epoch by epoch, with a published run beside it if there is one.
+    """Training and validation loss, epoch by epoch, with a published run beside it if there is one."""
 
-    Attributes
-    ----------
-    epochs : ndarray, shape (e,)
-    training, validation : ndarray, shape (e,)
-    published : dict or None
-        "training" and "validation" of the published run, each (p,), epochs counted from 1.
-    name : str or None
-    """
-
-    epochs: np.ndarray
-    training: np.ndarray
-    validation: np.ndarray
-    published: dict[str, np.ndarray] | None = None
+    epochs: np.ndarray  #: (e,)
+    training: np.ndarray  #: (e,), mean losses
+    validation: np.ndarray  #: (e,)
+    published: dict[str, np.ndarray] | None = None  #: "training" and "validation", each (p,), from epoch 1
     name: str | None = None
 
     @classmethod
@@ -40,13 +34,10 @@ class CurveDisplay(Display):
         epochs: ArrayLike | None = None,
         published: Mapping[str, ArrayLike] | None = None,
         name: str | None = None,
-    ) -> "CurveDisplay":
-        """Keep the mean losses of each epoch; ``epochs`` (e,) is 1, 2, … by default.
+    ) -> Self:
+        """Keep the mean losses of each epoch (e,); ``epochs`` (e,) is 1, 2, … by default.
 
-        Raises
-        ------
-        DataError
-            No epoch, columns of different lengths, or ``published`` without "training" and "validation".
+        ``published`` holds the losses of another run under "training" and "validation", from epoch 1.
         """
         training, validation = np.asarray(training, dtype=float), np.asarray(validation, dtype=float)
         epochs = np.arange(1, training.size + 1) if epochs is None else np.asarray(epochs)
@@ -67,15 +58,13 @@ class CurveDisplay(Display):
         return int(np.nanargmin(self.validation)) if np.isfinite(self.validation).any() else 0
 
     def alt(self) -> str:
-        """Return one sentence with the numbers of the figure."""
-        first, last = self.epochs[0], self.epochs[-1]
         beside = ""
         if self.published is not None:
             losses = self.published["validation"]
             place = int(np.argmin(losses))
             beside = f"; the published run reached {losses[place]:.4f} in epoch {place + 1}"
         return (
-            f"Loss{of(self.name)} from epoch {first} to {last}: training {self.training[0]:.4f} to "
+            f"Loss{of(self.name)} from epoch {self.epochs[0]} to {self.epochs[-1]}: training {self.training[0]:.4f} to "
             f"{self.training[-1]:.4f}, validation {self.validation[0]:.4f} to {self.validation[-1]:.4f}, lowest "
             f"validation loss {self.validation[self.best]:.4f} in epoch {self.epochs[self.best]}{beside}."
         )
@@ -89,13 +78,14 @@ class CurveDisplay(Display):
         return table.merge(other.assign(epoch=np.arange(1, len(other) + 1)), on="epoch", how="outer")
 
     def _draw(self, ax: Axes, options: dict) -> None:
-        for index, (part, values) in enumerate((("training", self.training), ("validation", self.validation))):
-            look = {"color": COLOURS[index], "linestyle": LINES[index], "marker": MARKERS[index]}
-            ax.plot(self.epochs, values, **(look | {"label": part} | options))
+        parts = {"training": self.training, "validation": self.validation}
+        for index, (part, values) in enumerate(parts.items()):
+            style = {"color": COLOURS[index], "linestyle": LINES[index], "marker": MARKERS[index]}
+            ax.plot(self.epochs, values, **(style | {"label": part} | options))
             if self.published is not None:
                 losses = self.published[part]
-                look |= {"alpha": 0.5, "markerfacecolor": "white", "linewidth": 1.0, "label": f"{part}, as published"}
-                ax.plot(np.arange(1, losses.size + 1), losses, **look)
+                faint = {"alpha": 0.5, "markerfacecolor": "white", "linewidth": 1.0, "label": f"{part}, as published"}
+                ax.plot(np.arange(1, losses.size + 1), losses, **(style | faint))
         point = self.epochs[self.best], self.validation[self.best]
         ax.plot(*point, "o", markersize=13, fillstyle="none", color="black", label="lowest validation loss")
         ax.set(xlabel="Epoch", ylabel="Mean cross-entropy loss (nats)")

@@ -1,8 +1,8 @@
 """Weights and waveforms that follow from their names alone, so that golden numbers need no download.
 
 Each array comes from a generator seeded with the CRC-32 of its name: the order in which they are made, torch's
-generators and the machine play no part. The golden numbers in `fixtures/ssl_aasist_golden.npz` were made with the
-published network filled in the same way, so every constant here is part of them.
+generators and the machine play no part. The golden numbers in `fixtures/*_golden.npz` were made with the
+published networks filled in the same way, so every constant here is part of them.
 """
 
 import zlib
@@ -18,7 +18,7 @@ def _generator(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def entry(name: str, shape: tuple[int, ...]) -> np.ndarray:
+def entry(name: str, shape: tuple[int, ...], *, salt: str = "") -> np.ndarray:
     """Return the values of the state-dict entry `name`: float32, or int64 for a count of batches.
 
     Weights keep the scale of what passes through them (standard deviation one over the root of the number of
@@ -27,7 +27,7 @@ def entry(name: str, shape: tuple[int, ...]) -> np.ndarray:
     leaf = name.split(".")[-1]
     if leaf == "num_batches_tracked":
         return np.array(1, dtype=np.int64)
-    noise = _generator(name).standard_normal(shape)
+    noise = _generator(salt + name).standard_normal(shape)
     if leaf in {"weight_g", "running_var"}:
         values = 1 + 0.2 * abs(noise)
     elif len(shape) > 1 and leaf not in UNSCALED:
@@ -37,12 +37,15 @@ def entry(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def fill(network: torch.nn.Module) -> torch.nn.Module:
+def fill(network: torch.nn.Module, *, salt: str = "", keep: tuple[str, ...] = ()) -> torch.nn.Module:
     """Give every entry of the state dict of `network` its value, and return the network in evaluation mode.
 
-    Works on the meta device too: the entries take the place of the tensors.
+    Works on the meta device too: the entries take the place of the tensors. Those named in `keep` stay.
     """
-    entries = {name: torch.from_numpy(entry(name, tuple(old.shape))) for name, old in network.state_dict().items()}
+    entries = {
+        name: old if name in keep else torch.from_numpy(entry(name, tuple(old.shape), salt=salt))
+        for name, old in network.state_dict().items()
+    }
     network.load_state_dict(entries, assign=True)
     return network.eval()
 

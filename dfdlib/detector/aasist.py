@@ -26,7 +26,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dfdlib.detector.graph_layers import GraphAttention, GraphPool, HeterogeneousGraphAttention, ResidualBlock
+from dfdlib.detector.backends.graph_head import GraphHead
+from dfdlib.detector.graph_layers import ResidualBlock
 from dfdlib.errors import ParameterError
 
 #: The image shrinks by this factor in both directions before the first convolution.
@@ -127,7 +128,7 @@ SMALL = AasistConfiguration(
 )
 
 
-class Aasist(nn.Module):
+class Aasist(GraphHead):
     """Features of shape (B, T, inputs) to logits of shape (B, 2): column 0 spoof, column 1 bona fide.
 
     Parameters
@@ -141,11 +142,8 @@ class Aasist(nn.Module):
     def __init__(self, configuration: AasistConfiguration = FULL, *, inputs: int = 1024):
         super().__init__()
         c = configuration
-        map_width, width, narrow = c.channels[-1], c.graph_width, c.heterogeneous_width
-        self.pos_S = nn.Parameter(torch.randn(1, c.spectral_nodes, map_width))
-        self.master1 = nn.Parameter(torch.randn(1, 1, width))
-        self.master2 = nn.Parameter(torch.randn(1, 1, width))
-
+        map_width, width = c.channels[-1], c.graph_width
+        self._make_nodes(spectral=c.spectral_nodes, before=map_width, width=width)
         self.LL = nn.Linear(inputs, c.features)
         self.first_bn = nn.BatchNorm2d(1)
         ins = (1, *c.channels[:-1])
@@ -164,26 +162,14 @@ class Aasist(nn.Module):
             nn.Conv2d(c.attention_width, map_width, kernel_size=1),
         )
 
-        def homogeneous() -> GraphAttention:
-            return GraphAttention(map_width, width, temperature=c.graph_temperature, dropout=c.graph_dropout)
-
-        def heterogeneous(before: int) -> HeterogeneousGraphAttention:
-            return HeterogeneousGraphAttention(
-                before, narrow, temperature=c.heterogeneous_temperature, dropout=c.graph_dropout
-            )
-
-        def pool(nodes_width: int) -> GraphPool:
-            return GraphPool(nodes_width, keep=c.keep, dropout=c.pool_dropout)
-
-        self.GAT_layer_S, self.GAT_layer_T = homogeneous(), homogeneous()
-        self.pool_S, self.pool_T = pool(width), pool(width)
-        self.HtrgGAT_layer_ST11, self.HtrgGAT_layer_ST12 = heterogeneous(width), heterogeneous(narrow)
-        self.HtrgGAT_layer_ST21, self.HtrgGAT_layer_ST22 = heterogeneous(width), heterogeneous(narrow)
-        self.pool_hS1, self.pool_hT1 = pool(narrow), pool(narrow)
-        self.pool_hS2, self.pool_hT2 = pool(narrow), pool(narrow)
-        self.branch_dropout = nn.Dropout(c.branch_dropout)
-        self.readout_dropout = nn.Dropout(c.readout_dropout)
-        self.out_layer = nn.Linear(5 * narrow, 2)
+        self._make_graphs(
+            before=map_width,
+            width=width,
+            narrow=c.heterogeneous_width,
+            keep=(c.keep,) * 3,
+            temperatures=(c.graph_temperature, c.heterogeneous_temperature),
+            dropouts=(c.graph_dropout, c.pool_dropout, c.branch_dropout, c.readout_dropout),
+        )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return logits of shape (B, 2) for features of shape (B, T, inputs).
@@ -200,49 +186,6 @@ class Aasist(nn.Module):
         places = F.selu(self.first_bn1(self.encoder(image)))  # (B, channels, bands, times)
         attention = self.attention(places)
 
-        spectral = (places * attention.softmax(dim=3)).sum(dim=3).transpose(1, 2) + self.pos_S
+        spectral = (places * attention.softmax(dim=3)).sum(dim=3).transpose(1, 2)
         temporal = (places * attention.softmax(dim=2)).sum(dim=2).transpose(1, 2)
-        spectral = self.pool_S(self.GAT_layer_S(spectral))
-        temporal = self.pool_T(self.GAT_layer_T(temporal))
-
-        first = self._branch(
-            temporal,
-            spectral,
-            self.master1,
-            layers=(self.HtrgGAT_layer_ST11, self.HtrgGAT_layer_ST12),
-            pools=(self.pool_hT1, self.pool_hS1),
-        )
-        second = self._branch(
-            temporal,
-            spectral,
-            self.master2,
-            layers=(self.HtrgGAT_layer_ST21, self.HtrgGAT_layer_ST22),
-            pools=(self.pool_hT2, self.pool_hS2),
-        )
-        temporal, spectral, master = (torch.maximum(one, other) for one, other in zip(first, second, strict=True))
-        readout = torch.cat(
-            [
-                temporal.abs().amax(dim=1),
-                temporal.mean(dim=1),
-                spectral.abs().amax(dim=1),
-                spectral.mean(dim=1),
-                master.squeeze(1),
-            ],
-            dim=1,
-        )
-        return self.out_layer(self.readout_dropout(readout))
-
-    def _branch(
-        self,
-        temporal: torch.Tensor,
-        spectral: torch.Tensor,
-        master: torch.Tensor,
-        *,
-        layers: tuple["HeterogeneousGraphAttention", "HeterogeneousGraphAttention"],
-        pools: tuple["GraphPool", "GraphPool"],
-    ) -> list[torch.Tensor]:
-        """Return temporal nodes, spectral nodes and master node after two heterogeneous layers."""
-        temporal, spectral, master = layers[0](temporal, spectral, master.expand(temporal.shape[0], -1, -1))
-        before = pools[0](temporal), pools[1](spectral), master
-        after = layers[1](*before)
-        return [self.branch_dropout(one + other) for one, other in zip(before, after, strict=True)]
+        return self._decide(spectral, temporal)

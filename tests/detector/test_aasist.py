@@ -10,7 +10,8 @@ import torch
 from deterministic_weights import fill
 from torch.nn import functional as F
 
-from dfdlib.detector.aasist import FULL, SMALL, Aasist, GraphPool, HeterogeneousGraphAttention
+from dfdlib.detector.aasist import FULL, SMALL, Aasist
+from dfdlib.detector.graph_layers import GraphPool, HeterogeneousGraphAttention
 from dfdlib.errors import ParameterError
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 
 from dfdlib import files, machine, processes
 from dfdlib.cli import data, options, printing, score, train
-from dfdlib.cli.options import By, Copies, Json, Profile, Resamples, Seed, Set
+from dfdlib.cli.options import By, Copies, Json, Profile, Resamples, Seed, Set, Threshold
 from dfdlib.errors import DataError, DfdError
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
@@ -127,10 +127,7 @@ def evaluate(
     per: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Also a row for each attack, codec …; many times.")
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(callback=options.finite, help="A threshold fixed on other data; adds far, frr and hter."),
-    ] = None,
+    threshold: Threshold = None,
     asv: Annotated[Path | None, typer.Option(help="ASV scores of an ASVspoof challenge; adds min_t_dcf.")] = None,
     asv_keys: Annotated[Path | None, typer.Option(help="What kind each ASV trial is, if another file says it.")] = None,
     resamples: Resamples = 1000,

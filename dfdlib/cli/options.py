@@ -13,6 +13,23 @@ from dfdlib.errors import ParameterError
 #: What numpy and scikit-learn take for a seed is below this.
 _SEEDS = 2**32
 
+
+def finite(value: float | None) -> float | None:
+    """Refuse what is no number; for the callbacks of options."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+def share(value: float) -> float:
+    """Refuse what is no share, from 0 to 1; for the callbacks of options."""
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{value} is not a share from 0 to 1")
+    return value
+
+
+# What several commands take, and the many options of `dfd score`.
+
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -39,20 +56,45 @@ Checkpoint = Annotated[
 Configuration = Annotated[
     str | None, typer.Option(help="xlsr-300m or mini, for files of weights that do not say what they fit.")
 ]
-
-
-def finite(value: float | None) -> float | None:
-    """Refuse what is no number; for the callbacks of options."""
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a finite number")
-    return value
-
-
-def share(value: float) -> float:
-    """Refuse what is no share, from 0 to 1; for the callbacks of options."""
-    if not 0 <= value <= 1:
-        raise typer.BadParameter(f"{value} is not a share from 0 to 1")
-    return value
+Threshold = Annotated[
+    float | None, typer.Option(callback=finite, help="A threshold fixed on other data; adds far, frr and hter.")
+]
+Sounds = Annotated[
+    list[Path], typer.Argument(help="Sound files, folders, manifests, or - for a list on standard input.")
+]
+Onnx = Annotated[Path | None, typer.Option(help="Score with this file of dfd export, in place of a checkpoint.")]
+Preprocessing = Annotated[str, typer.Option(help="corrected or original.")]
+Window = Annotated[
+    str,
+    typer.Option(
+        help="full: all of a clip, its score from the mean logits of its windows of at most 30 s. "
+        "fixed: its first 64,600 samples, repeated if there are fewer."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Windows per forward pass.")]
+Out = Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")]
+Windows = Annotated[
+    Path | None,
+    typer.Option("--windows", help="Also write the score of every window of 64,600 samples to this .csv file."),
+]
+Hop = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", callback=finite, help="Between the starts of these windows; by default half a window, 2.02."
+    ),
+]
+Plot = Annotated[
+    Path | None, typer.Option(help="Also draw these windows over time, into this .png, .svg or .pdf file.")
+]
+Cached = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep and reuse scores of equal clips: a command that was stopped goes on where it was.",
+    ),
+]
 
 
 def check_outputs(*outputs: files.Output, inputs: Iterable[str | Path | None] = ()) -> bool:

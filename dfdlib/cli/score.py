@@ -5,93 +5,53 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from dfdlib import files, processes
 from dfdlib.cli import options, printing
-from dfdlib.cli.options import Checkpoint, Configuration, Json
 from dfdlib.errors import ParameterError, RunError
 
-# What a picture of timelines holds at most, and the endings that its name may have.
+#: Recordings that a picture of timelines holds at most.
 _PANELS = 8
-_PICTURES = (".png", ".svg", ".pdf")
+#: How the names of what is written may end.
+_SUFFIXES = {"--out": (".csv", ".parquet"), "--windows": (".csv",), "--plot": (".png", ".svg", ".pdf")}
 
 
 def score(
-    paths: Annotated[
-        list[Path], typer.Argument(help="Sound files, folders, manifests, or - for a list on standard input.")
-    ],
-    checkpoint: Checkpoint = None,
-    configuration: Configuration = None,
-    onnx: Annotated[
-        Path | None, typer.Option(help="Score with this file of dfd export, in place of a checkpoint.")
-    ] = None,
-    preprocessing: Annotated[str, typer.Option(help="corrected or original.")] = "corrected",
-    window: Annotated[
-        str,
-        typer.Option(
-            help="full: all of a clip, its score from the mean logits of its windows of at most 30 s. "
-            "fixed: its first 64,600 samples, repeated if there are fewer."
-        ),
-    ] = "full",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows per forward pass.")] = 16,
-    out: Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")] = None,
-    timeline: Annotated[
-        Path | None,
-        typer.Option("--windows", help="Also write the score of every window of 64,600 samples to this .csv file."),
-    ] = None,
-    hop: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            callback=options.finite,
-            help="Between the starts of these windows; by default half a window, 2.02.",
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Also draw these windows over time, into this .png, .svg or .pdf file.")
-    ] = None,
-    cached: Annotated[
-        bool,
-        typer.Option(
-            "--cache/--no-cache",
-            help="Keep and reuse scores of equal clips: a command that was stopped goes on where it was.",
-        ),
-    ] = True,
-    as_json: Json = False,
+    paths: options.Sounds,
+    checkpoint: options.Checkpoint = None,
+    configuration: options.Configuration = None,
+    onnx: options.Onnx = None,
+    preprocessing: options.Preprocessing = "corrected",
+    window: options.Window = "full",
+    device: options.Device = "auto",
+    precision: options.Precision = "float32",
+    batch_size: options.BatchSize = 16,
+    out: options.Out = None,
+    timeline: options.Windows = None,
+    hop: options.Hop = None,
+    plot: options.Plot = None,
+    cached: options.Cached = True,
+    as_json: options.Json = False,
 ) -> None:
     """Score clips: one, many, or folders of them. A higher score means bona fide (real).
 
-    Each score is cached as it comes: the same command goes on after a stop, and writes the same bytes. Exit status 1
-    says that clips were left out, which are listed with the reason. A terminal is shown the ends of a long table, a
-    pipe all of it.
-
-    What scores is named in the column detector, and in full in Parquet's metadata and in JSON. Without --checkpoint it
-    is the demo's detector, a demonstration, whose scores mean nothing outside the demo's corpora.
+    Scores are kept as they come: the same command goes on after a stop. Exit status 1 says that clips were left out,
+    which are listed with the reason. Without --checkpoint the demo's detector scores, a demonstration, whose scores
+    mean nothing outside the demo's corpora; the column detector says which one it was.
 
     Paths are written relative to the folder given, or to that of the file or manifest; of several, to the nearest
-    folder above them all.
-
-    Several processes share the work under torchrun, and the first one writes it:
+    folder above them all. Under torchrun several processes share the work:
     torchrun --nproc-per-node 2 -m dfdlib score my-recordings/ --out scores.csv
 
     Example: dfd score my-recordings/ talk.mp3 --out scores.csv
     """
     if onnx is not None and (checkpoint or configuration or device == "cuda" or precision != "float32"):
         raise typer.BadParameter("--onnx goes without --checkpoint, --configuration, --device cuda and --precision")
-    if plot is not None and plot.suffix.lower() not in _PICTURES:
-        raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_PICTURES)}")
-    named = {"--out": (out, (".csv", ".parquet")), "--windows": (timeline, (".csv",)), "--plot": (plot, _PICTURES)}
-    outputs = {
-        option: files.Output(option=option, path=path, suffixes=suffixes)
-        for option, (path, suffixes) in named.items()
-        if path is not None
-    }
+    outputs = _outputs({"--out": out, "--windows": timeline, "--plot": plot})
     given = listed(paths) if processes.is_first() else []
     manifests = [path / "manifest.parquet" for path in given if os.path.isdir(path)]
     inputs = [*given, *manifests, checkpoint, onnx]
@@ -106,21 +66,36 @@ def score(
         scorer, detector = make_scorer(
             onnx, checkpoint, configuration=configuration, device=device, precision=precision
         )
-        cache = open_cache() if cached else None
-        settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size, "among": among}
-        scores, left_out = _score(clips, scorer, detector, outputs=outputs, hop=step, settings=settings)
+        with open_cache(wanted=cached) as cache:
+            settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size, "among": among}
+            scores, left_out = _score(clips, scorer, detector, outputs=outputs, hop=step, settings=settings)
         if among.first:
             written = [output.path for output in outputs.values()]
-            to_stdout = not (taken or as_json)
-            printing.scores(scores.table, left_out, other=clips.other, written=written, to_stdout=to_stdout)
-        if among.first and as_json and not taken:
-            tables = (scores.worded(), left_out)
-            rows = [json.loads(table.to_json(orient="records", double_precision=15)) for table in tables]
-            found = {"detector": detector, "scores": rows[0], "left_out": rows[1], "other_files": clips.other}
-            print(json.dumps(found))
-    if cache is not None:
-        cache.close()
+            printing.scores(
+                scores.table, left_out, other=clips.other, written=written, to_stdout=not (taken or as_json)
+            )
+            if as_json and not taken:
+                _print_json(scores, left_out, detector, clips.other)
     raise typer.Exit(1 if len(left_out) else 0)
+
+
+def _outputs(paths: dict[str, Path | None]) -> dict[str, files.Output]:
+    """Return what is going to be written, by its option."""
+    plot = paths["--plot"]
+    if plot is not None and plot.suffix.lower() not in _SUFFIXES["--plot"]:  # which even a device must have
+        raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_SUFFIXES['--plot'])}")
+    return {
+        option: files.Output(option=option, path=path, suffixes=_SUFFIXES[option])
+        for option, path in paths.items()
+        if path is not None
+    }
+
+
+def _print_json(scores, left_out, detector: dict, other: dict[str, int]) -> None:
+    tables = {"scores": scores.worded(), "left_out": left_out}
+    # by way of pandas, which writes missing numbers as null
+    rows = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}
+    print(json.dumps({"detector": detector} | rows | {"other_files": other}))
 
 
 def _windows(preprocessing: str, *, window: str, hop: float | None):
@@ -215,16 +190,21 @@ def load_model(checkpoint: Path | None, *, configuration: str | None):
     return model, source, detector
 
 
-def open_cache():
-    """Return the cache that all scoring commands share, beside the data; None outside a checkout."""
+@contextlib.contextmanager
+def open_cache(*, wanted: bool) -> Iterator:
+    """Open the cache that all scoring commands share, beside the data; None outside a checkout, or if not wanted."""
     from dfdlib.detector.score_cache import Cache
     from dfdlib.experiment import profile as profiles
 
-    try:
-        return Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=printing.echo)
-    except RunError as error:
-        printing.echo(f"scoring without a cache: {error}")
-        return None
+    cache = None
+    if wanted:
+        try:
+            cache = Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=printing.echo)
+        except RunError as error:
+            printing.echo(f"scoring without a cache: {error}")
+    yield cache
+    if cache is not None:
+        cache.close()
 
 
 def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:

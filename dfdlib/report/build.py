@@ -72,10 +72,6 @@ def build(
     echo : callable
         Takes a line of progress.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     ParameterError
@@ -84,51 +80,64 @@ def build(
         The run folder cannot be written, or another run is at work in it.
     """
     folder = Path(run_folder or profile.root() / "reports" / settings.name).absolute()
-    sources = sorted(Path(notebooks_folder or profile.root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not sources:
-        raise RunError(
-            f"{notebooks_folder or profile.root() / 'notebooks'}: holds no notebooks; run this from a checkout"
-        )
+    sources = _sources(Path(notebooks_folder or profile.root() / "notebooks"))
     wanted = _wanted(sources, only)
-    chosen = str(profile_name or settings.name)
-    if chosen not in profile.names() and Path(chosen).is_file():
-        # The kernels work in the notebooks' folder, where a path relative to this one leads nowhere.
-        chosen = str(Path(chosen).absolute())
-    parameters = {"profile": chosen, "run_dir": str(folder), "overrides": list(overrides)}
+    name = _known_from_anywhere(str(profile_name or settings.name))
+    parameters = {"profile": name, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
         inputs = fingerprints(settings, remembered=folder / "inputs.json")
         hide = provenance.hider(folder, settings.checkpoint, *dict(settings.data).values())
         chapters = _chapters(sources, folder=folder, settings=settings, inputs=inputs)
-        broken = False
-        for number, chapter in enumerate(chapters, 1):
-            _recall(chapter)
-            title = f"{number}/{len(chapters)} {chapter.name}"
-            if chapter.source not in wanted:
-                continue
-            if chapter.status == "kept" and not force:
-                echo(f"{title}: nothing has changed since it ran")
-            elif broken:
-                chapter.status = "not run"
-                echo(f"{title}: not run, since an earlier notebook failed")
-            else:
-                echo(f"{title} …")
-                with progress.shown(folder, title=title, echo=echo):
-                    _execute(chapter, parameters=parameters)
-                broken = chapter.status == "failed"
-                took = f"{chapter.seconds:.0f} s"
-                echo(f"{title}: failed after {took}: {chapter.error}" if broken else f"{title}: done in {took}")
-        summary = _summary(
-            chapters, folder=folder, settings=settings, inputs=inputs, overrides=overrides, profile_name=chosen
-        )
+        _run(chapters, wanted=wanted, force=force, folder=folder, parameters=parameters, echo=echo)
+        found = provenance.collect(settings, inputs=inputs, overrides=overrides, profile_name=name)
+        summary = _summary(chapters, folder=folder, settings=settings, found=found)
         with files.atomic(folder / "summary.json") as file:
             json.dump(summary, file, indent=1)
-        index = folder / "index.html"
-        with files.atomic(index) as file:
+        with files.atomic(folder / "index.html") as file:
             file.write(page.render(summary, chapters=chapters, folder=folder, hide=hide))
-    result = Result(page=index, chapters=chapters)
-    size = index.stat().st_size / 2**20
-    echo(f"report: {index} ({size:.1f} MB)" + ("" if size < 8 else "; larger than the 8 MB that a page should have"))
+    result = Result(page=folder / "index.html", chapters=chapters)
+    size = result.page.stat().st_size / 2**20
+    long = "" if size < 8 else "; larger than the 8 MB that a page should have"
+    echo(f"report: {result.page} ({size:.1f} MB){long}")
     return result
+
+
+def _sources(folder: Path) -> list[Path]:
+    """Return the notebooks of a folder in their order."""
+    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise RunError(f"{folder}: holds no notebooks; run this from a checkout")
+    return found
+
+
+def _known_from_anywhere(profile_name: str) -> str:
+    """Make the path of a profile absolute: kernels work in the notebooks' folder."""
+    is_file = profile_name not in profile.names() and Path(profile_name).is_file()
+    return str(Path(profile_name).absolute()) if is_file else profile_name
+
+
+def _run(
+    chapters: list[page.Chapter], *, wanted: list[Path], force: bool, folder: Path, parameters: dict, echo: Callable
+) -> None:
+    """Execute the chapters that are wanted and not up to date, until one fails."""
+    broken = False
+    for number, chapter in enumerate(chapters, 1):
+        _recall(chapter)
+        title = f"{number}/{len(chapters)} {chapter.name}"
+        if chapter.source not in wanted:
+            continue
+        if chapter.status == "kept" and not force:
+            echo(f"{title}: nothing has changed since it ran")
+        elif broken:
+            chapter.status = "not run"
+            echo(f"{title}: not run, since an earlier notebook failed")
+        else:
+            echo(f"{title} …")
+            with progress.shown(folder, title=title, echo=echo):
+                _execute(chapter, parameters=parameters)
+            broken = chapter.status == "failed"
+            took = f"{chapter.seconds:.0f} s"
+            echo(f"{title}: failed after {took}: {chapter.error}" if broken else f"{title}: done in {took}")
 
 
 def _wanted(sources: list[Path], only: Iterable[str] | None) -> list[Path]:
@@ -241,15 +250,7 @@ def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
             json.dump({"key": chapter.key, "seconds": chapter.seconds}, file)
 
 
-def _summary(
-    chapters: list[page.Chapter],
-    *,
-    folder: Path,
-    settings: profile.Profile,
-    inputs: dict[str, str],
-    overrides: Sequence[str],
-    profile_name: str,
-) -> dict:
+def _summary(chapters: list[page.Chapter], *, folder: Path, settings: profile.Profile, found: dict) -> dict:
     """Join what the notebooks have kept. Whatever differs between two equal runs is under "provenance"."""
     summary: dict = {
         "profile": settings.name,
@@ -276,7 +277,6 @@ def _summary(
                     facts[key] = fact
         summary["notebooks"][chapter.name] = results
     summary |= {name: list(facts.values()) for name, facts in joined.items()}
-    found = provenance.collect(settings, inputs=inputs, overrides=overrides, profile_name=profile_name)
     summary["provenance"] = found | {
         "generated": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seconds": {chapter.name: chapter.seconds for chapter in chapters},

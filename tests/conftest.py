@@ -24,21 +24,6 @@ def clips(tmp_path, rng):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
-    """A file of weights of mini, what `dfd export` made of it, and what it printed: once, as it takes half a minute."""
-    from deterministic_weights import fill
-    from typer.testing import CliRunner
-
-    from dfdlib.cli import app
-    from dfdlib.detector import network
-
-    root = tmp_path_factory.mktemp("exported")
-    weights, onnx = root / "mini.safetensors", root / "new folder/mini.onnx"
-    network.save(weights, fill(network.build("mini", seed=0)), metadata={})
-    return weights, onnx, CliRunner().invoke(app.app, ["export", "--onnx", str(onnx), "--checkpoint", str(weights)])
-
-
-@pytest.fixture(scope="session")
 def toy(tmp_path_factory):
     """A profile of its own with three small corpora and random weights: the path of its YAML file."""
     import yaml

@@ -240,17 +240,6 @@ def test_a_terminal_is_shown_the_ends_of_a_long_table(dfd, clips, weights, rng, 
     assert "8 more: see --out FILE or a pipe" in shown[21]
 
 
-def test_score_with_an_exported_detector(dfd, clips, exported, tmp_path):
-    weights, file, _ = exported
-    for place, given in (("torch.csv", ["--checkpoint", weights]), ("onnx.csv", ["--onnx", file])):
-        status, _, err = dfd("score", clips, *given, "--out", tmp_path / place)
-        assert status == 0, err
-    torch, onnx = (pd.read_csv(tmp_path / name) for name in ("torch.csv", "onnx.csv"))
-    np.testing.assert_allclose(onnx["score"], torch["score"], atol=1e-4)
-    assert (onnx["checkpoint"] != torch["checkpoint"]).all()
-    assert dfd("score", clips, "--onnx", file, "--checkpoint", weights)[0] == 2
-
-
 def test_score_in_another_precision(dfd, clips, weights, tmp_path):
     for precision in ("float32", "bfloat16"):
         given = ["--device", "cpu", "--precision", precision, "--out", tmp_path / f"{precision}.csv"]

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 import torch
 from deterministic_weights import fill, waveform
+from typer.testing import CliRunner
 
 from dfdlib import files
+from dfdlib.cli import app
 from dfdlib.detector import network
 from dfdlib.detector import onnx as export
 from dfdlib.detector.onnx import OnnxScorer
@@ -25,6 +28,15 @@ ONE_NODE_MORE = MINI.frontend.samples(6)
 @pytest.fixture(scope="module")
 def mini() -> network.Detector:
     return fill(network.build("mini", seed=0))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A file of weights of mini, what `dfd export` made of it, and what it printed: once, as it takes half a minute."""
+    root = tmp_path_factory.mktemp("exported")
+    weights, onnx = root / "mini.safetensors", root / "new folder/mini.onnx"
+    network.save(weights, fill(network.build("mini", seed=0)), metadata={})
+    return weights, onnx, CliRunner().invoke(app.app, ["export", "--onnx", str(onnx), "--checkpoint", str(weights)])
 
 
 @pytest.fixture
@@ -120,6 +132,23 @@ def test_the_command_says_what_it_wrote(exported):
     assert lines[-1] == f"rate     16000 Hz, at least {LEAST} samples ({LEAST / 16:.0f} ms)"
     assert len(lines) == 6, "what torch says while it exports is not for the user"
     assert done.stderr.splitlines() == ["exporting mini, which takes a minute or two"]
+
+
+def test_the_command_that_scores_takes_the_file(exported, clips, tmp_path, monkeypatch):
+    (tmp_path / "root/notebooks").mkdir(parents=True)
+    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
+    weights, file, _ = exported
+
+    def score(*given):
+        return CliRunner().invoke(app.app, ["score", *map(str, (clips, *given))])
+
+    for place, given in (("torch.csv", ["--checkpoint", weights]), ("onnx.csv", ["--onnx", file])):
+        done = score(*given, "--out", tmp_path / place)
+        assert done.exit_code == 0, done.output
+    by_torch, by_onnx = (pd.read_csv(tmp_path / name) for name in ("torch.csv", "onnx.csv"))
+    np.testing.assert_allclose(by_onnx["score"], by_torch["score"], atol=1e-4)
+    assert (by_onnx["checkpoint"] != by_torch["checkpoint"]).all()
+    assert score("--onnx", file, "--checkpoint", weights).exit_code == 2
 
 
 def test_the_file_says_how_to_use_it(exported, mini: network.Detector):

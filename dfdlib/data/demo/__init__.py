@@ -5,8 +5,8 @@ attack and passed through the same chain. So neither language, sentence, length,
 use to a detector; what is left is how the sound was made.
 
 Read the parts in this order: `debian` fetches the packages, `recordings` lists and measures the recorded speech,
-`plan` decides every clip (a pure function), `synthesis` makes fakes, `chain` gives both classes one format, `corpora`
-does it all.
+`plan` decides every clip (a pure function), `synthesis` lists the spoof systems (`readers` and `festival` read text,
+`copies` rebuilds recordings), `chain` gives both classes one format, `corpora` does it all.
 """
 
 from dfdlib.data.demo.corpora import DEFAULT_PARTS, PARTS, build

@@ -11,24 +11,40 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from dfdlib.detector.scores import Scores
+from dfdlib.experiment import profile as profiles
 from dfdlib.experiment import run as experiment
+from dfdlib.experiment.clips import CORPORA
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
-def said(stem, *, profile, run_dir):
-    """Run a notebook's cells in this process; return all that it says in words, without its standing text."""
+def cells_of(stem, *, profile, run_dir, overrides=(), tried=False):
+    """Run a notebook's cells in this process: the heading of each, what it printed and what it displayed.
+
+    Cells to try are run only if they are to be `tried`.
+    """
     source = next(path for path in NOTEBOOKS if path.stem == stem)
-    names = {"__name__": "__main__"}
+    names, heading, found = {"__name__": "__main__"}, "", []
     InteractiveShell.instance()
-    with capture_output() as shown:
-        for cell in json.loads(source.read_text("utf-8"))["cells"]:
-            if cell["cell_type"] != "code":
-                continue
-            exec("".join(cell["source"]), names)
-            if "parameters" in cell["metadata"].get("tags", []):
-                names |= {"profile": str(profile), "run_dir": str(run_dir), "overrides": []}
-    said = [output.data for output in shown.outputs if 'class="said' in output.data.get("text/html", "")]
+    for cell in json.loads(source.read_text("utf-8"))["cells"]:
+        text, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
+        if cell["cell_type"] == "markdown":
+            heading = text.splitlines()[0]
+            continue
+        if "try-it" in tags and not tried:
+            continue
+        with capture_output() as shown:
+            exec(text, names)
+        found.append((heading, shown.stdout, shown.outputs))
+        if "parameters" in tags:
+            names |= {"profile": str(profile), "run_dir": str(run_dir), "overrides": list(overrides)}
+    return found
+
+
+def said(stem, *, profile, run_dir, **options):
+    """Run a notebook's cells; return all that it says in words, without its standing text."""
+    outputs = [output for *_, shown in cells_of(stem, profile=profile, run_dir=run_dir, **options) for output in shown]
+    said = [output.data for output in outputs if 'class="said' in output.data.get("text/html", "")]
     return "\n".join(data["text/plain"] for data in said)
 
 
@@ -94,32 +110,50 @@ def test_a_chapter_run_alone_trains_under_a_heading_of_its_own_and_keeps_what_it
     """Alone, it finds nothing that an earlier chapter left."""
     turned(before=0.5, after=3.0)
     cells = cells_of(stem, profile=toy, run_dir=tmp_path)
-    trained = [heading for heading, outputs in cells if any("epoch 1/1" in text for text in outputs)]
+    trained = [heading for heading, printed, _ in cells if "epoch 1/1" in printed]
     assert trained == ["## What earlier chapters left, or is computed now"]
     assert (tmp_path / "finetuned.safetensors").is_file()
     kept = json.loads((tmp_path / f"results/{stem}.json").read_text())
     assert {(row["corpus"], row["when"]) for row in kept["evaluations"]} == {
-        (name, stage) for name in experiment.CORPORA for stage in experiment.STAGES
+        (name, stage) for name in CORPORA for stage in experiment.STAGES
     }
-    assert {row["corpus"] for row in kept["differences"]} == set(experiment.CORPORA)
+    assert {row["corpus"] for row in kept["differences"]} == set(CORPORA)
     # With what was left there is nothing to train.
     again = cells_of(stem, profile=toy, run_dir=tmp_path)
-    assert not any("epoch" in text for _, outputs in again for text in outputs)
+    assert not any("epoch" in printed for _, printed, _ in again)
 
 
-def cells_of(stem, *, profile, run_dir):
-    """Run a notebook's cells in this process: the heading and the printed text of each."""
-    source = next(path for path in NOTEBOOKS if path.stem == stem)
-    names, heading, found = {"__name__": "__main__"}, "", []
-    InteractiveShell.instance()
-    for cell in json.loads(source.read_text("utf-8"))["cells"]:
-        text = "".join(cell["source"])
-        if cell["cell_type"] == "markdown":
-            heading = text.splitlines()[0]
-            continue
-        with capture_output() as shown:
-            exec(text, names)
-        found.append((heading, [shown.stdout]))
-        if "parameters" in cell["metadata"].get("tags", []):
-            names |= {"profile": str(profile), "run_dir": str(run_dir), "overrides": []}
-    return found
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_ask_first_and_end_with_something_to_try(path):
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    questions = [line for line in cells[0]["source"] if line.startswith("- ")]
+    assert len(questions) == 3
+    assert all(line.rstrip().endswith(("?", "?\n", "here.")) for line in questions)
+    tagged = ["try-it" in cell["metadata"].get("tags", []) for cell in cells]
+    assert tagged == sorted(tagged), "what is to be tried comes last"
+    assert sum(tagged) in (3, 4)  # the heading, and two or three cells
+    # Cells of this tag are not run by papermill.
+    assert all("skip-execution" in cell["metadata"]["tags"] for cell in cells[tagged.index(True) :])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_keeps_its_results_under_its_own_name_and_shows_what_can_be_set(path):
+    text = "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"])
+    assert f'chapter="{path.stem}"' in text
+    assert "run.keep(" not in text
+    for setting in re.findall(r'# overrides = \["([\w.]+)=', text):
+        profiles.load("demo", overrides=[f"{setting}=1"])
+    assert text.count("# overrides = [") == 3
+
+
+def test_a_quick_look_says_that_it_is_one(toy, tmp_path, turned):
+    turned(before=0.5, after=3.0)
+    text = said("01_baseline_evaluation", profile=toy, run_dir=tmp_path, overrides=["limit=4"])
+    assert "A quick look: the audit, too, saw at most 4 clips of each split." in text
+
+
+@pytest.mark.parametrize(
+    "stem", [NOTEBOOKS[0].stem, *(pytest.param(path.stem, marks=pytest.mark.slow) for path in NOTEBOOKS[1:])]
+)
+def test_what_there_is_to_try_works(stem, toy, tmp_path):
+    cells_of(stem, profile=toy, run_dir=tmp_path, tried=True)

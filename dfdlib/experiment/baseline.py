@@ -24,7 +24,7 @@ from dfdlib.detector.score import score
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import by_group, metrics
 from dfdlib.experiment import profile
-from dfdlib.experiment import run as experiment
+from dfdlib.experiment.clips import keep_apart
 from dfdlib.training import loop
 from dfdlib.training.recipe import Recipe
 
@@ -155,7 +155,7 @@ def train(
     if settings.data.source is None:
         raise ParameterError(f"profile {settings.name}: has no source corpus; name one with --set data.source=FOLDER")
     source = corpus.read(settings.data.source, name="source")
-    experiment.keep_apart({name: [source.split(name)] for name in ("training", "validation", "testing")})
+    keep_apart({name: [source.split(name)] for name in ("training", "validation", "testing")})
     folder = settings.data.source.parent / "baseline" / files.short(corpus.fingerprint(source.table))
     jobs = [(variant, seed) for variant in variants()[: None if ablation else 1] for seed in SEEDS]
     # Spawned, not forked: a process that has used torch may not survive a fork.

@@ -22,7 +22,7 @@ import pandas as pd
 
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network
-from dfdlib.detector import scorer as inference
+from dfdlib.detector.scorer import TorchScorer
 from dfdlib.detector.scores import Scores
 from dfdlib.errors import DataError
 from dfdlib.evaluation import intervals, metrics
@@ -32,7 +32,7 @@ from dfdlib.experiment.run import Run
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainedRecipe:
     """One recipe, trained with one seed.
 
     Attributes
@@ -42,7 +42,7 @@ class Training:
     checkpoint : Path
     epochs, best_epoch : int
     validation_loss, validation_eer : float
-        Of the epoch that was kept, on the validation split of `experiment.TARGET`.
+        Of the epoch that was kept, on the validation split of `clips.TARGET`.
     clips : int
         In an epoch.
     """
@@ -89,8 +89,8 @@ def seeds(settings: profile.Profile) -> list[int]:
     return [settings.seed + number for number in range(settings.seeds)]
 
 
-def words(run: Run, name: str | None) -> str:
-    """Return what a recipe is, for readers: the profile's words for it, or its name."""
+def describe(run: Run, name: str | None) -> str:
+    """Return the profile's description of a recipe, or its name; None is the profile's own settings."""
     if name is None:
         return "the profile's settings"
     return run.profile.recipes[name].words or name
@@ -98,8 +98,8 @@ def words(run: Run, name: str | None) -> str:
 
 def names(run: Run) -> list[str]:
     """Return the recipes that this run can compare, the reference first; see `impossible` for the others."""
-    gone = impossible(run)
-    return [name for name in run.profile.recipes if name not in gone]
+    left_out = impossible(run)
+    return [name for name in run.profile.recipes if name not in left_out]
 
 
 def impossible(run: Run) -> dict[str, str]:
@@ -120,11 +120,10 @@ def testing_clips(run: Run, corpus: str) -> Corpus:
     return run.held_out(corpus) if corpus in trained_on else run.corpus(corpus)
 
 
-def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Training]:
-    """Train every recipe with every seed, unless that was done from the same beginnings.
+def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[TrainedRecipe]:
+    """Train every recipe with every seed, unless that was done from the same inputs.
 
-    Where the profile says how many threads of the processor a training takes, as many run side by side as there are
-    cores for.
+    As many run side by side as `Run.parallel_jobs` allows.
     """
     say = progress or (lambda line: None)
     jobs = [(name, seed) for seed in seeds(run.profile) for name in names(run)]
@@ -137,20 +136,27 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
     return [_train(run, *job, say, title=titles.get(job, "")) for job in jobs]
 
 
-def best(trainings: Sequence[Training]) -> str:
+def train_what_is_missing(run: Run) -> list[TrainedRecipe]:
+    """Make sure of all that the evaluations after fine-tuning need: print what is trained, if anything is missing."""
+    trainings = train(run, progress=print)
+    run.finetune()
+    return trainings
+
+
+def best(trainings: Sequence[TrainedRecipe]) -> str:
     """Return the recipe with the lowest validation loss, averaged over the seeds; testing clips have no say."""
     means = pd.DataFrame(trainings).groupby("recipe", sort=False)["validation_loss"].mean()
     return str(means.idxmin())
 
 
-def scores(run: Run, training: Training) -> dict[str, Scores]:
+def score_recipe(run: Run, training: TrainedRecipe) -> dict[str, Scores]:
     """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
-    scorer = inference.TorchScorer(network.load(training.checkpoint), device=profile.device(run.profile))
+    scorer = TorchScorer(network.load(training.checkpoint), device=profile.device(run.profile))
     folder = f"recipes/{training.recipe}-{training.seed}"
     return {corpus: run.score(testing_clips(run, corpus), scorer, name=f"{folder}-{corpus}") for corpus in run.corpora}
 
 
-def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
+def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
     """Compare every recipe with the first one, on every corpus.
 
     Returns
@@ -161,7 +167,7 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
     if not trainings:
         return []
     reference, *others = dict.fromkeys(training.recipe for training in trainings)
-    scored = [(training.recipe, scores(run, training)) for training in trainings]
+    scored = [(training.recipe, score_recipe(run, training)) for training in trainings]
     found = []
     for corpus in run.corpora:
         by_recipe: dict[str, list[Scores]] = {}
@@ -185,13 +191,16 @@ def compare(run: Run, trainings: Sequence[Training]) -> list[Comparison]:
     return [dataclasses.replace(row, p_adjusted=float(p)) for row, p in zip(found, adjusted, strict=True)]
 
 
-def _train(run: Run, name: str, seed: int, say: Callable[[str], None], *, title: str) -> Training:
+def _train(run: Run, name: str, seed: int, say: Callable[[str], None], *, title: str) -> TrainedRecipe:
     job = run.job(name, seed=seed)
-    # How much time is left differs from run to run, and so has no place in a notebook.
-    said = lambda line: say(f"{name}, seed {seed}: {line.split(', about ')[0]}")  # noqa: E731
-    result = run.train(job, progress=said, title=title)
+
+    def progress(line: str) -> None:
+        # The time left differs from run to run, so that it has no place in a notebook.
+        say(f"{name}, seed {seed}: {line.split(', about ')[0]}")
+
+    result = run.train(job, progress=progress, title=title)
     kept = result.history.loc[result.history["epoch"] == result.best_epoch].iloc[0]
-    return Training(
+    return TrainedRecipe(
         recipe=name,
         seed=seed,
         checkpoint=result.checkpoint,
@@ -204,17 +213,16 @@ def _train(run: Run, name: str, seed: int, say: Callable[[str], None], *, title:
 
 
 def _train_side_by_side(run: Run, titles: Mapping[tuple[str, int], str], *, after: Callable[[str, int], None]) -> None:
-    """Train in processes of their own, as many as there is room for; what they leave lies in the run folder.
+    """Train in processes of their own, if two or more can run at once; the weights are left in the run folder.
 
-    `titles` has what each job, a recipe and a seed, is called while it runs.
-    ``after(recipe, seed)`` is called when a job is done. Does nothing where there is no room for two.
+    `titles` names each job, a recipe and a seed, while it runs. ``after(recipe, seed)`` is called when it is done.
     """
-    room = run.room()
-    if min(room, len(titles)) < 2:
+    processes = run.parallel_jobs()
+    if min(processes, len(titles)) < 2:
         return
     # Spawned, not forked: a process that has used torch may not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(room, mp_context=context, initializer=_end_with_parent) as pool:
+    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
         waiting = {
             pool.submit(_train_alone, run.profile, run.folder, *job, title): job for job, title in titles.items()
         }
@@ -224,7 +232,7 @@ def _train_side_by_side(run: Run, titles: Mapping[tuple[str, int], str], *, afte
 
 
 def _end_with_parent() -> None:
-    """Let this process end when the one that started it was killed; it would go on, and then wait for ever."""
+    """End this process when the one that started it was killed; it would wait for ever else."""
 
     def wait() -> None:
         multiprocessing.parent_process().join()

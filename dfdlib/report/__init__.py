@@ -7,5 +7,17 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["build", "inputs", "model_card", "page", "plots", "provenance", "sentences", "show", "study", "tables"],
+    submodules=[
+        "build",
+        "columns",
+        "inputs",
+        "model_card",
+        "page",
+        "plots",
+        "provenance",
+        "sentences",
+        "show",
+        "study",
+        "tables",
+    ],
 )

@@ -174,7 +174,7 @@ def _cells(executed: Path) -> str:
         book.cells.append(nbformat.v4.new_code_cell(source, metadata={"set_up": True}))
     config = Config()
     config.NbConvertBase.display_data_priority = _MIME_TYPES
-    config.TagRemovePreprocessor = Config(enabled=True, remove_cell_tags={"papermill-error-cell-tag"})
+    config.TagRemovePreprocessor = Config(enabled=True, remove_cell_tags={"papermill-error-cell-tag", "try-it"})
     config.CoalesceStreamsPreprocessor.enabled = True  # of a line that was rewritten, what it ended as
     exporter = HTMLExporter(
         config=config,

@@ -1,7 +1,8 @@
 """Sentences made from numbers, so that no sentence can say what the numbers do not.
 
 Each function takes figures and returns one plain sentence, or several. Which words it uses depends on the figures and
-on their intervals alone: where an interval allows no conclusion, the sentence says so.
+on their intervals alone: where an interval allows no conclusion, the sentence says so. A table of evaluations is one of
+`tables.wide`.
 """
 
 import re
@@ -9,10 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from dfdlib.evaluation.intervals import Difference, Interval
+from dfdlib.evaluation.intervals import Difference
 from dfdlib.evaluation.metrics import percent
 
-_WHEN = {"before": "the baseline", "after": "the fine-tuned detector"}
+_DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 
 
 def unbroken(text: str) -> str:
@@ -35,20 +36,22 @@ def points_range(low: float, high: float) -> str:
     return f"{100 * low:+.1f} to {100 * high:+.1f} points"
 
 
-def evaluation(
-    corpus: str, when: str, *, eer: Interval, auc: Interval, n_bonafide: int, n_spoof: int, level: float = 0.95
-) -> str:
-    """Say how well a detector does on a corpus, and whether that differs from guessing."""
-    sentence = (
-        f"On {corpus} ({n_bonafide} bona fide and {n_spoof} spoof clips) the EER of {_WHEN[when]} is "
-        f"{percent(eer.value)} ({100 * level:g} % interval {percent_range(eer.low, eer.high)}), its AUC "
-        f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
-    )
-    if auc.low <= 0.5 <= auc.high:
-        return f"{sentence}: no better than guessing, as far as these clips can tell."
-    if auc.high < 0.5:
-        return f"{sentence}: it ranks spoof clips above bona fide ones, worse than guessing."
-    return f"{sentence}."
+def evaluations(table: pd.DataFrame, *, level: float = 0.95) -> list[str]:
+    """Say how well a detector does on each corpus, and whether that differs from guessing."""
+    said = []
+    for row in table.itertuples():
+        sentence = (
+            f"On {row.corpus} ({row.n_bonafide:.0f} bona fide and {row.n_spoof:.0f} spoof clips) the EER of "
+            f"{_DETECTOR[row.stage]} is {percent(row.eer)} ({100 * level:g} % interval "
+            f"{percent_range(row.eer_low, row.eer_high)}), its AUC {row.auc:.3f} ({row.auc_low:.3f} to "
+            f"{row.auc_high:.3f})"
+        )
+        if row.auc_low <= 0.5 <= row.auc_high:
+            sentence += ": no better than guessing, as far as these clips can tell"
+        elif row.auc_high < 0.5:
+            sentence += ": it ranks spoof clips above bona fide ones, worse than guessing"
+        said.append(f"{sentence}.")
+    return said
 
 
 def change(corpus: str, difference: Difference, *, trained_on: bool = False, level: float = 0.95) -> str:
@@ -95,18 +98,12 @@ def verdict(differences: Mapping[str, Difference], *, trained_on: str) -> str:
     return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
 
 
-def guessing(rows: Iterable[Mapping]) -> list[str]:
-    """Say of each corpus on which a detector is not measurably better than guessing that it is not.
-
-    Parameters
-    ----------
-    rows : iterable of mapping
-        With ``corpus``, ``when`` and ``auc_ci``; an interval that reaches down to one half counts as guessing.
-    """
+def guessing(table: pd.DataFrame) -> list[str]:
+    """Name each corpus on which a detector is not measurably better than guessing: its AUC may be one half."""
     stages: dict[str, list[str]] = {}
-    for row in rows:
-        if row["auc_ci"][0] <= 0.5:
-            stages.setdefault(row["corpus"], []).append(_WHEN[row["when"]])
+    for row in table.itertuples():
+        if row.auc_low <= 0.5:
+            stages.setdefault(row.corpus, []).append(_DETECTOR[row.stage])
     return [
         f"On {corpus} {f'neither {who[0]} nor {who[1]} is' if len(who) == 2 else f'{who[0]} is not'} measurably better "
         "than guessing."
@@ -114,14 +111,14 @@ def guessing(rows: Iterable[Mapping]) -> list[str]:
     ]
 
 
-def hardest_attack(table: pd.DataFrame, *, corpus: str, when: str) -> str:
+def hardest_attack(table: pd.DataFrame, *, corpus: str, stage: str) -> str:
     """Name the attacks with the highest and the lowest EER in a table of `by_group.by_attack`."""
     rows = table.sort_values("eer")
     easy, hard = rows.iloc[0], rows.iloc[-1]
     if len(rows) == 1:
         return f"On {corpus} there is one kind of attack, {hard['attack']}, with an EER of {percent(hard['eer'])}."
     sentence = (
-        f"On {corpus}, {hard['attack']} is the hardest attack for {_WHEN[when]} (EER {percent(hard['eer'])}) and "
+        f"On {corpus}, {hard['attack']} is the hardest attack for {_DETECTOR[stage]} (EER {percent(hard['eer'])}) and "
         f"{easy['attack']} the easiest ({percent(easy['eer'])})"
     )
     if hard["eer"] > 0.5:
@@ -149,7 +146,7 @@ def published_figures(examined: pd.DataFrame) -> list[str]:
     for row in examined.itertuples():
         pair = (
             f"an EER of {100 * row.eer:.2f} % ({percent_range(row.eer_low, row.eer_high)}, by the number of clips) "
-            f"with an AUC of {row.auc:.4f} ({row.corpus}, {row.when} fine-tuning)"
+            f"with an AUC of {row.auc:.4f} ({row.corpus}, {row.stage} fine-tuning)"
         )
         bounds = f"between {row.auc_low:.3f} and {row.auc_high:.3f}"
         if row.possible:
@@ -218,15 +215,14 @@ def preprocessing(corpus: str, difference: Difference, *, level: float = 0.95) -
     return f"{figures}: the mistake made the detector look {'worse' if difference.delta > 0 else 'better'}."
 
 
-def misaligned(rows: Iterable[Mapping]) -> str:
-    """Say what labels in another order than the scores did to the AUC, from `tables.preprocessing_rows`."""
-    rows = list(rows)
-    below = sum(row["AUC, original and misaligned"] < 0.5 <= row["AUC, original"] for row in rows)
-    exact = sum(abs(row["AUC, original and misaligned"] - row["1 − AUC"]) < 1e-9 for row in rows)
+def misaligned(table: pd.DataFrame) -> str:
+    """Say what labels in another order than the scores did to the AUC, from `tables.preprocessing`."""
+    below = int(((table["auc_misaligned"] < 0.5) & (table["auc_original"] >= 0.5)).sum())
+    exact = int(((table["auc_misaligned"] - table["auc_mirrored"]).abs() < 1e-9).sum())
     return (
         f"Computed as the study computed it, with labels and scores in different orders, the AUC of {below} of our "
-        f"{len(rows)} evaluations falls below one half although the detector ranks the classes the right way round; in "
-        f"{exact} of them it is exactly one minus the true AUC."
+        f"{len(table)} evaluations falls below one half although the detector ranks the classes the right way round; "
+        f"in {exact} of them it is exactly one minus the true AUC."
     )
 
 
@@ -288,40 +284,43 @@ def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
     return f"{sentence}. This report fine-tunes by another, as its profile says: {used}."
 
 
-def operating(corpus: str, when: str, *, eer: float, hter: Interval, far: float, frr: float) -> str:
-    """Say what a user gets who carries the threshold of validation data to a corpus, beside its EER."""
-    sentence = (
-        f"With the threshold that validation clips chose, {_WHEN[when]} accepts {percent(far)} of the spoofs and "
-        f"rejects {percent(frr)} of the bona fide clips of {corpus}: {percent(hter.value)} on average "
-        f"({percent_range(hter.low, hter.high)}), where the EER, whose threshold is chosen on these very clips, is "
-        f"{percent(eer)}"
-    )
-    if hter.low > eer:
-        return f"{sentence}. The threshold does not carry over."
-    return f"{sentence}."
+def operating(table: pd.DataFrame) -> list[str]:
+    """Say what the threshold of validation data gives on each corpus, beside its EER."""
+    said = []
+    for row in table.itertuples():
+        sentence = (
+            f"With the threshold that validation clips chose, {_DETECTOR[row.stage]} accepts {percent(row.far)} of the "
+            f"spoofs and rejects {percent(row.frr)} of the bona fide clips of {row.corpus}: {percent(row.hter)} on "
+            f"average ({percent_range(row.hter_low, row.hter_high)}), where the EER, whose threshold is chosen on "
+            f"these very clips, is {percent(row.eer)}."
+        )
+        said.append(f"{sentence} The threshold does not carry over." if row.hter_low > row.eer else sentence)
+    return said
 
 
-def calibrated(corpus: str, when: str, *, raw: float, cllr: float, least: float, warnings: Sequence[str]) -> str:
-    """Say what calibration on validation clips made of the scores of a corpus, and what warned of it."""
-    sentence = (
-        f"Calibrated on validation clips, the scores of {_WHEN[when]} on {corpus} cost {cllr:.3f} bits (Cllr), where "
-        f"{least:.3f} is the best that any calibration could reach and {raw:.3f} is what they cost as they are"
-    )
-    if cllr >= 1:
-        sentence += ": worse than not to listen at all, which costs 1"
-    if warnings:
-        return f"{sentence}. The scores alone warn of it: {' '.join(warnings)}"
-    return f"{sentence}."
+def calibrated(table: pd.DataFrame) -> list[str]:
+    """Say what calibration on validation clips made of the scores of each corpus, from `tables.carried_costs`."""
+    said = []
+    for row in table.itertuples():
+        sentence = (
+            f"Calibrated on validation clips, the scores of {_DETECTOR[row.stage]} on {row.corpus} cost {row.cllr:.3f} "
+            f"bits (Cllr), where {row.min_cllr:.3f} is the best that any calibration could reach and "
+            f"{row.cllr_raw:.3f} is what they cost as they are"
+        )
+        if row.cllr >= 1:
+            sentence += ": worse than not to listen at all, which costs 1"
+        sentence += "." if not row.warnings else f". The scores alone warn of it: {' '.join(row.warnings)}"
+        said.append(sentence)
+    return said
 
 
-def controls(rows: Iterable[tuple[str, str, bool]]) -> str:
-    """Say whether all negative controls came out as they must; a row is (corpus, control, holds)."""
-    rows = list(rows)
-    failed = [f"{control} on {corpus}" for corpus, control, holds in rows if not holds]
+def controls(table: pd.DataFrame) -> str:
+    """Say whether all of `tables.negative_controls` came out as they must."""
+    failed = [f"{row.control} on {row.corpus}" for row in table.itertuples() if not row.holds]
     if not failed:
-        return f"All {len(rows)} negative controls came out as they must."
+        return f"All {len(table)} negative controls came out as they must."
     return (
-        f"{len(failed)} of {len(rows)} negative controls did not come out as they must: {_list(failed)}. "
+        f"{len(failed)} of {len(table)} negative controls did not come out as they must: {_list(failed)}. "
         "Figures on that data are to be read with this in mind."
     )
 

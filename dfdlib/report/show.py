@@ -5,7 +5,6 @@ Names from data (of attacks, speakers, corpora, files) are text: whatever markup
 
 import html
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,26 +13,29 @@ import pandas as pd
 
 from dfdlib.data import audio
 from dfdlib.errors import DataError
-from dfdlib.experiment.run import Run
-from dfdlib.report import plots
-from dfdlib.report import sentences as words
+from dfdlib.experiment.run import STAGES, Run
+from dfdlib.report import columns, plots
+from dfdlib.report.sentences import unbroken
 
 #: So many seconds of a clip are played and drawn, so that an hour of sound does not fill the page.
 PLAYED = 30
 
-_CAPITALS = re.compile(r"\b(eer|auc)\b")
 # Jupyter takes what is between dollars for a formula, but not below an element of these classes.
 _LITERAL = "mathjax_ignore tex2jax_ignore"
 
 
-def say(*sentences: str) -> None:
-    """Show sentences as text of the report, a paragraph each."""
-    markup = "".join(f"<p>{words.unbroken(html.escape(sentence, quote=False))}</p>" for sentence in sentences)
+def say(*sentences: str, run: Run | None = None, key: str = "findings") -> None:
+    """Show sentences as text of the report, a paragraph each; with a run, keep them among its results under `key`."""
+    if not sentences:
+        return
+    if run is not None:
+        run.keep(**{key: list(sentences)})
+    markup = "".join(f"<p>{unbroken(html.escape(sentence, quote=False))}</p>" for sentence in sentences)
     _display(f'<div class="said {_LITERAL}">{markup}</div>', plain="\n\n".join(sentences))
 
 
-def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | None = None) -> None:
-    """Show a table with a caption and without its index; columns are titled by their names in words.
+def table(frame: pd.DataFrame, *, caption: str = "", formats: Mapping | None = None) -> None:
+    """Show a table of numbers with a caption and without its index, as `columns.formatted` writes it.
 
     Parameters
     ----------
@@ -41,13 +43,11 @@ def table(frame: pd.DataFrame, *, caption: str, formats: Mapping[str, str] | Non
     caption : str
         One sentence: what the rows are.
     formats : mapping, optional
-        Column to format string, as "{:.1%}"; missing numbers show as a dash.
+        Column to format string, as "{:.1%}", where `columns.COLUMNS` has none or another is wanted.
     """
-    truths = frame.select_dtypes(bool).columns
-    frame = frame.assign(**{name: frame[name].map({True: "yes", False: "no"}) for name in truths})
-    titles = [_CAPITALS.sub(lambda word: word[0].upper(), str(name).replace("_", " ")) for name in frame.columns]
-    styled = frame.style.format(formats or {}, na_rep="–", escape="html").hide(axis="index")
-    styled = styled.relabel_index([html.escape(title) for title in titles], axis="columns")
+    frame = columns.formatted(frame, formats)
+    styled = frame.style.format(escape="html").hide(axis="index")
+    styled = styled.relabel_index([html.escape(str(title)) for title in frame.columns], axis="columns")
     styled = styled.set_caption(html.escape(caption)).set_table_attributes(f'class="{_LITERAL}"')
     _display(styled.to_html(), plain=frame.to_string(index=False))
 
@@ -71,8 +71,19 @@ def draw(run: Run, name: str, *displays) -> None:
     _fold({(display.name or name) if several else "": display.table() for display in displays})
 
 
-def draw_panels(run: Run, name: str, panels: Mapping[str, Iterable], *, width: float = 4.6, height: float = 6.2) -> str:
-    """Draw a panel for each corpus, side by side, and return their sentences: a title to displays of one kind."""
+def draw_panels(
+    run: Run,
+    name: str,
+    panels: Mapping[str, Iterable],
+    *,
+    width: float = 4.6,
+    height: float = 6.2,
+    summary: bool = False,
+) -> None:
+    """Draw a panel for each corpus, side by side: a title to displays of one kind.
+
+    With `summary` it is the figure at the top of the page.
+    """
     figure, axes = plots.figure(columns=len(panels), width=width * len(panels), height=height)
     alts, tables = [], {}
     for ax, (title, displays) in zip(np.atleast_1d(axes).flat, panels.items(), strict=True):
@@ -82,8 +93,33 @@ def draw_panels(run: Run, name: str, panels: Mapping[str, Iterable], *, width: f
             tables[f"{title}, {display.name}"] = display.table()
         ax.set_title(title)
     plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
+    if summary:
+        run.keep(summary_figure={"name": name, "alt": " ".join(alts)})
     _fold(tables)
-    return " ".join(alts)
+
+
+def before_and_after(run: Run, display: type) -> dict[str, list]:
+    """Return a display of each stage for every corpus, with its band and the threshold of validation clips."""
+    panels = {}
+    for name in run.corpora:
+        panels[name] = []
+        for stage in STAGES:
+            scores, threshold = run.scores(stage, name), run.calibration_of(stage).threshold
+            options = {"name": stage, "threshold": threshold, "band": run.band(stage, name)}
+            panels[name].append(display.from_scores(scores.labels, scores.values, **options))
+    return panels
+
+
+def reliability(run: Run) -> dict[str, list]:
+    """Return a reliability display of each stage for every corpus, of its calibrated scores."""
+    panels = {}
+    for name in run.corpora:
+        panels[name] = []
+        for stage in STAGES:
+            scores = run.scores(stage, name)
+            llr = run.calibration_of(stage).llr(scores.values)
+            panels[name].append(plots.ReliabilityDisplay.from_llrs(scores.labels, llr, name=stage))
+    return panels
 
 
 def draw_clips(run: Run, name: str, clips: pd.DataFrame) -> None:

@@ -19,7 +19,7 @@ class Published:
     Attributes
     ----------
     corpus : {"custom", "for-2seconds"}
-    when : {"before", "after"}
+    stage : {"before", "after"}
         Of fine-tuning on for-2seconds.
     eer, auc : float
         As printed, the EER in hundredths of a percent.
@@ -29,7 +29,7 @@ class Published:
     """
 
     corpus: str
-    when: str
+    stage: str
     eer: float
     auc: float
     clips: int
@@ -80,9 +80,9 @@ CLAIMS = (
 )
 
 
-def published(corpus: str, when: str) -> Published | None:
-    """Return the study's evaluation of `corpus` `when` ("before", "after"), or None if it has none."""
-    return next((row for row in EVALUATIONS if (row.corpus, row.when) == (corpus, when)), None)
+def published(corpus: str, stage: str) -> Published | None:
+    """Return the study's evaluation of a corpus before or after fine-tuning, or None if it has none."""
+    return next((row for row in EVALUATIONS if (row.corpus, row.stage) == (corpus, stage)), None)
 
 
 def examine_figures() -> pd.DataFrame:
@@ -107,7 +107,7 @@ def examine_figures() -> pd.DataFrame:
         rows.append(
             {
                 "corpus": row.corpus,
-                "when": row.when,
+                "stage": row.stage,
                 "clips": row.clips,
                 "eer": row.eer,
                 "eer_low": low,
@@ -157,7 +157,7 @@ def examine_claims() -> pd.DataFrame:
     """
     rows = []
     for claim in CLAIMS:
-        before, after = (getattr(published(claim.corpus, when), claim.metric) for when in ("before", "after"))
+        before, after = (getattr(published(claim.corpus, stage), claim.metric) for stage in ("before", "after"))
         went = "rose" if after > before else "fell" if after < before else "stayed"
         rows.append(
             {

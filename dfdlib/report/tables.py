@@ -1,6 +1,10 @@
-"""What a run has found: tables and sentences."""
+"""What a run has found, as tables of numbers; `show.table` writes them for readers, and sentences made from them.
 
-from collections.abc import Iterable, Mapping, Sequence
+A function that takes a run keeps what the summary of the report has of it (`Run.keep`).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -8,16 +12,25 @@ import pandas as pd
 from dfdlib.data import audit, search
 from dfdlib.detector.scores import Scores, pair
 from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
-from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.experiment import comparison
-from dfdlib.experiment.run import STAGES, TARGET, Run
-from dfdlib.report import sentences as findings
-from dfdlib.report import study
+from dfdlib.experiment.clips import TARGET
+from dfdlib.experiment.jobs import Job
+from dfdlib.experiment.run import STAGES, Run
+from dfdlib.report import columns, sentences, study
+from dfdlib.training.recipe import Recipe
 
-#: What a table of `evaluations_table` says above itself.
+if TYPE_CHECKING:
+    from dfdlib.training.loop import Training
+
+#: The caption of `beside_published`.
 EVALUATIONS = (
     "Evaluations with bootstrap intervals. The study's figures, as printed, are of another detector on other clips."
 )
+#: The columns of `wide` that say what the threshold of validation clips does.
+OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "hter_high", "eer", "min_dcf"]
+
+
+# Data
 
 
 def overview(run: Run) -> pd.DataFrame:
@@ -27,19 +40,13 @@ def overview(run: Run) -> pd.DataFrame:
         for split in run.splits(name):
             summary = run.corpus(name, split=split).summary()
             tables.append(summary.assign(corpus=name, split=split or "all", label=summary["label"]))
-    table = pd.concat(tables, ignore_index=True)
-    table["label"] = table["label"].replace("bonafide", "bona fide")
-    table["durations, s"] = [
-        f"{row.shortest_s:.1f} to {row.longest_s:.1f}, median {row.median_s:.1f}" for row in table.itertuples()
-    ]
-    table["total, min"] = table["total_min"].map("{:.0f}".format)
-    for column in ("speakers", "attacks"):
-        table[column] = table[column].astype(str).replace("0", "–")
-    return table[["corpus", "split", "label", "clips", "speakers", "attacks", "durations, s", "total, min"]]
+    table = pd.concat(tables, ignore_index=True).replace({"label": {"bonafide": "bona fide"}})
+    first = ["corpus", "split", "label", "clips", "speakers", "attacks"]
+    return table[[*first, "shortest_s", "median_s", "longest_s", "total_min"]]
 
 
 def left_out(run: Run) -> pd.DataFrame:
-    """Return the clips of all corpora that could not be used, by whoever found out, with the reason."""
+    """Return the clips of all corpora that could not be used, with the reason."""
     tables = []
     for name in run.corpora:
         scores = run.scores("before", name)
@@ -66,190 +73,108 @@ def examples(run: Run, name: str, *, each: int = 2) -> pd.DataFrame:
     return varied.groupby("label", sort=False).head(each).sort_values("label", ascending=False, kind="stable")
 
 
-def evaluations_table(rows: list[dict]) -> pd.DataFrame:
-    """Return evaluations (of `Run.evaluate`) beside the study's published figures, ready to be shown."""
-    table = []
-    for row in rows:
-        printed = study.published(row["corpus"], row["when"])
-        interval = _intervals(row)
-        table.append(
-            {
-                "corpus": row["corpus"],
-                "fine-tuning": row["when"],
-                "bona fide": row["n_bonafide"],
-                "spoof": row["n_spoof"],
-                "EER %": f"{100 * row['eer']:.2f}",
-                "EER interval": f"{100 * interval['eer'].low:.1f} to {100 * interval['eer'].high:.1f}",
-                "AUC": f"{row['auc']:.4f}",
-                "AUC interval": f"{interval['auc'].low:.3f} to {interval['auc'].high:.3f}",
-                "minDCF": f"{row['min_dcf']:.3f}",
-                "study's EER %": f"{100 * printed.eer:.2f}" if printed else "–",
-                "study's AUC, as printed": f"{printed.auc:.4f}" if printed else "–",
-            }
-        )
-    return pd.DataFrame(table)
-
-
-def attacks_table(run: Run) -> pd.DataFrame:
-    """Return the EER of every attack in every corpus, before and after fine-tuning."""
-    tables = []
-    for name in run.corpora:
-        by_stage = {stage: _by_attack(run.scores(stage, name)).set_index("attack") for stage in STAGES}
-        tables.append(
-            pd.DataFrame(
-                {
-                    "corpus": name,
-                    "attack": by_stage["before"].index,
-                    "spoof clips": by_stage["before"]["n_spoof"].to_numpy(),
-                    "before": by_stage["before"]["eer"].to_numpy(),
-                    "after": by_stage["after"]["eer"].reindex(by_stage["before"].index).to_numpy(),
-                }
-            )
-        )
-    table = pd.concat(tables, ignore_index=True)
-    table["change, points"] = 100 * (table["after"] - table["before"])
-    return table
-
-
-def attack_sentences(run: Run, stage: str) -> list[str]:
-    """Return `findings.hardest_attack` of every corpus."""
-    return [
-        findings.hardest_attack(_by_attack(run.scores(stage, name)), corpus=name, when=stage) for name in run.corpora
-    ]
-
-
-def evaluation_sentence(run: Run, row: dict) -> str:
-    """Return `findings.evaluation` of a row of `Run.evaluate`."""
-    interval = _intervals(row)
-    return findings.evaluation(
-        row["corpus"],
-        row["when"],
-        eer=interval["eer"],
-        auc=interval["auc"],
-        n_bonafide=row["n_bonafide"],
-        n_spoof=row["n_spoof"],
-        level=run.profile.uncertainty.level,
-    )
-
-
-def change_sentences(run: Run, differences: Mapping[str, Difference]) -> list[str]:
-    """Return `findings.change` of every corpus."""
-    level = run.profile.uncertainty.level
-    return [
-        findings.change(name, difference, trained_on=name == TARGET, level=level)
-        for name, difference in differences.items()
-    ]
-
-
-def difference_rows(run: Run, differences: Mapping[str, Difference]) -> list[dict]:
-    """Return the changes of EER and AUC by corpus as plain numbers, for the summary."""
-    rows = []
-    for name, eer in differences.items():
-        auc = run.difference(name, metric="auc")
-        rows.append(
-            {
-                "corpus": name,
-                "delta_eer": eer.delta,
-                "delta_eer_ci": [eer.low, eer.high],
-                "delta_auc": auc.delta,
-                "delta_auc_ci": [auc.low, auc.high],
-            }
-        )
-    return rows
-
-
 def audit_findings(run: Run) -> pd.DataFrame:
     """Return what the audits of all corpora, alone and against each other, have found, the gravest first."""
     found = [(name, finding) for name in run.corpora for finding in run.audit(name).findings]
     found += [("between", finding) for finding in audit.across(*(run.audit(name) for name in run.corpora))]
     order = {severity: place for place, severity in enumerate(audit.SEVERITIES)}
     found.sort(key=lambda row: order[row[1].severity])
-    return pd.DataFrame(
-        {
-            "severity": finding.severity,
-            "corpus": name,
-            "finding": finding.title,
-            "clips": str(finding.clips) if finding.clips else "–",
-            "what to do": finding.remedy,
-        }
-        for name, finding in found
-    )
+    rows = [(finding.severity, name, finding.title, finding.clips or None, finding.remedy) for name, finding in found]
+    table = pd.DataFrame(rows, columns=["severity", "corpus", "finding", "clips", "remedy"]).astype({"clips": "Int64"})
+    run.keep(audit=columns.formatted(table, {"clips": "{}"}).to_dict("records"))
+    return table
 
 
-def shortcuts(run: Run) -> tuple[dict[str, float | None], list[str]]:
-    """Return what the format of each corpus gives away: the EER by corpus, and a sentence for each."""
-    eers, sentences = {}, []
-    for name in run.corpora:
-        found = run.audit(name)
-        eers[name] = found.shortcut and found.shortcut.eer.value
-        sentences.append(found.shortcut.verdict if found.shortcut else found.shortcut_refused)
-    return eers, sentences
+def shortcuts(run: Run) -> pd.DataFrame:
+    """Return what the format of each corpus gives away: its ``eer``, missing where refused, and a ``verdict``."""
+    found = {name: (run.audit(name).shortcut, run.audit(name).shortcut_refused) for name in run.corpora}
+    eers = {name: shortcut and shortcut.eer.value for name, (shortcut, _) in found.items()}
+    run.keep(shortcut_eer=eers)
+    verdicts = [shortcut.verdict if shortcut else refused for shortcut, refused in found.values()]
+    return pd.DataFrame({"corpus": list(eers), "eer": pd.Series(eers.values(), dtype=float), "verdict": verdicts})
 
 
 def shortcut_features(run: Run, name: str) -> pd.DataFrame | None:
-    """Return how telling each nuisance is on its own, ready to be shown, or None where it could not be measured."""
+    """Return how telling each nuisance is on its own, or None where it could not be measured."""
     found = run.audit(name).shortcut
     if found is None:
         return None
-    rows = found.features
-    return pd.DataFrame(
-        {
-            "feature": rows["feature"].str.replace("_", " "),
-            "unit": rows["unit"],
-            "bona fide, median": rows["bonafide"].map("{:.3g}".format),
-            "spoof, median": rows["spoof"].map("{:.3g}".format),
-            "AUC": rows["auc"].map("{:.3f}".format),
-            "interval": [
-                f"{low:.2f} to {high:.2f}" for low, high in zip(rows["auc_low"], rows["auc_high"], strict=True)
-            ],
-            "EER %": (100 * rows["eer"]).map("{:.1f}".format),
-        }
+    rows = found.features.rename(columns={"bonafide": "bonafide_median", "spoof": "spoof_median"})
+    names = ["feature", "unit", "bonafide_median", "spoof_median", "auc", "auc_low", "auc_high", "eer"]
+    return rows[names].assign(feature=rows["feature"].str.replace("_", " "))
+
+
+# Evaluations
+
+
+def wide(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Return `Run.evaluations` with a row a corpus and stage, and ``<metric> <metric>_low <metric>_high``."""
+    rows: dict[tuple[str, str], dict] = {}
+    for row in evaluations.itertuples():
+        ends = {} if pd.isna(row.low) else {f"{row.metric}_low": row.low, f"{row.metric}_high": row.high}
+        rows.setdefault((row.corpus, row.stage), {}).update({row.metric: row.value} | ends)
+    return pd.DataFrame([{"corpus": corpus, "stage": stage} | values for (corpus, stage), values in rows.items()])
+
+
+def beside_published(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Return EER, AUC and minDCF of `wide` beside the study's published figures."""
+    printed = [study.published(row.corpus, row.stage) for row in evaluations.itertuples()]
+    names = ["n_bonafide", "n_spoof", "eer", "eer_low", "eer_high", "auc", "auc_low", "auc_high", "min_dcf"]
+    return evaluations[["corpus", "stage", *names]].assign(
+        study_eer=[one.eer if one else np.nan for one in printed],
+        study_auc=[one.auc if one else np.nan for one in printed],
     )
 
 
-def conventions_table(run: Run, rows: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """Return the EER of (stage, corpus) pairs by the three conventions in use."""
-    table = []
-    for stage, name in rows:
+def change_sentences(run: Run) -> list[str]:
+    """Return `sentences.change` of the EER of every corpus."""
+    level = run.profile.uncertainty.level
+    return [
+        sentences.change(name, run.difference(name), trained_on=name == TARGET, level=level) for name in run.corpora
+    ]
+
+
+def conventions(run: Run, stage: str) -> pd.DataFrame:
+    """Return the EER of every corpus by the three conventions in use, a column each."""
+    rows = []
+    for name in run.corpora:
         scores = run.scores(stage, name)
         found = metrics.eer_conventions(scores.labels, scores.values).set_index("convention")["eer"]
-        table.append(
-            {"corpus": name, "fine-tuning": stage}
-            | {f"{convention}, %": f"{100 * value:.2f}" for convention, value in found.items()}
+        rows.append({"corpus": name, "stage": stage} | found.to_dict())
+    return pd.DataFrame(rows)
+
+
+def by_attack(run: Run, stage: str, name: str) -> pd.DataFrame:
+    """Return the EER and AUC of each attack of a corpus against all bona fide clips."""
+    table = _by_attack(run.scores(stage, name))
+    run.keep(by_attack=table.to_dict("records"))
+    return table
+
+
+def attacks(run: Run) -> pd.DataFrame:
+    """Return the EER of every attack in every corpus, before and after fine-tuning."""
+    tables = []
+    for name in run.corpora:
+        before, after = (_by_attack(run.scores(stage, name)).set_index("attack") for stage in STAGES)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "corpus": name,
+                    "attack": before.index,
+                    "spoof clips": before["n_spoof"].to_numpy(),
+                    "before": before["eer"].to_numpy(),
+                    "after": after["eer"].reindex(before.index).to_numpy(),
+                }
+            )
         )
-    return pd.DataFrame(table)
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(**{"change, points": 100 * (table["after"] - table["before"])})
 
 
-def operating_table(rows: Iterable[Mapping]) -> pd.DataFrame:
-    """Return what the carried threshold gives on each corpus, from `Run.evaluate`, ready to be shown."""
-    return pd.DataFrame(
-        {
-            "corpus": row["corpus"],
-            "fine-tuning": row["when"],
-            "threshold": f"{row['threshold']:.2f}",
-            "spoofs accepted %": f"{100 * row['far']:.1f}",
-            "bona fide rejected %": f"{100 * row['frr']:.1f}",
-            "HTER %": f"{100 * row['hter']:.1f}",
-            "HTER interval": f"{100 * row['hter_ci'][0]:.1f} to {100 * row['hter_ci'][1]:.1f}",
-            "EER %": f"{100 * row['eer']:.1f}",
-            "minDCF": f"{row['min_dcf']:.3f}",
-        }
-        for row in rows
-    )
-
-
-def operating_sentences(rows: Iterable[Mapping]) -> list[str]:
-    """Return `findings.operating` of rows of `Run.evaluate`."""
+def attack_sentences(run: Run, stage: str) -> list[str]:
+    """Return `sentences.hardest_attack` of every corpus."""
     return [
-        findings.operating(
-            row["corpus"],
-            row["when"],
-            eer=row["eer"],
-            hter=_intervals(row)["hter"],
-            far=row["far"],
-            frr=row["frr"],
-        )
-        for row in rows
+        sentences.hardest_attack(_by_attack(run.scores(stage, name)), corpus=name, stage=stage) for name in run.corpora
     ]
 
 
@@ -259,53 +184,42 @@ def example_of_meaning(run: Run, stage: str) -> str:
     return calibration.meaning(fitted, float(np.median(fitted.bonafide)))
 
 
-def calibration_rows(run: Run) -> list[dict]:
-    """Return `Run.judged` of every corpus and stage, with what the scores alone warn of."""
-    return [
-        run.judged(stage, name)
-        | {"warnings": calibration.shift_warnings(run.calibration_of(stage), run.scores(stage, name).values)}
-        for name in run.corpora
-        for stage in STAGES
-    ]
+def carried_costs(run: Run) -> pd.DataFrame:
+    """Return costs before and after calibration of every corpus and stage, and what the scores alone warn of."""
+    rows = []
+    for name in run.corpora:
+        for stage in STAGES:
+            warnings = calibration.shift_warnings(run.calibration_of(stage), run.scores(stage, name).values)
+            row = run.carried_costs(stage, name) | {"warnings": warnings}
+            run.keep(calibration=[{"corpus": name, "when": stage} | row])
+            rows.append({"corpus": name, "stage": stage} | row)
+    names = ["cllr_raw", "cllr", "min_cllr", "act_dcf_raw", "act_dcf", "min_dcf", "warnings"]
+    return pd.DataFrame(rows)[["corpus", "stage", *names]]
 
 
-def calibration_table(rows: Iterable[Mapping]) -> pd.DataFrame:
-    """Return costs before and after calibration, from `calibration_rows`, ready to be shown."""
-    numbers = ("cllr_raw", "cllr", "min_cllr", "act_dcf_raw", "act_dcf", "min_dcf")
-    titles = ("Cllr, raw", "Cllr, calibrated", "Cllr, best", "actDCF, raw", "actDCF, calibrated", "minDCF")
-    return pd.DataFrame(
-        {"corpus": row["corpus"], "fine-tuning": row["when"]}
-        | {title: f"{row[name]:.3f}" for title, name in zip(titles, numbers, strict=True)}
-        | {"warnings": len(row["warnings"])}
-        for row in rows
+# Training, and other ways to train
+
+
+def changed_settings(recipe: Recipe) -> pd.DataFrame:
+    """Return the settings of a recipe that are not the defaults of the training loop, beside those, as text."""
+    defaults = {name: field.default for name, field in Recipe.model_fields.items()}
+    run_by = {name: value for name, value in recipe.model_dump().items() if value != defaults[name]}
+    rows = [(name, str(value), str(defaults[name])) for name, value in run_by.items()]
+    return pd.DataFrame(rows, columns=["setting", "value", "default"])
+
+
+def epochs(run: Run, job: Job, training: "Training") -> pd.DataFrame:
+    """Return the losses of each epoch of a training, and the EER on the validation split."""
+    run.keep(
+        recipe=job.recipe.model_dump(mode="json"),
+        history=training.history.to_dict("records"),
+        best_epoch=training.best_epoch,
+        left_out=len(training.left_out),
     )
+    return training.history
 
 
-def calibration_sentences(rows: Iterable[Mapping]) -> list[str]:
-    """Return `findings.calibrated` of `calibration_rows`."""
-    return [
-        findings.calibrated(
-            row["corpus"],
-            row["when"],
-            raw=row["cllr_raw"],
-            cllr=row["cllr"],
-            least=row["min_cllr"],
-            warnings=row["warnings"],
-        )
-        for row in rows
-    ]
-
-
-def controls_table(found: Mapping[str, Sequence[controls.Control]]) -> pd.DataFrame:
-    """Return `negative_controls` as a table."""
-    return pd.DataFrame(
-        {"corpus": name, "control": one.name, "expected": one.expected, "found": one.found, "as expected": one.holds}
-        for name, controls_ in found.items()
-        for one in controls_
-    )
-
-
-def recipes_table(run: Run, trainings: Sequence[comparison.Training]) -> pd.DataFrame:
+def recipes(run: Run, trainings: Sequence[comparison.TrainedRecipe]) -> pd.DataFrame:
     """Return what validation clips say of every recipe, over its seeds."""
     rows = []
     for name in dict.fromkeys(training.recipe for training in trainings):
@@ -313,87 +227,126 @@ def recipes_table(run: Run, trainings: Sequence[comparison.Training]) -> pd.Data
         losses = [training.validation_loss for training in own]
         rows.append(
             {
-                "recipe": comparison.words(run, name),
+                "recipe": comparison.describe(run, name),
                 "clips": own[0].clips,
                 "trainings": len(own),
-                "validation loss": f"{np.mean(losses):.4f}",
-                "from seed to seed": f"{min(losses):.4f} to {max(losses):.4f}" if len(own) > 1 else "–",
-                "validation EER": f"{100 * np.mean([training.validation_eer for training in own]):.1f} %",
-                "epoch kept": ", ".join(str(training.best_epoch) for training in own),
+                "validation_loss": np.mean(losses),
+                "loss_low": min(losses) if len(own) > 1 else np.nan,
+                "loss_high": max(losses) if len(own) > 1 else np.nan,
+                "validation_eer": np.mean([training.validation_eer for training in own]),
+                "epochs_kept": ", ".join(str(training.best_epoch) for training in own),
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    run.keep(recipes=columns.formatted(table).to_dict("records"))
+    return table
 
 
-def recipe_choice(run: Run, trainings: Sequence[comparison.Training]) -> str:
-    """Return `findings.chosen_recipe` of the recipes that were trained."""
-    return findings.chosen_recipe(
-        comparison.words(run, comparison.best(trainings)),
-        comparison.words(run, run.profile.recipe),
+def recipe_choice(run: Run, trainings: Sequence[comparison.TrainedRecipe]) -> str:
+    """Return `sentences.chosen_recipe` of the recipes that were trained."""
+    if not trainings:
+        return "The profile names no recipes to compare."
+    return sentences.chosen_recipe(
+        comparison.describe(run, comparison.best(trainings)),
+        comparison.describe(run, run.profile.recipe),
         seeds=run.profile.seeds,
     )
 
 
-def comparison_table(run: Run, rows: Sequence[comparison.Comparison]) -> pd.DataFrame:
-    """Return the comparisons of recipes on testing clips, ready to be shown."""
-    return pd.DataFrame(
+def compared(run: Run, rows: Sequence[comparison.Comparison]) -> pd.DataFrame:
+    """Return the comparisons of recipes on testing clips."""
+    several = run.profile.seeds > 1
+    table = pd.DataFrame(
         {
             "corpus": row.corpus,
-            "recipe": comparison.words(run, row.recipe),
-            "EER %": f"{100 * row.difference.after:.2f}",
-            "from seed to seed": f"{100 * min(row.eers):.1f} to {100 * max(row.eers):.1f}"
-            if len(row.eers) > 1
-            else "–",
-            "reference's EER %": f"{100 * row.difference.before:.2f}",
-            "change, points": f"{100 * row.difference.delta:+.2f}",
-            "interval": f"{100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f}",
-            "p, adjusted": "below 0.001" if row.p_adjusted < 0.001 else f"{row.p_adjusted:.3f}",
+            "recipe": comparison.describe(run, row.recipe),
+            "eer": row.difference.after,
+            "seeds_low": min(row.eers) if several else np.nan,
+            "seeds_high": max(row.eers) if several else np.nan,
+            "reference_eer": row.difference.before,
+            "change": row.difference.delta,
+            "change_low": row.difference.low,
+            "change_high": row.difference.high,
+            "p_adjusted": row.p_adjusted,
         }
         for row in rows
     )
+    run.keep(recipes=columns.formatted(table).to_dict("records"))
+    return table
 
 
 def comparison_sentences(run: Run, rows: Sequence[comparison.Comparison]) -> list[str]:
-    """Say what each recipe changed on testing clips, and what helped at all."""
+    """Say what each recipe changed on testing clips; the first sentence says what helped at all."""
     if not rows:
-        return [findings.recipes({}, {}, reference="")]
+        return [sentences.recipes({}, {}, reference="")]
     level = run.profile.uncertainty.level
-    reference = comparison.words(run, rows[0].reference)
-    sentences, helped, hurt = [], {}, {}
+    reference = comparison.describe(run, rows[0].reference)
+    said, helped, hurt = [], {}, {}
     for name in dict.fromkeys(row.recipe for row in rows):
         own = [row for row in rows if row.recipe == name]
         shown = [row for row in own if row.is_shown(level=level)]
-        words = comparison.words(run, name)
-        helped[words] = [row.corpus for row in shown if row.difference.delta < 0]
-        hurt[words] = [row.corpus for row in shown if row.difference.delta > 0]
-        sentences.append(
-            findings.recipe(
-                words,
-                {row.corpus: row.difference for row in own},
-                reference=reference,
-                shown={row.corpus for row in shown},
-            )
-        )
-    return [findings.recipes(helped, hurt, reference=reference), *sentences]
+        recipe = comparison.describe(run, name)
+        helped[recipe] = [row.corpus for row in shown if row.difference.delta < 0]
+        hurt[recipe] = [row.corpus for row in shown if row.difference.delta > 0]
+        differences = {row.corpus: row.difference for row in own}
+        said.append(sentences.recipe(recipe, differences, reference=reference, shown={row.corpus for row in shown}))
+    return [sentences.recipes(helped, hurt, reference=reference), *said]
 
 
-def negative_controls(run: Run) -> dict[str, list[controls.Control]]:
-    """Return the negative controls of every corpus, on the scores of the baseline."""
-    found = {}
+# The discussion
+
+
+def examined_figures(run: Run) -> pd.DataFrame:
+    """Return `study.examine_figures`."""
+    figures = study.examine_figures()
+    rows = figures.rename(columns={"stage": "when"}).astype(object)
+    run.keep(study=rows.where(rows.notna(), None).to_dict("records"))
+    return figures
+
+
+def preprocessing(run: Run) -> pd.DataFrame:
+    """Make the study's mistakes on every corpus, before and after: the rate, the one logit, the misaligned labels."""
+    rows = []
     for name in run.corpora:
-        scores = run.scores("before", name)
+        for stage in STAGES:
+            right = run.scores(stage, name, preprocessing="corrected", window="fixed")
+            wrong = run.scores(stage, name, preprocessing="original", window="fixed")
+            auc = metrics.auc(wrong.labels, wrong.values)
+            rows.append(
+                {
+                    "corpus": name,
+                    "stage": stage,
+                    "eer_corrected": metrics.eer(right.labels, right.values).value,
+                    "eer_original": metrics.eer(wrong.labels, wrong.values).value,
+                    "auc_original": auc,
+                    "auc_misaligned": study.misaligned_auc(wrong.labels, wrong.values),
+                    "auc_mirrored": 1 - auc,
+                }
+            )
+    table = pd.DataFrame(rows)
+    run.keep(protocol=columns.titled(table).to_dict("records"))
+    return table
+
+
+def preprocessing_sentences(run: Run) -> list[str]:
+    """Say what the study's way of reading does to each corpus, by the baseline."""
+    level = run.profile.uncertainty.level
+    return [
+        sentences.preprocessing(name, run.preprocessing_difference("before", name), level=level) for name in run.corpora
+    ]
+
+
+def negative_controls(run: Run) -> pd.DataFrame:
+    """Return the negative controls of every corpus, on the scores of the baseline."""
+    rows = []
+    for name in run.corpora:
+        scores, random = run.scores("before", name), run.untrained_scores(name)
         labels, values = scores.labels, scores.values
-        random = run.untrained_scores(name)
-        chance = intervals.interval(
-            random.labels,
-            random.values,
-            metric="auc",
-            groups=intervals.groups_of(random.table).groups,
-            **run.resampling(),
-        )
+        groups = intervals.groups_of(random.table).groups
+        chance = intervals.interval(random.labels, random.values, metric="auc", groups=groups, **run.resampling())
         right, wrong = run.wrong_rate_scores("before", name)
         both = pair(right, wrong)
-        found[name] = [
+        found = [
             controls.shuffled_labels(labels, values, seed=run.profile.seed),
             controls.negated_scores(labels, values),
             controls.equal_scores(labels),
@@ -407,42 +360,8 @@ def negative_controls(run: Run) -> dict[str, list[controls.Control]]:
             ),
             controls.wrong_rate(both["score"], both["score_second"], threshold=metrics.eer(labels, values).threshold),
         ]
-    return found
-
-
-def preprocessing_rows(run: Run) -> list[dict]:
-    """Make the study's mistakes on every corpus, before and after: the rate, the one logit, the misaligned labels."""
-    rows = []
-    for name in run.corpora:
-        for stage in STAGES:
-            right = run.scores(stage, name, preprocessing="corrected", window="fixed")
-            wrong = run.scores(stage, name, preprocessing="original", window="fixed")
-            auc = metrics.auc(wrong.labels, wrong.values)
-            rows.append(
-                {
-                    "corpus": name,
-                    "fine-tuning": stage,
-                    "EER, corrected": metrics.eer(right.labels, right.values).value,
-                    "EER, original": metrics.eer(wrong.labels, wrong.values).value,
-                    "AUC, original": auc,
-                    "AUC, original and misaligned": study.misaligned_auc(wrong.labels, wrong.values),
-                    "1 − AUC": 1 - auc,
-                }
-            )
-    return rows
-
-
-def preprocessing_sentences(run: Run) -> list[str]:
-    """Say what the study's way of reading does to each corpus, by the baseline."""
-    level = run.profile.uncertainty.level
-    return [
-        findings.preprocessing(name, run.preprocessing_difference("before", name), level=level) for name in run.corpora
-    ]
-
-
-def _intervals(row: Mapping) -> dict[str, Interval]:
-    names = [key.removesuffix("_ci") for key in row if key.endswith("_ci")]
-    return {name: Interval(row[name], *row[f"{name}_ci"]) for name in names}
+        rows += [(name, *control) for control in found]
+    return pd.DataFrame(rows, columns=["corpus", "control", "expected", "found", "holds"])
 
 
 def _by_attack(scores: Scores) -> pd.DataFrame:

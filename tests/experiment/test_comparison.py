@@ -114,7 +114,7 @@ def test_the_report_fine_tunes_by_the_recipe_that_the_profile_names(compared, tm
     run = experiment.Run.open(str(compared), run_dir=tmp_path, overrides=["recipe=joint", "seeds=1"])
     result = run.finetune(progress=lambda line: None)
     assert result.checkpoint == tmp_path / "finetuned.safetensors"
-    assert json.loads((tmp_path / "finetuned.json").read_text())["beginnings"]["threads"] == 1
+    assert json.loads((tmp_path / "finetuned.json").read_text())["inputs_digest"]["threads"] == 1
     # What it was trained on is no longer tested on, anywhere in the report.
     assert set(run.corpus("custom").table["speaker"]).isdisjoint(run.extra_clips("custom").table["speaker"])
     # The comparison takes this training for its own.

@@ -144,7 +144,7 @@ def test_scores_are_written_and_found_again(run, toy, monkeypatch):
 
 def test_an_evaluation_is_plain_numbers(run):
     row = json.loads(json.dumps(run.evaluate("before", "custom")))
-    assert (row["corpus"], row["when"], row["n_bonafide"], row["n_spoof"], row["left_out"]) == (
+    assert (row["corpus"], row["stage"], row["n_bonafide"], row["n_spoof"], row["left_out"]) == (
         "custom",
         "before",
         6,
@@ -210,11 +210,11 @@ def test_the_recipe_follows_the_window(run, toy, tmp_path):
     assert original.recipe().rate == 22_050
 
 
-@pytest.mark.parametrize(("threads", "room"), [(1, 6), (4, 1), (8, 1), (None, 1)])
-def test_there_is_room_for_as_many_as_their_threads_leave_cores_for(toy, tmp_path, monkeypatch, threads, room):
+@pytest.mark.parametrize(("threads", "jobs"), [(1, 6), (4, 1), (8, 1), (None, 1)])
+def test_as_many_jobs_run_at_once_as_their_threads_leave_cores_for(toy, tmp_path, monkeypatch, threads, jobs):
     monkeypatch.setattr(machine, "cores", lambda: 6)
     settings = profile.load(str(toy)).model_copy(update={"threads": threads, "device": "cpu"})
-    assert experiment.Run(settings, tmp_path).room() == room
+    assert experiment.Run(settings, tmp_path).parallel_jobs() == jobs
 
 
 def test_differences_are_paired(run):

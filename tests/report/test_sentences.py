@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from dfdlib.evaluation.intervals import Difference, Interval
+from dfdlib.evaluation.intervals import Difference
 from dfdlib.report import sentences
 
 
@@ -14,22 +14,56 @@ WORSE = difference(0.31, 0.47, 0.09, 0.24)
 UNCLEAR = difference(0.30, 0.28, -0.06, 0.02)
 
 
+def evaluated(corpus, stage, **values):
+    """Return a table of one evaluation, all in the middle but for what is said."""
+    usual = {"n_bonafide": 9.0, "n_spoof": 9.0, "eer": 0.5, "eer_low": 0.4, "eer_high": 0.6}
+    usual |= {"auc": 0.5, "auc_low": 0.4, "auc_high": 0.6, "far": 0.5, "frr": 0.5}
+    usual |= {"hter": 0.5, "hter_low": 0.4, "hter_high": 0.6}
+    return pd.DataFrame([{"corpus": corpus, "stage": stage} | usual | values])
+
+
 def test_an_evaluation_names_its_numbers():
-    sentence = sentences.evaluation(
-        "custom", "before", eer=Interval(0.307, 0.25, 0.36), auc=Interval(0.76, 0.7, 0.81), n_bonafide=120, n_spoof=180
-    )
+    numbers = {"eer": 0.307, "eer_low": 0.25, "eer_high": 0.36, "auc": 0.76, "auc_low": 0.7, "auc_high": 0.81}
+    (sentence,) = sentences.evaluations(evaluated("custom", "before", n_bonafide=120.0, n_spoof=180.0, **numbers))
     for part in ("custom", "120 bona fide", "180 spoof", "baseline", "30.7 %", "25.0 to 36.0 %", "0.760"):
         assert part in sentence
     assert "guessing" not in sentence
 
 
 @pytest.mark.parametrize(
-    ("auc", "verdict"),
-    [(Interval(0.52, 0.45, 0.6), "no better than guessing"), (Interval(0.2, 0.1, 0.3), "worse than guessing")],
+    ("low", "high", "verdict"), [(0.45, 0.6, "no better than guessing"), (0.15, 0.3, "worse than guessing")]
 )
-def test_an_evaluation_says_when_it_is_guessing(auc, verdict):
-    eer = Interval(0.5, 0.4, 0.6)
-    assert verdict in sentences.evaluation("custom", "after", eer=eer, auc=auc, n_bonafide=9, n_spoof=9)
+def test_an_evaluation_says_when_it_is_guessing(low, high, verdict):
+    (sentence,) = sentences.evaluations(evaluated("custom", "after", auc_low=low, auc_high=high))
+    assert verdict in sentence
+
+
+def test_a_threshold_that_does_not_carry_over_is_said_to_fail():
+    (good,) = sentences.operating(evaluated("custom", "after"))
+    (bad,) = sentences.operating(evaluated("custom", "after", eer=0.1, hter=0.3, hter_low=0.2, hter_high=0.4, far=0.6))
+    assert "carry over" not in good
+    assert "accepts 60.0 % of the spoofs and rejects 50.0 % of the bona fide clips of custom: 30.0 %" in bad
+    assert bad.endswith("is 10.0 %. The threshold does not carry over.")
+
+
+def test_calibration_says_what_it_costs_and_what_warns():
+    table = pd.DataFrame(
+        [
+            {
+                "corpus": "custom",
+                "stage": "before",
+                "cllr_raw": 3.0,
+                "cllr": 1.2,
+                "min_cllr": 0.9,
+                "warnings": ["Odd."],
+            },
+            {"corpus": "source", "stage": "after", "cllr_raw": 0.3, "cllr": 0.2, "min_cllr": 0.1, "warnings": []},
+        ]
+    )
+    bad, good = sentences.calibrated(table)
+    assert "the baseline on custom cost 1.200 bits" in bad
+    assert bad.endswith(": worse than not to listen at all, which costs 1. The scores alone warn of it: Odd.")
+    assert good.endswith("0.100 is the best that any calibration could reach and 0.300 is what they cost as they are.")
 
 
 def test_a_change_says_no_more_than_its_interval():
@@ -57,17 +91,16 @@ def test_the_verdict_turns_with_the_numbers():
 
 
 def test_guessing_is_called_guessing():
-    def row(corpus, when, low):
-        return {"corpus": corpus, "when": when, "auc_ci": [low, 0.9]}
+    def rows(*found):
+        return pd.DataFrame(found, columns=["corpus", "stage", "auc_low"])
 
-    rows = [row("custom", "before", 0.45), row("custom", "after", 0.5), row("source", "before", 0.8)]
-    assert sentences.guessing(rows) == [
-        "On custom neither the baseline nor the fine-tuned detector is measurably better than guessing."
-    ]
-    assert sentences.guessing([row("source", "after", 0.1)]) == [
+    assert sentences.guessing(
+        rows(("custom", "before", 0.45), ("custom", "after", 0.5), ("source", "before", 0.8))
+    ) == ["On custom neither the baseline nor the fine-tuned detector is measurably better than guessing."]
+    assert sentences.guessing(rows(("source", "after", 0.1))) == [
         "On source the fine-tuned detector is not measurably better than guessing."
     ]
-    assert sentences.guessing([row("source", "after", 0.51)]) == []
+    assert sentences.guessing(rows(("source", "after", 0.51))) == []
 
 
 def test_training_says_whether_it_stopped_early():
@@ -80,10 +113,10 @@ def test_training_says_whether_it_stopped_early():
 
 def test_hardest_attack_is_the_one_with_the_highest_eer():
     table = pd.DataFrame({"attack": ["a", "b"], "eer": [0.1, 0.4]})
-    assert "b is the hardest" in sentences.hardest_attack(table, corpus="custom", when="before")
-    fooled = sentences.hardest_attack(table.assign(eer=[0.1, 0.7]), corpus="custom", when="after")
+    assert "b is the hardest" in sentences.hardest_attack(table, corpus="custom", stage="before")
+    fooled = sentences.hardest_attack(table.assign(eer=[0.1, 0.7]), corpus="custom", stage="after")
     assert "most clips of b score higher than most bona fide ones" in fooled
-    assert "one kind of attack, a" in sentences.hardest_attack(table[:1], corpus="custom", when="before")
+    assert "one kind of attack, a" in sentences.hardest_attack(table[:1], corpus="custom", stage="before")
 
 
 def test_preprocessing_effect():
@@ -121,7 +154,17 @@ def test_the_choice_of_a_recipe_says_whose_it_was():
 
 def test_controls_that_fail_are_named():
     rows = [("custom", "labels shuffled", True), ("custom", "scores negated", False)]
-    assert sentences.controls(rows[:1]) == "All 1 negative controls came out as they must."
+    table = pd.DataFrame(rows, columns=["corpus", "control", "holds"])
+    assert sentences.controls(table[:1]) == "All 1 negative controls came out as they must."
     assert "1 of 2 negative controls did not come out as they must: scores negated on custom" in sentences.controls(
-        rows
+        table
     )
+
+
+def test_misaligned_labels_are_counted():
+    table = pd.DataFrame(
+        {"auc_original": [0.7, 0.8, 0.4], "auc_misaligned": [0.3, 0.25, 0.6], "auc_mirrored": [0.3, 0.2, 0.6]}
+    )
+    said = sentences.misaligned(table)
+    assert "the AUC of 2 of our 3 evaluations" in said
+    assert "in 2 of them it is exactly" in said

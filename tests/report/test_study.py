@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from dfdlib.evaluation import metrics
-from dfdlib.report import sentences as findings
-from dfdlib.report import study
+from dfdlib.report import sentences, study
 
 
 def test_three_of_the_four_published_pairs_are_impossible():
-    examined = study.examine_figures().set_index(["corpus", "when"])
+    examined = study.examine_figures().set_index(["corpus", "stage"])
     assert examined["possible"].to_dict() == {
         ("custom", "before"): False,
         ("for-2seconds", "before"): False,
@@ -20,7 +19,7 @@ def test_three_of_the_four_published_pairs_are_impossible():
 
 
 def test_only_balanced_sets_can_be_realigned():
-    examined = study.examine_figures().set_index(["corpus", "when"])["auc_realigned"]
+    examined = study.examine_figures().set_index(["corpus", "stage"])["auc_realigned"]
     assert examined["for-2seconds", "before"] == pytest.approx(0.7544)
     assert examined["for-2seconds", "after"] == pytest.approx(0.9563)
     assert examined[["custom"]].isna().all()
@@ -33,8 +32,8 @@ def test_claims_are_held_against_the_printed_figures():
         ("for-2seconds", "auc"): False,
         ("custom", "eer"): False,
     }
-    sentences = findings.published_claims(study.examine_claims())
-    assert "disagree: the EER rose from 30.69 % to 47.36 %" in sentences[2]
+    said = sentences.published_claims(study.examine_claims())
+    assert "disagree: the EER rose from 30.69 % to 47.36 %" in said[2]
 
 
 def test_misaligned_auc_mirrors_the_true_one_when_balanced(rng):
@@ -55,6 +54,6 @@ def test_the_class_sizes_that_fit_were_found_by_hand_too():
     assert pytest.approx(0.4736, abs=5e-5) == (85 / 180 + 57 / 120) / 2
     assert study.class_sizes("custom") == [(120, 180), (180, 120)]
     assert (544, 544) in study.class_sizes("for-2seconds")
-    sentence = findings.published_class_sizes("custom", study.class_sizes("custom"), clips=300)
+    sentence = sentences.published_class_sizes("custom", study.class_sizes("custom"), clips=300)
     assert "120 bona fide with 180 spoof clips and 180 bona fide with 120 spoof clips" in sentence
-    assert "unless scores tie" in findings.published_class_sizes("custom", [], clips=300)
+    assert "unless scores tie" in sentences.published_class_sizes("custom", [], clips=300)

@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from dfdlib.evaluation.intervals import Difference
@@ -32,43 +33,61 @@ def test_examples_come_from_both_classes_and_repeat_with_the_seed(run):
 
 
 def test_evaluations_stand_beside_the_published_ones(run):
-    rows = [run.evaluate(stage, name) for name in run.corpora for stage in experiment.STAGES]
-    table = tables.evaluations_table(rows).set_index(["corpus", "fine-tuning"])
+    table = tables.beside_published(tables.wide(run.evaluations())).set_index(["corpus", "stage"])
     assert len(table) == 6
-    assert table.loc[("custom", "after"), "study's EER %"] == "47.36"
-    assert table.loc[("source", "after"), "study's EER %"] == "–"
-    assert table.loc[("custom", "before"), "EER %"] == f"{100 * run.evaluate('before', 'custom')['eer']:.2f}"
+    assert table.loc[("custom", "after"), "study_eer"] == 0.4736
+    assert pd.isna(table.loc[("source", "after"), "study_eer"])
+    assert table.loc[("custom", "before"), "eer"] == run.evaluate("before", "custom")["eer"]
+
+
+def test_a_wide_table_holds_every_metric_with_its_interval(run):
+    row = tables.wide(run.evaluations(stages=["before"], corpora=["custom"])).iloc[0]
+    found = run.evaluate("before", "custom")
+    assert [row["hter"], row["hter_low"], row["hter_high"]] == [found["hter"], *found["hter_ci"]]
+    assert row["n_spoof"] == 6
+    assert set(tables.OPERATING) <= set(row.index)
 
 
 def test_attacks_before_and_after(run):
-    table = tables.attacks_table(run)
+    table = tables.attacks(run)
     assert table["corpus"].tolist() == run.corpora
     assert (table["change, points"] == 100 * (table["after"] - table["before"])).all()
 
 
 def test_sentences_name_every_corpus(run):
-    differences = {name: run.difference(name) for name in run.corpora}
-    sentences = tables.change_sentences(run, differences)
-    assert all(name in sentence for name, sentence in zip(run.corpora, sentences, strict=True))
-    assert "custom" in tables.evaluation_sentence(run, run.evaluate("before", "custom"))
+    said = tables.change_sentences(run)
+    assert all(name in sentence for name, sentence in zip(run.corpora, said, strict=True))
     assert len(tables.preprocessing_sentences(run)) == 3
     assert all("one kind of attack" in sentence for sentence in tables.attack_sentences(run, "after"))
 
 
-def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run):
-    worse = dict.fromkeys(run.corpora, Difference(0.1, 0.4, 0.3, 0.2, 0.4))
-    sentences = tables.change_sentences(run, worse)
-    assert all("raised" in sentence and "became worse" in sentence for sentence in sentences)
+def test_costs_are_those_of_the_carried_calibration(run):
+    table = tables.carried_costs(run)
+    assert list(zip(table["corpus"], table["stage"], strict=True)) == [
+        (name, stage) for name in run.corpora for stage in experiment.STAGES
+    ]
+    assert table["cllr"].iloc[0] == run.carried_costs("before", "for-2seconds")["cllr"]
+
+
+def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run, monkeypatch):
+    monkeypatch.setattr(experiment.Run, "difference", lambda run, name: Difference(0.1, 0.4, 0.3, 0.2, 0.4))
+    said = tables.change_sentences(run)
+    assert all("raised" in sentence and "became worse" in sentence for sentence in said)
 
 
 def test_misaligned_labels_mirror_the_auc_of_balanced_corpora(run):
-    for row in tables.preprocessing_rows(run):
-        assert row["AUC, original and misaligned"] == pytest.approx(row["1 − AUC"])
+    table = tables.preprocessing(run)
+    assert table["auc_misaligned"].tolist() == pytest.approx(table["auc_mirrored"].tolist())
 
 
 def test_negative_controls_are_made_on_every_corpus(run):
-    rows = tables.negative_controls(run)
-    assert list(rows) == run.corpora
-    for found in rows.values():
-        assert [control.name for control in found][:2] == ["labels shuffled", "scores negated"]
-        assert all(control.holds for control in found if control.name != "detector with random weights")
+    table = tables.negative_controls(run)
+    assert list(dict.fromkeys(table["corpus"])) == run.corpora
+    assert table["control"].tolist()[:2] == ["labels shuffled", "scores negated"]
+    assert table.loc[table["control"] != "detector with random weights", "holds"].all()
+
+
+def test_only_settings_that_were_changed_are_listed(run):
+    table = tables.changed_settings(run.recipe()).set_index("setting")
+    assert table.loc["epochs", ["value", "default"]].tolist() == ["1", "10"]
+    assert "optimizer" not in table.index

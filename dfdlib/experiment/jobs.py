@@ -1,0 +1,225 @@
+"""The trainings of a profile: by what recipe, on what clips, into what file; each is done once."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dfdlib import files, machine, processes
+from dfdlib import progress as progressing
+from dfdlib.data import corpus, tables
+from dfdlib.data.corpus import Corpus
+from dfdlib.detector import network
+from dfdlib.detector.preprocessing import WINDOWS, Preprocessing
+from dfdlib.errors import RunError
+from dfdlib.experiment import profile
+from dfdlib.experiment.clips import TARGET, Clips
+from dfdlib.experiment.memo import once
+from dfdlib.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    # Importing Lightning takes seconds, and most notebooks train nothing.
+    from dfdlib.training.loop import Training
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A training: by what recipe, on what clips, into what file."""
+
+    recipe: Recipe
+    training: Corpus
+    validation: Corpus
+    checkpoint: Path
+
+    @property
+    def record(self) -> Path:
+        """The file that says what the weights were made from."""
+        return self.checkpoint.with_suffix(".json")
+
+
+class Jobs(Clips):
+    """The trainings of a profile in a run folder.
+
+    Parameters
+    ----------
+    settings : Profile
+    folder : str or Path
+        Made when missing.
+
+    Raises
+    ------
+    RunError
+        The folder cannot be made.
+    """
+
+    def __init__(self, settings: profile.Profile, folder: str | Path) -> None:
+        super().__init__(settings)
+        self.folder = Path(folder).absolute()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be made ({os.strerror(error.errno)}); choose another folder") from error
+
+    def preprocessing(self, name: str | None = None, *, window: str | None = None) -> Preprocessing:
+        """Return the profile's preprocessing, or another one."""
+        return Preprocessing.named(name or self.profile.preprocessing, window=window or self.profile.window)
+
+    def recipe(self, name: str | None = None) -> Recipe:
+        """Return a recipe for fine-tuning: the profile's settings (None), or one of its `recipes` by name.
+
+        Full windows are as long as the median training clip.
+        """
+        settings = self.profile.finetune if name is None else self.profile.recipes[name].applied(self.profile.finetune)
+        window, rate = settings.window or WINDOWS[self.profile.window], self.preprocessing().rate
+        if window is None:
+            window = round(self.corpus(TARGET, split="training").table["duration"].median() * rate)
+        return Recipe(**settings.model_dump(exclude={"window"}), window=window, rate=rate, seed=self.profile.seed)
+
+    def job(self, name: str | None = None, *, seed: int | None = None) -> Job:
+        """Return the training by a recipe: by the profile's own settings (None) or one of its `recipes`.
+
+        Raises
+        ------
+        DataError
+            The recipe asks for clips that this run does not have, or training clips are also for validation or testing.
+        """
+        recipe = self.recipe(name)
+        if seed is not None:
+            recipe = recipe.model_copy(update={"seed": seed})
+        clips, validation = (self.corpus(TARGET, split=split) for split in ("training", "validation"))
+        also = self.profile.recipes[name].also if name else ()
+        extra = {corpus: self.extra_clips(corpus) for corpus in also}
+        self.keep_apart(
+            {"training": [clips, *extra.values()], "validation": [validation], "testing": self.tested(without=also)}
+        )
+        for other in also:
+            table = pd.concat([clips.table, extra[other].table], ignore_index=True)
+            clips = dataclasses.replace(clips, name=f"{clips.name} and {other}", table=table)
+        is_reports_own = name == self.profile.recipe and recipe.seed == self.profile.seed
+        file = "finetuned" if is_reports_own else f"recipes/{name}-{recipe.seed}"
+        return Job(recipe, clips, validation, checkpoint=self.folder / f"{file}.safetensors")
+
+    @once
+    def finetune(self, *, progress: Callable[[str], None] | None = None) -> "Training":
+        """Return the training by the profile's recipe, done now unless it was done from the same inputs."""
+        return self.train(self.job(self.profile.recipe), progress=progress)
+
+    def trained(self, job: Job) -> "Training | None":
+        """Return what an earlier run has left of a job, if it had the same weights, recipe and clips."""
+        from dfdlib.training import loop
+
+        done = _read_json(job.record) or {}
+        if (
+            done.get("inputs_digest") != self.inputs_digest(job)
+            or not job.checkpoint.is_file()
+            or files.sha256(job.checkpoint) != done["sha256"]
+        ):
+            return None
+        return loop.Training(
+            history=pd.DataFrame(done["history"]),
+            best_epoch=done["best_epoch"],
+            checkpoint=job.checkpoint,
+            left_out=pd.DataFrame(done["left_out"], columns=["path", "reason"]),
+        )
+
+    def train(self, job: Job, *, progress: Callable[[str], None] | None = None, title: str = "training") -> "Training":
+        """Train from the baseline on a job's clips by `training.loop.fit`, unless that was done from the same inputs.
+
+        Parameters
+        ----------
+        job : Job
+        progress : callable, optional
+            Takes a line of text after each epoch; by default it is printed.
+        title : str
+            What `tell` calls the job.
+
+        Returns
+        -------
+        Training
+            The loss of each epoch, the best epoch and its weights.
+        """
+        from dfdlib.training import loop
+
+        if (done := self.trained(job)) is not None:
+            return done
+        self.tell(f"{title}, reading clips")
+        inputs = self.inputs_digest(job)
+        with self.threads():
+            result = loop.fit(
+                network.load(self.profile.checkpoint, configuration=self.profile.detector),
+                training=job.training,
+                validation=job.validation,
+                recipe=job.recipe,
+                checkpoint=job.checkpoint,
+                metadata={"trained_on": job.training.name, "baseline": files.short(inputs["baseline"])},
+                device=profile.device(self.profile),
+                # The time left differs from run to run, so that it has no place in a notebook.
+                progress=progress or (lambda line: print(line.split(", about ")[0], flush=True)),
+                status=lambda line: self.tell(f"{title}, {line}"),
+            )
+        left_out = result.left_out.assign(path=tables.below(result.left_out["path"], job.training.root))
+        facts = {
+            "inputs_digest": inputs,
+            "sha256": files.sha256(job.checkpoint),
+            "history": result.history.to_dict("records"),
+            "best_epoch": result.best_epoch,
+            "left_out": left_out.to_dict("records"),
+        }
+        if processes.is_first():
+            with files.atomic(job.record) as file:
+                json.dump(facts, file, indent=1)
+        return result
+
+    def inputs_digest(self, job: Job) -> dict:
+        """Return what the weights of a job depend on, by content, as JSON gives it back."""
+        from dfdlib.training import loop
+
+        inputs = {
+            "baseline": self._baseline,
+            "recipe": job.recipe.identity(),
+            "training": corpus.fingerprint(job.training.table),
+            "validation": corpus.fingerprint(job.validation.table),
+            "threads": self.profile.threads,
+            "versions": loop.versions(),
+        }
+        return json.loads(json.dumps(inputs))
+
+    def parallel_jobs(self) -> int:
+        """Return how many computations, on as many threads as the profile says, there are cores for."""
+        if profile.device(self.profile) != "cpu" or not self.profile.threads:
+            return 1
+        return max(1, machine.cores() // self.profile.threads)
+
+    @contextlib.contextmanager
+    def threads(self) -> Iterator[None]:
+        """Let torch compute on as many threads as the profile says, or on as many as it likes."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.profile.threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def tell(self, line: str) -> None:
+        """Show what this run is at while somebody waits for it; see `progress`."""
+        if processes.is_first():
+            progressing.tell(self.folder, line)
+
+    @functools.cached_property
+    def _baseline(self) -> str:
+        return files.sha256(self.profile.checkpoint)
+
+
+def _read_json(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,134 @@
+"""How columns of numbers are titled and written when a table is shown."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+#: A format string or a function of a cell's numbers; with a title before it, where the name of the column is none.
+Format = str | Callable[..., str]
+
+_CAPITALS = re.compile(r"\b(eer|auc)\b")
+
+
+def hundredths(places: int, sign: str = "") -> Callable[..., str]:
+    """Return a function that writes shares of one as hundredths: one, or two as the ends of an interval."""
+    return lambda *shares: " to ".join(f"{100 * share:{sign}.{places}f}" for share in shares)
+
+
+def _count_or_dash(number: int) -> str:
+    return f"{number}" if number else "–"
+
+
+def _p_value(p: float) -> str:
+    return "below 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+#: The title and format of each column that the report's tables have; those of a tuple are shown as one.
+COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
+    "stage": ("fine-tuning", "{}"),
+    # Clips
+    ("shortest_s", "longest_s", "median_s"): ("durations, s", "{:.1f} to {:.1f}, median {:.1f}"),
+    "total_min": ("total, min", "{:.0f}"),
+    "speakers": ("speakers", _count_or_dash),
+    "attacks": ("attacks", _count_or_dash),
+    "n_bonafide": ("bona fide", "{:.0f}"),
+    "n_spoof": ("spoof", "{:.0f}"),
+    # Metrics
+    "eer": ("EER %", hundredths(2)),
+    ("eer_low", "eer_high"): ("EER interval", hundredths(1)),
+    "auc": ("AUC", "{:.4f}"),
+    ("auc_low", "auc_high"): ("AUC interval", "{:.3f} to {:.3f}"),
+    "min_dcf": ("minDCF", "{:.3f}"),
+    "study_eer": ("study's EER %", hundredths(2)),
+    "study_auc": ("study's AUC, as printed", "{:.4f}"),
+    "threshold": ("threshold", "{:.2f}"),
+    "far": ("spoofs accepted %", hundredths(1)),
+    "frr": ("bona fide rejected %", hundredths(1)),
+    "hter": ("HTER %", hundredths(1)),
+    ("hter_low", "hter_high"): ("HTER interval", hundredths(1)),
+    "cllr_raw": ("Cllr, raw", "{:.3f}"),
+    "cllr": ("Cllr, calibrated", "{:.3f}"),
+    "min_cllr": ("Cllr, best", "{:.3f}"),
+    "act_dcf_raw": ("actDCF, raw", "{:.3f}"),
+    "act_dcf": ("actDCF, calibrated", "{:.3f}"),
+    "warnings": ("warnings", lambda warnings: str(len(warnings))),
+    # What the audit and the negative controls found
+    "remedy": ("what to do", "{}"),
+    "bonafide_median": ("bona fide, median", "{:.3g}"),
+    "spoof_median": ("spoof, median", "{:.3g}"),
+    "holds": ("as expected", lambda holds: "yes" if holds else "no"),
+    # Recipes
+    "validation_loss": ("validation loss", "{:.4f}"),
+    ("loss_low", "loss_high"): ("from seed to seed", "{:.4f} to {:.4f}"),
+    "validation_eer": ("validation EER", lambda share: f"{100 * share:.1f} %"),
+    "epochs_kept": ("epoch kept", "{}"),
+    ("seeds_low", "seeds_high"): ("from seed to seed", hundredths(1)),
+    "reference_eer": ("reference's EER %", hundredths(2)),
+    "change": ("change, points", hundredths(2, "+")),
+    ("change_low", "change_high"): ("interval", hundredths(1, "+")),
+    "p_adjusted": ("p, adjusted", _p_value),
+    # The study's preprocessing
+    "eer_corrected": ("EER, corrected", "{:.1%}"),
+    "eer_original": ("EER, original", "{:.1%}"),
+    "auc_original": ("AUC, original", "{:.4f}"),
+    "auc_misaligned": ("AUC, original and misaligned", "{:.4f}"),
+    "auc_mirrored": ("1 − AUC", "{:.4f}"),
+}
+
+
+def titled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the titles of its columns in `COLUMNS`, and its numbers as they are."""
+    return frame.rename(columns={name: COLUMNS[name][0] for name in frame.columns if name in COLUMNS})
+
+
+def formatted(
+    frame: pd.DataFrame, formats: Mapping[str | tuple[str, ...], Format | tuple[str, Format]] | None = None
+) -> pd.DataFrame:
+    """Return a table as it is shown: titles for names, text for numbers; a missing number is a dash.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    formats : mapping, optional
+        Column to format, or to title and format, before those of `COLUMNS`. Several columns may be shown as one:
+        ``{("low", "high"): "{:.1%} to {:.1%}"}``. Without a format whole numbers and texts stay as they are, and
+        other numbers have four digits.
+    """
+    given = dict(formats or {})
+    chosen = {name for key in given for name in _names(key)}
+    specs = {key: spec for key, spec in COLUMNS.items() if chosen.isdisjoint(_names(key))} | given
+    together = {key[0]: key for key in specs if isinstance(key, tuple) and set(key) <= set(frame.columns)}
+    joined = {name for key in together.values() for name in key[1:]}
+    shown = {}
+    for name in frame.columns:
+        if name in joined:
+            continue
+        key = together.get(name, name)
+        spec = specs.get(key)
+        title, form = spec if isinstance(spec, tuple) else (_title(key), spec)
+        shown[title] = [_cell(cells, form) for cells in zip(*(frame[one] for one in _names(key)), strict=True)]
+    return pd.DataFrame(shown, dtype=object)
+
+
+def _names(key: str | tuple[str, ...]) -> tuple[str, ...]:
+    return key if isinstance(key, tuple) else (key,)
+
+
+def _title(key: str | tuple[str, ...]) -> str:
+    name = f"{key[0].removesuffix('low')}interval".strip("_") if isinstance(key, tuple) else str(key)
+    return _CAPITALS.sub(lambda word: word[0].upper(), name.replace("_", " "))
+
+
+def _cell(values: tuple, form: Format | None) -> object:
+    if any(value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)) for value in values):
+        return "–"
+    if callable(form):
+        return form(*values)
+    if form is not None:
+        return form.format(*values)
+    (value,) = values
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else value

@@ -3,6 +3,7 @@
 Names stay text, ``-`` is nothing, and what a list says beside the label is kept as columns.
 """
 
+import re
 import string
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -21,6 +22,9 @@ TEXTS = ("split", "speaker", "sentence", "attack")
 
 # Lines at the beginning of a list by which it is recognised.
 _LOOKED_AT = 100
+
+# What comes before and after the name of a clip in its path.
+_STEM = re.compile(r"^.*[/\\]|\.\w+$")
 
 _SEPARATORS = (None, ",", ";", "\t", "|")
 
@@ -125,6 +129,17 @@ def captured(form: List, path: str | PurePath) -> dict[str, str] | None:
     return None if found is None else {name: value for name, value in found.groupdict().items() if value}
 
 
+def is_of(path: str | Path, form: List, description: Description) -> bool:
+    """Tell from its first lines whether a list is of a corpus; several are called the same."""
+    head = _head(Path(path))[:3]
+    if form.headings:
+        return True
+    if not description.names:
+        return any(len(_fields(line, separator)) in form.layouts for line in head[:1] for separator in _SEPARATORS)
+    words = (word for line in head for word in re.split(r"[\s,;|]+", line))
+    return any(re.fullmatch(description.names, _STEM.sub("", word)) for word in words)
+
+
 def _columns(path: Path, form: List) -> Raw:
     """Read a list without headings."""
     layouts = form.layouts
@@ -186,7 +201,7 @@ def _refuse_others(raw: Raw, names: str, corpus: str) -> None:
     """Refuse a list of clips that are called otherwise than a corpus's."""
     if not names:
         return
-    stems = raw.frame["path"].str.replace(r"^.*[/\\]|\.\w+$", "", regex=True)
+    stems = raw.frame["path"].str.replace(_STEM, "", regex=True)
     wrong = ~stems.str.fullmatch(names)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
@@ -249,7 +264,7 @@ def _fits(head: list[str], form: List, description: Description) -> bool:
             if plain(labels[0]) in COLUMNS["label"]:
                 labels, paths = labels[1:], paths[1:]
             known = all(label_of(word) is not None or word in form.labels for word in labels)
-            stems = paths.str.replace(r"^.*[/\\]|\.\w+$", "", regex=True)
+            stems = paths.str.replace(_STEM, "", regex=True)
             return known and (not description.names or stems.str.fullmatch(description.names).all())
     return False
 

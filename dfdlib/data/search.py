@@ -94,6 +94,8 @@ class Search:
     ----------
     tell : callable (told, name)
         Returns what is known in a folder of that name, from what is known in the folder that it is in.
+    keep : callable (path), optional
+        Tells which files that are no sound are kept for the caller.
 
     Attributes
     ----------
@@ -101,9 +103,13 @@ class Search:
         Files that cannot be clips, and folders that cannot be read: a row for each.
     used : set of str
         Paths that are neither clips nor other files.
+    kept : list of str
+        Files that `keep` asked for.
     """
 
-    def __init__(self, tell: Callable[[Any, str], Any]) -> None:
+    def __init__(self, tell: Callable[[Any, str], Any], *, keep: Callable[[str], bool] | None = None) -> None:
+        self.kept: list[str] = []
+        self._keep = keep
         self.left_out: list[tuple[str, str]] = []
         self.used: set[str] = set()
         self._tell = tell
@@ -185,6 +191,9 @@ class Search:
         is_file, is_link = _holds(entry.is_file), entry.is_symlink()
         # What a link is called may say that it is no sound, and what it leads to as well.
         kinds = [kind_of(entry.path), *([kind_of(real)] if is_link else [])]
+        if self._keep is not None and is_file and kinds[0] not in SOUND and self._keep(entry.path):
+            self.kept += [entry.path] if first else []
+            return False
         if kinds[0] != HIDDEN and NO_SOUND.isdisjoint(kinds):
             if not is_file and first:
                 what = "a link to nothing that can be read" if is_link else "a pipe, a socket or a device, not a file"

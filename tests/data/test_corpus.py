@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from makers import tone
 
-from dfdlib import files, processes
+from dfdlib import files
 from dfdlib.data import audio, corpus
 from dfdlib.errors import DataError
 
@@ -198,35 +198,3 @@ def test_a_changed_file_is_known_by_what_it_holds_now(clips):
     table = corpus.read(clips / "list.csv").table
     assert table["sha256"].tolist() == [files.sha256(clips / path) for path, *_ in rows]
     assert table["duration"].tolist() == [0.5, 0.5]
-
-
-class Recorded(processes.Processes):
-    """One of two processes, told what the other one said."""
-
-    def __init__(self, rank, others=None):
-        super().__init__(rank, 2)
-        self.others, self.said = others, None
-
-    def from_first(self, make):
-        return make()
-
-    def of_all(self, value):
-        self.said = value
-        values = [value, value if self.others is None else self.others]
-        return values if self.rank == 0 else values[::-1]
-
-
-def test_processes_share_in_reading_clips(clips, monkeypatch):
-    (clips / "Real/text.wav").write_text("no sound")
-    (clips / "Fake/empty.wav").write_bytes(b"")
-    alone = corpus.find([clips])
-    read = []
-    duration = audio.duration
-    monkeypatch.setattr(audio, "duration", lambda path: read.append(path) or duration(path))
-    second = Recorded(1)
-    corpus.find([clips], among=second)
-    assert len(read) == 5
-    both = corpus.find([clips], among=Recorded(0, second.said))
-    assert len(set(read)) == 10
-    assert both.table.equals(alone.table)
-    assert both.left_out.equals(alone.left_out)

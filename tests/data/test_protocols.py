@@ -255,7 +255,7 @@ def test_a_table_with_a_column_of_labels_is_not_taken_for_spoofceleb(tmp_path):
 
 
 def test_what_is_no_list_with_labels(tmp_path):
-    with pytest.raises(DataError, match="has no line of headings, it begins with LA_E_9000101 -5.125"):
+    with pytest.raises(DataError, match=r"has no line of headings, it begins with LA_E_9000101 -5\.125"):
         protocols.recognise(write(tmp_path, "scores.txt", "LA_E_9000101 -5.125\nLA_E_9000102 3.5\n"))
 
 

@@ -6,10 +6,7 @@ line and exits with 1. Anything else that escapes is a bug.
 
 import os
 
-
-def on_one_line(text: str) -> str:
-    """Return text from outside as one line: line breaks, other controls and bytes that are no text are escaped."""
-    return text if text.isprintable() else repr(text)[1:-1]
+from dfdlib.text import one_line
 
 
 class DfdError(Exception):
@@ -34,7 +31,7 @@ class DataError(DfdError):
     def __str__(self) -> str:
         if self.path is None:
             return self.reason
-        return f"{on_one_line(self.path)}: {self.reason}"
+        return f"{one_line(self.path)}: {self.reason}"
 
 
 class ParameterError(DfdError):

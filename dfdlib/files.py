@@ -4,7 +4,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -22,10 +21,6 @@ _REFUSALS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR,
     errno.ENAMETOOLONG, errno.ELOOP, errno.EFBIG, errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF,
 }  # fmt: skip
-
-# Bytes of a name that are no UTF-8; with them, what moves a terminal's cursor, ends a line or turns its direction.
-_NO_TEXT = "[\ud800-\udfff]"
-_NOT_SHOWN = re.compile(f"{_NO_TEXT}|[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,16 +161,6 @@ def _is_special(path: str | Path) -> bool:
     except OSError:
         return False
     return is_standard_output(path) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def is_text(name: str) -> bool:
-    """Tell whether a name from outside can be written as UTF-8; names on disk may be any bytes."""
-    return name.isascii() or not re.search(_NO_TEXT, name)
-
-
-def shown(path: str | Path) -> str:
-    """Return a path, or another word from outside, as one line of UTF-8: what would break that is escaped."""
-    return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(path))
 
 
 def sha256(path: str | Path) -> str:

@@ -16,6 +16,7 @@ from dfdlib import files, machine, processes
 from dfdlib.cli import data, options, printing, score, train
 from dfdlib.cli.options import By, Copies, Json, Profile, Resamples, Seed, Set, Threshold
 from dfdlib.errors import DataError, DfdError
+from dfdlib.text import one_line
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
 
@@ -65,7 +66,7 @@ def _run() -> int:
         # Under torchrun, the others are stopped when one ends: whoever finds a fault says it.
         which = "" if processes.is_first() else f" (process {processes.rank()})"
         # A message may quote names of files, which may hold anything; its own lines stay.
-        message = "\n".join(map(files.shown, str(error).split("\n")))
+        message = "\n".join(map(one_line, str(error).split("\n")))
         print(f"dfd{which}: {message}", file=sys.stderr)
         status = 1
     if status == _INTERRUPTED:

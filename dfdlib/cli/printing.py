@@ -6,15 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dfdlib import files
 from dfdlib.errors import RunError
+from dfdlib.text import one_line
 
 # Clips at either end of a long table of scores that a terminal is shown.
 _SHOWN = 20
 
 
 def _escaped(line: str) -> str:
-    return "\t".join(map(files.shown, line.split("\t")))
+    return "\t".join(map(one_line, line.split("\t")))
 
 
 class _Stream:
@@ -137,15 +137,15 @@ def on_terminal() -> bool:
 
 def echo(line: str) -> None:
     """Print a line on standard error; what a file's name or word holds cannot steer the terminal."""
-    print(files.shown(line), file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)
 
 
 def place(path: str) -> str:
     """Return a path as a user would type it from here, on one line."""
     try:
-        return files.shown(Path(path).relative_to(Path.cwd()))
+        return one_line(Path(path).relative_to(Path.cwd()))
     except ValueError:
-        return files.shown(path)
+        return one_line(path)
 
 
 def scores(table, left_out, *, other: dict[str, int], written: list[Path], to_stdout: bool) -> None:
@@ -153,7 +153,7 @@ def scores(table, left_out, *, other: dict[str, int], written: list[Path], to_st
     if to_stdout:
         table_of_scores(table, written)
     not_used(left_out, other)
-    places = "".join(f"; written to {files.shown(path)}" for path in written)
+    places = "".join(f"; written to {one_line(path)}" for path in written)
     echo(f"{len(table)} scored, {len(left_out)} left out{places}")
 
 
@@ -204,7 +204,7 @@ def findings(findings) -> None:
     for finding in findings:
         print(f"{finding.severity:8} {finding.title}")
         for example in finding.examples:
-            print(f"           {files.shown(example)}")
+            print(f"           {one_line(example)}")
         print(f"         → {finding.remedy}\n")
     if not findings:
         print("Nothing was found.\n")

@@ -13,6 +13,7 @@ import typer
 from dfdlib import files, processes
 from dfdlib.cli import options, printing
 from dfdlib.errors import ParameterError, RunError
+from dfdlib.text import one_line
 
 #: Recordings that a picture of timelines holds at most.
 _PANELS = 8
@@ -215,7 +216,7 @@ def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
     figure, axes = plots.figure(rows=len(recordings), width=8.0, height=3.6 * len(recordings))
     displays = [
         plots.TimelineDisplay.from_windows(
-            table["start"], table["end"], table["score"], threshold=threshold, name=files.shown(Path(recording).name)
+            table["start"], table["end"], table["score"], threshold=threshold, name=one_line(Path(recording).name)
         ).plot(ax)
         for (recording, table), ax in zip(recordings, [axes] if len(recordings) == 1 else axes[:, 0], strict=True)
     ]

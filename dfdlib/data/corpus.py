@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfdlib import files
 from dfdlib.data import listing, members, search
 from dfdlib.data.inspection import NO_SOUND, Memory, inspect
 from dfdlib.data.labels import LABEL_NAMES, LABELS
@@ -28,6 +27,7 @@ from dfdlib.data.listing import MANIFEST  # noqa: F401 - callers name it by its 
 from dfdlib.data.tables import LINE, common_root, refuse_two_labels
 from dfdlib.errors import DataError
 from dfdlib.processes import ALONE, Processes
+from dfdlib.text import one_line
 
 #: What `Corpus.table` always has. Text columns hold "" where nothing is known.
 COLUMNS = ("path", "label", "split", "speaker", "sentence", "attack", "duration", "sha256")
@@ -220,12 +220,12 @@ def find(
     other = listed.other + Counter(map(search.kind_of, unreadable.loc[no_sound, "path"]))
     if LINE in table:
         table = (refuse_two_labels(table) if one_label else table).drop(columns=LINE)
-    name = name or corpus or files.shown((paths[0].name or str(paths[0])) if paths else "clips")
+    name = name or corpus or one_line((paths[0].name or str(paths[0])) if paths else "clips")
     found = _corpus(name, table, pd.concat([listed.left_out, unreadable[~no_sound]], ignore_index=True))
     root = common_root(listed.places, [*found.table["path"], *found.left_out["path"]])
     found = replace(found, root=root, other=dict(other), notes=listed.notes)
     if not len(found):
-        wanted = ", ".join(map(files.shown, paths[:_PATHS_SHOWN])) or "nothing"
+        wanted = ", ".join(map(one_line, paths[:_PATHS_SHOWN])) or "nothing"
         wanted += f" and {len(paths) - _PATHS_SHOWN} more" if len(paths) > _PATHS_SHOWN else ""
         first = f"; the first: {found.left_out['reason'].iloc[0]}" if len(found.left_out) else ""
         others = f"; {search.named(other)}" if other else ""

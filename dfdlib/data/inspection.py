@@ -16,6 +16,7 @@ import pandas as pd
 from dfdlib import files
 from dfdlib.data import audio, decoding
 from dfdlib.errors import DataError
+from dfdlib.text import is_text
 
 #: The reason that is none: a file whose name promised no sound has none.
 NO_SOUND = "no sound"
@@ -110,7 +111,7 @@ class Memory:
         rows = [
             (path, *signs, seen.sha256, audio.VERSION, seen.duration)
             for path, signs, seen in found
-            if seen.sha256 and not seen.reason and files.is_text(path)
+            if seen.sha256 and not seen.reason and is_text(path)
         ]
         if self._database is not None and rows:
             with contextlib.suppress(sqlite3.Error), self._database:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfdlib import files
 from dfdlib.data import search
 from dfdlib.data.labels import label_of, split_of
 from dfdlib.data.tables import TABLES, read_manifest
 from dfdlib.errors import DataError
+from dfdlib.text import one_line
 
 #: The table that a folder may hold about its clips.
 MANIFEST = "manifest.parquet"
@@ -43,7 +43,7 @@ def in_places(paths: list[Path]) -> Listed:
         path, is_folder, reason = search.place(given)
         manifest = path / MANIFEST if is_folder and os.path.isfile(path / MANIFEST) else path
         if reason:
-            left_out.append((files.shown(path), reason))
+            left_out.append((one_line(path), reason))
             continue
         places.add(str(path if is_folder else path.parent))
         if manifest.suffix.lower() in TABLES and not (is_folder and manifest == path):
@@ -119,7 +119,7 @@ def _one_each(table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]
         first = rows[0]
         other = next((row for row in rows if labels[row] is not pd.NA and labels[row] != labels[first]), None)
         if other is not None:
-            reason = f"is the same file as {files.shown(paths[other])}, which is of the other class; remove one of them"
+            reason = f"is the same file as {one_line(paths[other])}, which is of the other class; remove one of them"
             contradicting.append((paths[first], reason))
             continue
         one_each = {splits[row]: row for row in reversed(rows) if splits[row] or not any(splits[row] for row in rows)}

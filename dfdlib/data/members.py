@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfdlib import files
 from dfdlib.data import corpora, protocols, search
 from dfdlib.data.corpora import Description
 from dfdlib.data.labels import LABELS, label_of, plain, split_of
@@ -18,6 +17,7 @@ from dfdlib.data.listing import Listed
 from dfdlib.data.search import SOUND, Clip
 from dfdlib.data.tables import LINE
 from dfdlib.errors import DataError
+from dfdlib.text import one_line
 
 # Folders below the given one among which a version of a corpus is looked for.
 _DEPTH = 2
@@ -91,7 +91,7 @@ def _look(paths: list[Path], description: Description) -> _There:
     for given in paths:
         path, is_folder, reason = search.place(given)
         if reason:
-            left_out.append((files.shown(path), reason))
+            left_out.append((one_line(path), reason))
         elif is_folder:
             path = _version(path, description.inside)
             places.append(str(path))
@@ -141,7 +141,7 @@ def _read(
         skipped += read.skipped.itertuples(index=False, name=None)
     if others and not found and others[0][1] is not None:
         protocols.read(others[0][0], others[0][1], corpus=name, names=description.names)  # says what is wrong
-    notes += [f"{files.shown(path)}: is no list of {name}, and was not read" for path, _ in others]
+    notes += [f"{one_line(path)}: is no list of {name}, and was not read" for path, _ in others]
     if not found:
         empty = {"path": [], "label": pd.array([], "Int8"), **{text: [] for text in protocols.TEXTS}, LINE: []}
         return pd.DataFrame(empty), skipped, notes
@@ -223,7 +223,7 @@ def _nearest(name: str, there: list[tuple[int, str]], *, one: bool) -> tuple[int
         return -1, _NOT_THERE
     ties = [item for item in scored if item[:2] == best[:2]]
     if len(ties) > 1:
-        some = ", ".join(files.shown(path) for *_, path in ties[:_NAMED])
+        some = ", ".join(one_line(path) for *_, path in ties[:_NAMED])
         return -1, f"is there {len(ties)} times ({some}); keep one, or give one of the folders only"
     if not one and wanted and not best[0]:
         return -1, _NOT_THERE
@@ -321,7 +321,7 @@ def _segments(path: str | None) -> str:
 def _nothing(paths: Iterable[Path], name: str, description: Description, there: _There) -> str:
     """Say what was looked for where nothing was found."""
     lists = " or ".join(one.files for one in description.lists) or " or ".join(one.path for one in description.folders)
-    where = ", ".join(files.shown(path) for path in list(paths)[:_NAMED])
+    where = ", ".join(one_line(path) for path in list(paths)[:_NAMED])
     return (
         f"{where}: holds no list or folder of {name}, only {len(there.clips)} sound files; expected names like "
         f"{lists}; 'dfd data fetch {name}' says where to get it"

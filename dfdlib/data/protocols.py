@@ -15,7 +15,8 @@ from dfdlib.data import corpora, table_files, tables
 from dfdlib.data.corpora import Description, List
 from dfdlib.data.labels import LABELS, label_of, plain, split_of
 from dfdlib.data.table_files import COLUMNS, LINE, Raw, some
-from dfdlib.errors import DataError, on_one_line
+from dfdlib.errors import DataError
+from dfdlib.text import one_line
 
 #: Columns that every list has; "" where it does not say.
 TEXTS = ("split", "speaker", "sentence", "attack")
@@ -82,7 +83,7 @@ def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> 
         frame["label"] = pd.array([label] * len(frame), dtype="Int8")
     frame = _tidied(tables.without_copies(raw, drop=False), form)
     skipped = np.zeros(len(frame), bool) if words is None else frame["label"].isna().to_numpy()
-    which = [on_one_line(word) for word in words[skipped]] if words is not None else []
+    which = [one_line(word) for word in words[skipped]] if words is not None else []
     reasons = [f"its label {word!r} is neither bona fide nor spoof" for word in which]
     gone = pd.DataFrame({"path": frame.loc[skipped, "path"].tolist(), "reason": reasons}, dtype=object)
     return Read(corpus or "a list", frame[~skipped].reset_index(drop=True), gone)

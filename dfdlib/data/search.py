@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfdlib import files
+from dfdlib.text import is_text, one_line
 
 #: Files with these suffixes claim to be sound: one that cannot be decoded is left out with the reason.
 SOUND = frozenset(
@@ -175,10 +175,10 @@ class Search:
             os.stat(os.path.join(folder.path, os.curdir))
             with os.scandir(folder.path) as entries:
                 for entry in entries:
-                    if files.is_text(entry.name):
+                    if is_text(entry.name):
                         yield entry
                     elif first:
-                        self.left_out.append((files.shown(entry.path), NOT_TEXT))
+                        self.left_out.append((one_line(entry.path), NOT_TEXT))
         except OSError as error:
             if first:
                 reason = f"this folder cannot be read ({error.strerror}), so its clips are left out; see to its rights"
@@ -233,7 +233,7 @@ def place(given: str | Path) -> tuple[Path, bool, str]:
     """Return where a path leads, without steps back, whether to a folder, and why it cannot be used ("" if it can)."""
     # Symbolic links are not followed here: it is the place a user gave a clip that tells its class.
     path = Path(given).absolute()
-    if not files.is_text(str(path)):
+    if not is_text(str(path)):
         return path, False, NOT_TEXT
     try:
         status = os.stat(path)

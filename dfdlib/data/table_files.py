@@ -13,7 +13,8 @@ import pandas as pd
 
 from dfdlib.data import search
 from dfdlib.data.labels import label_of, plain
-from dfdlib.errors import DataError, on_one_line
+from dfdlib.errors import DataError
+from dfdlib.text import one_line
 
 #: What columns are called, as `plain` leaves a heading; where a table has several, the first counts.
 COLUMNS = {
@@ -49,7 +50,7 @@ class Raw:
     def fault(self, row: int, what: str) -> DataError:
         """Return an error about the row of `frame` at that place."""
         clip = self.frame["path"].iloc[row] if "path" in self.frame else ""
-        return DataError(f"{self.path}, {self.line(row)}{f' ({on_one_line(clip)})' if clip else ''}: {what}")
+        return DataError(f"{self.path}, {self.line(row)}{f' ({one_line(clip)})' if clip else ''}: {what}")
 
     def line(self, row: int) -> str:
         return f"{self.unit} {self.frame[LINE].iloc[row]}"
@@ -103,7 +104,7 @@ def _content(path: Path) -> bytes:
 
 
 def some(words: Iterable[str], limit: int = 12) -> str:
-    words = [on_one_line(word)[:40] for word in words]
+    words = [one_line(word)[:40] for word in words]
     return ", ".join(words[:limit]) + (f" and {len(words) - limit} more" if len(words) > limit else "")
 
 
@@ -235,7 +236,7 @@ def _names(path: Path, header: list[str], own: Mapping[str, str]) -> list[str]:
     by_word: dict[str, int] = {}
     for place, cell in enumerate(header):
         if cell and by_word.setdefault(plain(cell), place) != place:
-            raise DataError(f"has two columns {on_one_line(cell)!r}; rename or remove one", path=path)
+            raise DataError(f"has two columns {one_line(cell)!r}; rename or remove one", path=path)
     names = list(header)
     # A heading that stands for another column here keeps no name of ours.
     given = {by_word[plain(theirs)]: name for name, theirs in own.items() if plain(theirs) in by_word}

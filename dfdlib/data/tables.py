@@ -16,7 +16,8 @@ import pandas as pd
 from dfdlib import files
 from dfdlib.data.labels import LABEL_NAMES, LABELS, label_of, plain
 from dfdlib.data.table_files import LINE, Raw, is_number, load, number, some
-from dfdlib.errors import DataError, on_one_line
+from dfdlib.errors import DataError
+from dfdlib.text import one_line
 
 #: What the names of tables end with.
 TABLES = (".csv", ".tsv", ".parquet")
@@ -158,7 +159,7 @@ def labels(raw: Raw, *, needed: bool, words: Mapping[str, str] | None = None) ->
         which = "0 and 1 say which class they are under the heading 'label' only" if word.strip() in _NUMBERS else ""
         raise raw.fault(
             row,
-            f"label {on_one_line(word)!r} is neither bona fide nor spoof{f' ({which})' if which else ''}; "
+            f"label {one_line(word)!r} is neither bona fide nor spoof{f' ({which})' if which else ''}; "
             f"{f'the others are {some(others)}; ' if others else ''}"
             "write bonafide or spoof",
         )
@@ -188,9 +189,7 @@ def _numbers(raw: Raw, name: str, *, needed: bool) -> pd.Series | np.ndarray:
     bad = ~np.isfinite(values)
     if needed and bad.any():
         row = int(bad.argmax())
-        raise raw.fault(
-            row, f"{name} {on_one_line(str(column.iloc[row]))!r} is not a finite number; correct or remove it"
-        )
+        raise raw.fault(row, f"{name} {one_line(str(column.iloc[row]))!r} is not a finite number; correct or remove it")
     return values
 
 
@@ -207,9 +206,7 @@ def without_copies(raw: Raw, *, drop: bool) -> pd.DataFrame:
     differing = distinct[distinct["path"].duplicated(keep=False)]
     group = several if differing.empty else differing
     first, second = group.index[group["path"] == group["path"].iloc[0]][:2]
-    where = (
-        f"{raw.path}, {raw.unit}s {frame[LINE][first]} and {frame[LINE][second]}: {on_one_line(frame['path'][first])}"
-    )
+    where = f"{raw.path}, {raw.unit}s {frame[LINE][first]} and {frame[LINE][second]}: {one_line(frame['path'][first])}"
     if len(differing):
         one, other = (several[columns].loc[row].fillna("") for row in (first, second))
         column = next(name for name in ("label", "score", *columns) if name in columns and one[name] != other[name])
@@ -217,7 +214,7 @@ def without_copies(raw: Raw, *, drop: bool) -> pd.DataFrame:
             LABEL_NAMES.get(row[column], row[column]) if column == "label" else row[column] for row in (one, other)
         ]
         raise DataError(
-            f"{where} is there twice, with {column} {' and '.join(repr(on_one_line(str(value))) for value in values)}; "
+            f"{where} is there twice, with {column} {' and '.join(repr(one_line(str(value))) for value in values)}; "
             "keep the row that is right"
         )
     copies = several.duplicated(columns)

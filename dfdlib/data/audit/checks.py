@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dfdlib import files
 from dfdlib.data.audit import near_duplicates, shortcuts
 from dfdlib.data.audit.shortcuts import FLOOR, Shortcut
 from dfdlib.data.labels import LABEL_NAMES
+from dfdlib.text import one_line
 
 SEVERITIES = ("problem", "warning", "note")
 
@@ -266,9 +266,7 @@ def left_out(table: pd.DataFrame, clips: pd.DataFrame) -> Iterator[Finding]:
     """Yield the clips that cannot be used, from a table of ``path`` and ``reason``."""
     if len(table):
         folder = _folder(clips["path"])
-        examples = [
-            f"{files.shown(_below(folder, row.path))}: {row.reason}" for row in table.head(_EXAMPLES).itertuples()
-        ]
+        examples = [f"{one_line(_below(folder, row.path))}: {row.reason}" for row in table.head(_EXAMPLES).itertuples()]
         title = f"{_count(len(table), 'clip')} that cannot be used"
         yield Finding("problem", "unreadable", title, len(table), tuple(examples), REMEDIES["unreadable"])
 
@@ -345,7 +343,7 @@ def _finding(severity: str, kind: str, title: str, rows: Iterable[int], examples
 
 def _shown(clips: pd.DataFrame) -> list[str]:
     folder = _folder(clips["path"])
-    return [files.shown(_below(folder, path)) for path in clips["path"]]
+    return [one_line(_below(folder, path)) for path in clips["path"]]
 
 
 def _folder(paths: pd.Series) -> str:

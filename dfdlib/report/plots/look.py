@@ -16,6 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
+from dfdlib.text import shown
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
@@ -124,13 +126,6 @@ class Display:
 
 
 # --- words ---
-
-
-def shown(text: object, *, width: int = 48) -> str:
-    """Return text from data as one line that can be drawn: no line breaks, no controls, the middle of long text cut."""
-    whole = str(text).encode("utf-8", "replace").decode("utf-8")  # a file name need not be Unicode
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in whole).split())
-    return line if len(line) <= width else f"{line[: width // 2]}…{line[1 - width // 2 :]}"
 
 
 def of(name: str | None) -> str:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from dfdlib import text
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, metrics
 from dfdlib.evaluation.metrics import percent
@@ -51,7 +52,7 @@ class ScoreDisplay(Display):
                 raise DataError(f"{attacks.size} attacks but {scores.size} trials; give one attack for each trial")
             attacks = np.where(pd.isna(attacks), "unknown", attacks)
             # a name from a file system need not be Unicode, which the columns of a table are
-            attacks = np.array([str(attack).encode("utf-8", "replace").decode() for attack in attacks])
+            attacks = np.array([text.unicode(attack) for attack in attacks])
         return cls(labels, scores, attacks, threshold, name)
 
     def alt(self) -> str:
@@ -193,13 +194,13 @@ class CalibrationDisplay(Display):
     def _draw_strokes(self, ax: Axes) -> None:
         """Draw a stroke for each validation trial, or each half percent of them, bona fide above and spoofs below."""
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
-        text = {"ha": "right", "va": "center", "fontsize": 8, "color": "black", "bbox": box}
+        words = {"ha": "right", "va": "center", "fontsize": 8, "color": "black", "bbox": box}
         for values, colour, base, name in (
             (self.calibration.bonafide, BONAFIDE_COLOUR, 104, "bona fide"),
             (self.calibration.spoof, SPOOF_COLOUR, -4, "spoof"),
         ):
             ax.vlines(values, base - 2.5, base + 2.5, color=colour, linewidth=0.7, alpha=0.7)
-            ax.text(0.995, base, name, transform=ax.get_yaxis_transform(), **text)
+            ax.text(0.995, base, name, transform=ax.get_yaxis_transform(), **words)
 
 
 @dataclass(eq=False)

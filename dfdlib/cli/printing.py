@@ -93,9 +93,11 @@ def progress(title: str):
 
 def verdict(check, bonafide: int | None, spoof: int | None) -> list[str]:
     """Return what `published_figures.check_figures` found, a sentence a line."""
+    from dfdlib.evaluation.metrics import percent, percent_range
+
     low, high = check.auc_bounds
     lines = [
-        f"An EER of {check.eer:.2%} allows an AUC from {low:.4f} to {high:.4f}: {check.auc:.4f} is "
+        f"An EER of {percent(check.eer, 2)} allows an AUC from {low:.4f} to {high:.4f}: {check.auc:.4f} is "
         + ("possible." if check.possible else "impossible.")
     ]
     if not check.possible and check.misaligned_possible:
@@ -104,15 +106,13 @@ def verdict(check, bonafide: int | None, spoof: int | None) -> list[str]:
             "was the score's direction turned round?"
         )
     if check.counts_possible is not None:
-        nearest = " and ".join(f"{value:.4%}" for value in check.eers_nearest)
+        nearest = " and ".join(percent(value, 4) for value in check.eers_nearest)
         lines.append(
             f"{bonafide} bona fide and {spoof} spoof trials without ties can"
             + ("" if check.counts_possible else "not")
             + f" give this EER; the nearest they give: {nearest}."
         )
-        lines.append(
-            "So many independent trials leave a 95 % interval from {:.2%} to {:.2%}.".format(*check.eer_interval)
-        )
+        lines.append(f"So many independent trials leave a 95 % interval from {percent_range(*check.eer_interval, 2)}.")
     else:
         sizes = ", ".join(map(str, check.class_sizes))
         lines.append(f"A balanced test set gives this EER with {sizes} … trials of each class.")

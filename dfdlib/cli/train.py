@@ -22,6 +22,7 @@ def finetune(
 
     Example: dfd finetune --profile demo --set finetune.epochs=2 --out mine.safetensors
     """
+    from dfdlib.evaluation.metrics import percent
     from dfdlib.experiment import profile as profiles
     from dfdlib.experiment import run as experiment
 
@@ -45,7 +46,7 @@ def finetune(
         kept = result.history.loc[result.history["epoch"] == result.best_epoch].iloc[0]
         print(
             f"{printing.place(str(result.checkpoint))}: epoch {result.best_epoch} of {len(result.history)}, "
-            f"validation loss {kept['validation_loss']:.4f}, validation EER {kept['validation_eer']:.2%}"
+            f"validation loss {kept['validation_loss']:.4f}, validation EER {percent(kept['validation_eer'], 2)}"
         )
 
 

@@ -281,6 +281,11 @@ def percent(share: float, places: int = 1) -> str:
     return f"{100 * share:.{places}f} %"
 
 
+def percent_range(low: float, high: float, places: int = 1) -> str:
+    """Return two shares as the ends of a range in percent."""
+    return f"{100 * low:.{places}f} to {percent(high, places)}"
+
+
 # --- checks ---
 
 

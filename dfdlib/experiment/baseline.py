@@ -23,6 +23,7 @@ from dfdlib.detector.preprocessing import Preprocessing
 from dfdlib.detector.score import score
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import by_group, metrics
+from dfdlib.evaluation.metrics import percent
 from dfdlib.experiment import profile
 from dfdlib.experiment.clips import keep_apart
 from dfdlib.training import loop
@@ -167,7 +168,7 @@ def train(
             found.append(job.result())
             if progress is not None:
                 line = f"{number} of {len(jobs)}: {found[-1].variant}, seed {found[-1].seed}"
-                progress(f"{line}: validation EER {found[-1].validation_eer:.2%}")
+                progress(f"{line}: validation EER {percent(found[-1].validation_eer, 2)}")
     own = sorted((one for one in found if one.variant == variants()[0].name), key=lambda one: one.validation_eer)
     kept = own[len(own) // 2]
     for suffix in (".safetensors", ".csv"):

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pandas as pd
 
 from dfdlib.evaluation.intervals import Difference
-from dfdlib.evaluation.metrics import percent
+from dfdlib.evaluation.metrics import percent, percent_range
 
 _DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 
@@ -19,11 +19,6 @@ _DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 def unbroken(text: str) -> str:
     """Keep a number and its percent sign on one line."""
     return re.sub(r"(?<=\d) %", "\u00a0%", text)
-
-
-def percent_range(low: float, high: float) -> str:
-    """Return an interval of shares as percentages."""
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def points(change: float) -> str:

@@ -691,7 +691,7 @@ def test_check_figures_against_the_number_of_trials(dfd):
     figures = ("check-figures", "--eer", "0.3069", "--auc", "0.7", "--bonafide", "150")
     status, out, _ = dfd(*figures, "--spoof", "150")
     assert status == 1
-    assert "cannot give this EER; the nearest they give: 30.6667% and 31.3333%" in out
+    assert "cannot give this EER; the nearest they give: 30.6667 % and 31.3333 %" in out
     assert "95 % interval from 25." in out
     status, out, _ = dfd(*figures[:-1], "120", "--spoof", "180", "--json")
     assert status == 0

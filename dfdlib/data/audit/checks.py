@@ -14,6 +14,7 @@ import pandas as pd
 from dfdlib.data.audit import near_duplicates, shortcuts
 from dfdlib.data.audit.shortcuts import FLOOR, Shortcut
 from dfdlib.data.labels import LABEL_NAMES
+from dfdlib.evaluation.metrics import percent, percent_range
 from dfdlib.text import one_line
 
 SEVERITIES = ("problem", "warning", "note")
@@ -247,7 +248,11 @@ def single_clips(clips: pd.DataFrame) -> Iterator[Finding]:
     for kind, bad, title in (
         ("silent", silent, f"{{}} below {SILENT:g} dB of full scale: silent"),
         ("clipped", (clips["clipped"] > CLIPPED) & ~silent, "{} clipped"),
-        ("offset", clips["offset"] > OFFSET, f"{{}} with a mean of more than {10 ** (OFFSET / 20):.0%} of full scale"),
+        (
+            "offset",
+            clips["offset"] > OFFSET,
+            f"{{}} with a mean of more than {percent(10 ** (OFFSET / 20), 0)} of full scale",
+        ),
         ("short", clips["duration"] < SHORT, f"{{}} shorter than {SHORT:g} s"),
     ):
         severity = "problem" if kind == "silent" else "warning" if bad.mean() > RARE else "note"
@@ -284,10 +289,10 @@ def storage(clips: pd.DataFrame) -> Iterator[Finding]:
         # The best guess says for each value the class that has more of it.
         error = (1 - float(lean.abs().sum()) / 2) / 2
         examples = [
-            f"{value}: {shares.loc[value, 1]:.0%} of bona fide, {shares.loc[value, 0]:.0%} of spoof clips"
+            f"{value}: {percent(shares.loc[value, 1], 0)} of bona fide, {percent(shares.loc[value, 0], 0)} of spoof clips"
             for value in (lean.index[-1], lean.index[0])
         ]
-        title = f"the classes differ in their {words}: guessing from it errs in {100 * error:.1f} % (chance: 50 %)"
+        title = f"the classes differ in their {words}: guessing from it errs in {percent(error)} (chance: 50 %)"
         severity = "problem" if error < FLOOR else "warning"
         yield Finding(severity, "format", title, len(clips), tuple(examples), REMEDIES["format"])
 
@@ -321,8 +326,8 @@ def shortcut(found: Shortcut, clips: int) -> Iterator[Finding]:
         for row in found.features.head(3).itertuples()
     )
     title = (
-        f"length, level, silences and coarse spectrum alone give an EER of {100 * found.eer.value:.1f} % "
-        f"({100 * found.eer.low:.1f} to {100 * found.eer.high:.1f} %; chance: 50 %)"
+        f"length, level, silences and coarse spectrum alone give an EER of {percent(found.eer.value)} "
+        f"({percent_range(found.eer.low, found.eer.high)}; chance: 50 %)"
     )
     severity = "problem" if found.finding == shortcuts.MUCH else "warning"
     yield Finding(severity, "shortcut", title, clips, examples, REMEDIES["shortcut"])

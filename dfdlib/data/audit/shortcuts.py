@@ -14,6 +14,7 @@ from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
 from dfdlib.evaluation import intervals, metrics
 from dfdlib.evaluation.intervals import Interval
+from dfdlib.evaluation.metrics import percent, percent_range
 
 #: An EER whose interval ends below one half shows that the format gives part of the label away; one whose interval
 #: ends below this, that it gives much of it away: two clips in three are told right without listening.
@@ -176,8 +177,8 @@ def _rank(features: pd.DataFrame, labels: np.ndarray, options: dict) -> pd.DataF
 def _verdict(corpus: str, eer: Interval, ranked: pd.DataFrame, finding: str, level: float) -> str:
     sentence = (
         f"A classifier that knows only the length, level, silences and coarse spectrum of clips reaches an EER of "
-        f"{100 * eer.value:.1f} % on {corpus} ({100 * level:g} % interval {100 * eer.low:.1f} to "
-        f"{100 * eer.high:.1f} %), where guessing gives 50 %"
+        f"{percent(eer.value)} on {corpus} ({100 * level:g} % interval {percent_range(eer.low, eer.high)}), "
+        "where guessing gives 50 %"
     )
     if finding == NOTHING:
         return f"{sentence}: it is not shown that the format gives anything away."

@@ -117,7 +117,8 @@ class Saver(lightning.Callback):
         self._save_state(trainer, learner)
         self.progress(
             f"epoch {row['epoch']}/{self.recipe.epochs}: train loss {row['train_loss']:.4f}, validation loss "
-            f"{row['validation_loss']:.4f}, validation EER {percent(row['validation_eer'], 2)}{self._time_left(learner)}"
+            f"{row['validation_loss']:.4f}, validation EER {percent(row['validation_eer'], 2)}"
+            f"{self._time_left(learner)}"
         )
         trainer.should_stop = trainer.should_stop or self.is_out_of_patience()
 

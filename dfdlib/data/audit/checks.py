@@ -25,7 +25,7 @@ REMEDIES = {
     "conflict": "find out which label is right and drop the other clip; where only a part is fake, cut out that part",
     "shortcut": "make the classes alike in what the examples name; compare every result with this figure",
     "format": "store both classes alike, from sources alike: converting afterwards hides the name, not the traces",
-    "unreadable": "mend or remove them: what cannot be read is not measured",
+    "unreadable": "fix or remove them: what cannot be read is not measured",
     "silent": "remove them: there is nothing to judge",
     "rebuilt": "put a recording and all that was made from it into one split; intervals should draw them together",
     "sentence": "split by sentence, or say so beside the result: a detector can learn the words",
@@ -289,7 +289,9 @@ def storage(clips: pd.DataFrame) -> Iterator[Finding]:
         # The best guess says for each value the class that has more of it.
         error = (1 - float(lean.abs().sum()) / 2) / 2
         examples = [
-            f"{value}: {percent(shares.loc[value, 1], 0)} of bona fide, {percent(shares.loc[value, 0], 0)} of spoof clips"
+            "{}: {} of bona fide, {} of spoof clips".format(
+                value, *(percent(shares.loc[value, of], 0) for of in (1, 0))
+            )
             for value in (lean.index[-1], lean.index[0])
         ]
         title = f"the classes differ in their {words}: guessing from it errs in {percent(error)} (chance: 50 %)"

@@ -231,9 +231,9 @@ def shift_warnings(calibration: Calibration, scores: ArrayLike) -> list[str]:
     outside = below + above
     if outside > scores.size * max(OUTSIDE, 10 / (calibration.n_bonafide + calibration.n_spoof)):
         found.append(
-            f"{outside} of {scores.size} scores ({metrics.percent(outside / scores.size, 0)}) are outside the range that "
-            f"was calibrated on, {calibration.low:.3g} to {calibration.high:.3g} ({below} below, {above} above): their "
-            "probabilities are extrapolated."
+            f"{outside} of {scores.size} scores ({metrics.percent(outside / scores.size, 0)}) are outside the range "
+            f"that was calibrated on, {calibration.low:.3g} to {calibration.high:.3g} ({below} below, {above} above): "
+            "their probabilities are extrapolated."
         )
     if scores.size >= _FEWEST_TO_WARN:
         accepted = int(np.sum(scores >= calibration.threshold))

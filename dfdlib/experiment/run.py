@@ -228,7 +228,7 @@ class Run(Jobs):
         return self._paired(self.scores("before", name), self.scores("after", name), metric=metric)
 
     def changes(self, *, metrics: Sequence[str] = ("eer", "auc")) -> pd.DataFrame:
-        """Return the changes of metrics by fine-tuning on every corpus, paired clip by clip, and keep them.
+        """Return the changes of metrics by fine-tuning on every corpus, paired clip by clip; keep those of EER and AUC.
 
         Returns
         -------
@@ -238,10 +238,11 @@ class Run(Jobs):
         """
         rows = []
         for name in self.corpora:
-            found = {metric: self.difference(name, metric=metric) for metric in metrics}
-            rows += [{"corpus": name, "metric": metric} | change._asdict() for metric, change in found.items()]
+            for metric in metrics:
+                rows.append({"corpus": name, "metric": metric} | self.difference(name, metric=metric)._asdict())
             kept = {"corpus": name}
-            for metric, change in found.items():
+            for metric in ("eer", "auc"):
+                change = self.difference(name, metric=metric)
                 kept |= {f"delta_{metric}": change.delta, f"delta_{metric}_ci": [change.low, change.high]}
             self.keep(differences=[kept])
         return pd.DataFrame(rows)

@@ -4,43 +4,21 @@ Source: A. K. Jyoth, "Deep Fake Audio Detection" (2024), report and training log
 github.com/KhadgaA/Audio-Deepfake-Detection. Nothing here says which figures are wrong. The functions find out.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from dfdlib.evaluation import metrics, published_figures
 
-
-@dataclass(frozen=True)
-class Published:
-    """One evaluation as the study printed it: error rates as shares of one.
-
-    Attributes
-    ----------
-    corpus : {"custom", "for-2seconds"}
-    stage : {"before", "after"}
-        Of fine-tuning on for-2seconds.
-    eer, auc : float
-        As printed, the EER in hundredths of a percent.
-    clips : int
-    balanced : bool or None
-        Whether there were as many bona fide as spoof clips; None where the study does not say.
-    """
-
-    corpus: str
-    stage: str
-    eer: float
-    auc: float
-    clips: int
-    balanced: bool | None
-
-
-EVALUATIONS = (
-    Published("custom", "before", eer=0.3069, auc=0.2387, clips=300, balanced=None),
-    Published("for-2seconds", "before", eer=0.3327, auc=0.2456, clips=1088, balanced=True),
-    Published("for-2seconds", "after", eer=0.1176, auc=0.0437, clips=1088, balanced=True),
-    Published("custom", "after", eer=0.4736, auc=0.4322, clips=300, balanced=None),
+#: The evaluations as printed, before and after fine-tuning on for-2seconds. ``eer`` and ``auc`` are shares of one;
+#: ``balanced`` tells whether there were as many bona fide as spoof clips, missing where the study does not say.
+EVALUATIONS = pd.DataFrame(
+    [
+        ("custom", "before", 0.3069, 0.2387, 300, None),
+        ("for-2seconds", "before", 0.3327, 0.2456, 1088, True),
+        ("for-2seconds", "after", 0.1176, 0.0437, 1088, True),
+        ("custom", "after", 0.4736, 0.4322, 300, None),
+    ],
+    columns=["corpus", "stage", "eer", "auc", "clips", "balanced"],
 )
 
 #: Mean cross entropy by epoch, from the study's training log.
@@ -52,37 +30,16 @@ LOSSES = pd.DataFrame(
     }
 )
 
-
-@dataclass(frozen=True)
-class Claim:
-    """Something that the study's discussion says of its own figures.
-
-    Attributes
-    ----------
-    corpus : str
-    metric : {"eer", "auc"}
-    direction : {"fell", "rose"}
-        Where the printed metric must have gone from before to after if the claim is true.
-    words : str
-        The claim, in ours.
-    """
-
-    corpus: str
-    metric: str
-    direction: str
-    words: str
-
-
-CLAIMS = (
-    Claim("for-2seconds", "eer", "fell", "fine-tuning lowered the EER on for-2seconds"),
-    Claim("for-2seconds", "auc", "rose", "fine-tuning raised the AUC on for-2seconds"),
-    Claim("custom", "eer", "fell", "the fine-tuned detector did better on the custom set"),
+#: What the study's discussion says of its own figures, in our words, and where the metric must have gone from before
+#: to after if that is true.
+CLAIMS = pd.DataFrame(
+    [
+        ("for-2seconds", "eer", "fell", "fine-tuning lowered the EER on for-2seconds"),
+        ("for-2seconds", "auc", "rose", "fine-tuning raised the AUC on for-2seconds"),
+        ("custom", "eer", "fell", "the fine-tuned detector did better on the custom set"),
+    ],
+    columns=["corpus", "metric", "direction", "words"],
 )
-
-
-def published(corpus: str, stage: str) -> Published | None:
-    """Return the study's evaluation of a corpus before or after fine-tuning, or None if it has none."""
-    return next((row for row in EVALUATIONS if (row.corpus, row.stage) == (corpus, stage)), None)
 
 
 def examine_figures() -> pd.DataFrame:
@@ -97,13 +54,11 @@ def examine_figures() -> pd.DataFrame:
         and the classes were balanced, so that a swap of the labels' order explains it; else missing.
     """
     rows = []
-    for row in EVALUATIONS:
-        counts = {"n_bonafide": row.clips // 2, "n_spoof": row.clips - row.clips // 2} if row.balanced else {}
-        check = published_figures.check_figures(eer=row.eer, auc=row.auc, **counts)
+    for row in EVALUATIONS.itertuples():
+        sizes = {"n_bonafide": row.clips // 2, "n_spoof": row.clips - row.clips // 2}
+        check = published_figures.check_figures(eer=row.eer, auc=row.auc, **(sizes if row.balanced else {}))
         explained = not check.possible and check.misaligned_possible and row.balanced
-        low, high = published_figures.eer_interval(
-            row.eer, n_bonafide=row.clips // 2, n_spoof=row.clips - row.clips // 2
-        )
+        low, high = published_figures.eer_interval(row.eer, **sizes)
         rows.append(
             {
                 "corpus": row.corpus,
@@ -122,9 +77,10 @@ def examine_figures() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def class_sizes_unknown() -> list[str]:
-    """Return the corpora of which the study does not say how many clips are bona fide."""
-    return list(dict.fromkeys(row.corpus for row in EVALUATIONS if row.balanced is None))
+def sizes_unknown() -> dict[str, int]:
+    """Return the corpora of which the study does not say how many clips are bona fide, and their clips."""
+    unknown = EVALUATIONS[EVALUATIONS["balanced"].isna()]
+    return dict(zip(unknown["corpus"], unknown["clips"], strict=True))
 
 
 def class_sizes(corpus: str) -> list[tuple[int, int]]:
@@ -132,18 +88,15 @@ def class_sizes(corpus: str) -> list[tuple[int, int]]:
 
     An EER is the mean of two shares, one of each class, so that not every number of clips can give every EER.
     """
-    rows = [row for row in EVALUATIONS if row.corpus == corpus]
-    clips = rows[0].clips
-    return [
-        (bonafide, clips - bonafide)
-        for bonafide in range(1, clips)
-        if all(
-            published_figures.check_figures(
-                eer=row.eer, auc=row.auc, n_bonafide=bonafide, n_spoof=clips - bonafide
-            ).counts_possible
-            for row in rows
-        )
-    ]
+    rows = EVALUATIONS[EVALUATIONS["corpus"] == corpus]
+    clips = int(rows["clips"].iloc[0])
+
+    def fit(bonafide: int) -> bool:
+        sizes = {"n_bonafide": bonafide, "n_spoof": clips - bonafide}
+        checks = (published_figures.check_figures(eer=row.eer, auc=row.auc, **sizes) for row in rows.itertuples())
+        return all(check.counts_possible for check in checks)
+
+    return [(bonafide, clips - bonafide) for bonafide in range(1, clips) if fit(bonafide)]
 
 
 def examine_claims() -> pd.DataFrame:
@@ -155,21 +108,13 @@ def examine_claims() -> pd.DataFrame:
         A row a claim: ``words``, ``metric``, the printed ``before`` and ``after``, what it really did (``went``), and
         whether the claim ``holds``.
     """
+    printed = EVALUATIONS.set_index(["corpus", "stage"])
     rows = []
-    for claim in CLAIMS:
-        before, after = (getattr(published(claim.corpus, stage), claim.metric) for stage in ("before", "after"))
+    for claim in CLAIMS.itertuples():
+        before, after = (printed.at[(claim.corpus, stage), claim.metric] for stage in ("before", "after"))
         went = "rose" if after > before else "fell" if after < before else "stayed"
-        rows.append(
-            {
-                "words": claim.words,
-                "corpus": claim.corpus,
-                "metric": claim.metric,
-                "before": before,
-                "after": after,
-                "went": went,
-                "holds": went == claim.direction,
-            }
-        )
+        found = {"before": before, "after": after, "went": went, "holds": went == claim.direction}
+        rows.append({"words": claim.words, "corpus": claim.corpus, "metric": claim.metric} | found)
     return pd.DataFrame(rows)
 
 
@@ -181,11 +126,6 @@ def misaligned_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     Parameters
     ----------
     labels, scores : ndarray, shape (n,)
-
-    Raises
-    ------
-    DataError
-        As `metrics.validate`.
     """
     labels, scores = metrics.validate(labels, scores)
     reals_first = np.concatenate([scores[labels == 1], scores[labels == 0]])

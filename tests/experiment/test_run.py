@@ -225,6 +225,53 @@ def test_differences_are_paired(run):
     assert wrong_rate.low <= wrong_rate.delta <= wrong_rate.high
 
 
+def test_evaluations_are_one_tidy_table_of_numbers(run):
+    table = run.evaluations(stages=["before"], corpora=["custom", "source"])
+    assert list(table.columns) == ["corpus", "stage", "metric", "value", "low", "high", "unit"]
+    assert table[["value", "low", "high"]].dtypes.eq(float).all()
+    found = run.evaluate("before", "source")
+    row = table.query("corpus == 'source' and metric == 'hter'").iloc[0]
+    assert row[["stage", "value", "low", "high"]].tolist() == ["before", found["hter"], *found["hter_ci"]]
+    assert row["unit"] == "error rate"
+    count = table.query("corpus == 'custom' and metric == 'n_spoof'").iloc[0]
+    assert (count["value"], count["unit"]) == (6, "clips")
+    assert pd.isna(count["low"])
+    assert not table.duplicated(["corpus", "stage", "metric"]).any()
+    assert (table["unit"] != "").all()
+
+
+def test_a_run_keeps_what_it_computes_under_its_chapter(toy, tmp_path):
+    run = experiment.Run.open(str(toy), run_dir=tmp_path, chapter="01_mine")
+    run.evaluations(stages=["before"], corpora=["custom"])
+    run.evaluations(stages=["before"])
+    kept = json.loads((tmp_path / "results/01_mine.json").read_text())
+    assert [(row["corpus"], row["when"]) for row in kept["evaluations"]] == [
+        ("custom", "before"),
+        ("for-2seconds", "before"),
+        ("source", "before"),
+    ]
+    run.keep(findings=["one"], number=1)
+    run.keep(findings=["two", "one"], number=2)
+    kept = json.loads((tmp_path / "results/01_mine.json").read_text())
+    assert (kept["findings"], kept["number"]) == (["one", "two"], 2)
+
+
+def test_a_run_without_a_chapter_keeps_no_results(run):
+    run.keep(findings=["one"])
+    assert not list(run.folder.glob("results/*"))
+
+
+def test_changes_of_any_metric_leave_those_that_are_kept_as_they_are(run):
+    first = run.changes()
+    assert first["metric"].tolist() == ["eer", "auc"] * 3
+    assert first["delta"].tolist() == pytest.approx((first["after"] - first["before"]).tolist())
+    kept = [row["corpus"] for row in run.results["differences"]]
+    other = run.changes(metrics=["min_dcf"])
+    assert other["metric"].unique().tolist() == ["min_dcf"]
+    assert [row["corpus"] for row in run.results["differences"]] == kept == run.corpora
+    assert all({"delta_eer", "delta_auc_ci"} <= set(row) for row in run.results["differences"])
+
+
 def test_a_folder_that_cannot_be_made(toy, tmp_path):
     (tmp_path / "occupied").write_text("")
     with pytest.raises(RunError, match="cannot be made"):

@@ -13,9 +13,9 @@ import typer
 from typer.exceptions import TyperException
 
 from dfdlib import files, machine, processes
-from dfdlib.cli import data, options, printing, score, train
-from dfdlib.cli.options import By, Copies, Json, Profile, Resamples, Seed, Set, Threshold
-from dfdlib.errors import DataError, DfdError
+from dfdlib.cli import data, evaluate, options, printing, score, train
+from dfdlib.cli.options import Json, Profile, Seed, Set
+from dfdlib.errors import DfdError
 from dfdlib.text import one_line
 
 # Modules that bring torch, pandas or fairseq are imported inside the commands that need them: help must come at once.
@@ -121,93 +121,8 @@ def report(
 app.command()(score.score)
 
 
-@app.command()
-def evaluate(
-    scores: Annotated[Path, typer.Argument(help="A table with the columns path,label,score.")],
-    by: By = "auto",
-    per: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Also a row for each attack, codec …; many times.")
-    ] = None,
-    threshold: Threshold = None,
-    asv: Annotated[Path | None, typer.Option(help="ASV scores of an ASVspoof challenge; adds min_t_dcf.")] = None,
-    asv_keys: Annotated[Path | None, typer.Option(help="What kind each ASV trial is, if another file says it.")] = None,
-    resamples: Resamples = 1000,
-    seed: Seed = 0,
-    drop_copies: Copies = False,
-    as_json: Json = False,
-) -> None:
-    """Print every metric of a table of scores, with 95 % intervals.
-
-    Example: dfd evaluate scores.csv --per attack --json
-    """
-    from dfdlib.detector.scores import read_scores
-    from dfdlib.evaluation import intervals, metrics
-    from dfdlib.evaluation import tandem as verification
-
-    scored = read_scores(scores, drop_copies=drop_copies)
-    labels, values = scored.labels, scored.values
-    tables = {column: _per(scored.table, labels, values, column) for column in per or []}
-    drawn = intervals.groups_of(scored.table, by=by)
-    options = {"groups": drawn.groups, "resamples": resamples, "seed": seed}
-    found = {"by": drawn.by, **intervals.evaluate(labels, values, threshold=threshold, **options)}
-    if asv is not None:
-        rates = verification.rates(verification.read_scores(asv, keys=asv_keys))
-        found["min_t_dcf"] = verification.min_t_dcf(labels, values, rates)
-    if as_json:
-        rows = {column: table.to_dict("records") for column, table in tables.items()}
-        print(json.dumps(found | ({"per": rows} if rows else {})))
-        return
-    printing.values(found)
-    print("\nequal error rate by convention")
-    print(metrics.eer_conventions(labels, values).to_string(index=False, float_format="{:.4f}".format))
-    for column, table in tables.items():
-        print(f"\nper {column}")
-        print(table.to_string(index=False, float_format="{:.4f}".format))
-
-
-@app.command()
-def compare(
-    before: Annotated[Path, typer.Argument(help="Scores of one detector.")],
-    after: Annotated[Path, typer.Argument(help="Scores of another one, on the same clips.")],
-    by: By = "auto",
-    resamples: Resamples = 1000,
-    seed: Seed = 0,
-    drop_copies: Copies = False,
-    as_json: Json = False,
-) -> None:
-    """Print the differences between two tables of scores of the same clips, with 95 % intervals and p-values.
-
-    Clips are matched by sha256 where both tables have it, else by path. The p-values
-    ending in _p_holm are adjusted for the number of differences printed.
-
-    Example: dfd compare before.csv after.csv
-    """
-    from dfdlib.detector.scores import pair, read_scores
-    from dfdlib.evaluation import intervals
-
-    first, second = (read_scores(path, drop_copies=drop_copies) for path in (before, after))
-    both = pair(first, second)
-    alone = len(first.table) - len(both), len(second.table) - len(both)
-    printing.echo(f"{len(both)} clips in both; without a partner: {alone[0]} of {before}, {alone[1]} of {after}")
-    labels, old, new = (both[name].to_numpy(float) for name in ("label", "score", "score_second"))
-    drawn = intervals.groups_of(both, by=by)
-    found = intervals.paired_differences(labels, old, new, groups=drawn.groups, resamples=resamples, seed=seed)
-    adjusted = intervals.holm([difference.p for difference in found.values()])
-    values = {"by": drawn.by, "n_bonafide": int((labels == 1).sum()), "n_spoof": int((labels == 0).sum())}
-    values["n_unmatched"] = sum(alone)
-    for (name, difference), p in zip(found.items(), adjusted, strict=True):
-        values |= {
-            f"{name}_before": difference.before,
-            f"{name}_after": difference.after,
-            f"delta_{name}": difference.delta,
-            f"delta_{name}_ci": [difference.low, difference.high],
-            f"delta_{name}_p": difference.p,
-            f"delta_{name}_p_holm": float(p),
-        }
-    if as_json:
-        print(json.dumps(values))
-    else:
-        printing.values(values)
+app.command()(evaluate.evaluate)
+app.command()(evaluate.compare)
 
 
 @app.command("check-figures")
@@ -302,17 +217,6 @@ def doctor(
         for problem in findings["problems"]:
             print(f"problem: {problem}")
     raise typer.Exit(1 if findings["problems"] else 0)
-
-
-def _per(table, labels, values, column: str):
-    """Return a table's metrics by one of its columns."""
-    from dfdlib.evaluation import by_group
-
-    if column not in table:
-        raise DataError(f"--per {column}: the table has no such column; it has {', '.join(table.columns)}")
-    if column == "attack":
-        return by_group.by_attack(labels, values, table[column])
-    return by_group.by(labels, values, table[column], name=column)
 
 
 app.add_typer(data.data_app, name="data")

@@ -263,6 +263,8 @@ def _fits(head: list[str], form: List, description: Description) -> bool:
             frame = pd.DataFrame(rows, columns=range(len(columns)))
             labels, paths = (frame[columns.index(name)].str.strip() for name in ("label", "path"))
             if plain(labels[0]) in COLUMNS["label"]:
+                if separator is not None:
+                    return False  # a table with headings of its own
                 labels, paths = labels[1:], paths[1:]
             known = all(label_of(word) is not None or word in form.labels for word in labels)
             stems = paths.str.replace(_STEM, "", regex=True)

@@ -50,7 +50,11 @@ def read(path: str | Path, *, needs: Iterable[str] = ("path",), drop_copies: boo
         headings, no path, a label that is none or a score that is not finite; a clip has several rows.
     """
     needs = ("path", *needs)
-    raw = load(Path(path), needs=needs)
+    return checked(load(Path(path), needs=needs), needs=needs, drop_copies=drop_copies)
+
+
+def checked(raw: Raw, *, needs: Iterable[str], drop_copies: bool = False) -> pd.DataFrame:
+    """Return a table that was loaded as `read` does, or refuse it as `read` does."""
     frame = raw.frame
     without = (frame["path"].str.strip() == "").to_numpy()
     if without.any():

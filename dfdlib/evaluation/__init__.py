@@ -6,7 +6,7 @@ Nothing here knows a clip or a network. Label 1 is bona fide, and a higher score
 import lazy_loader
 
 _MODULES = """
-bootstrap by_group calibration controls counts intervals limits metrics published_figures tandem trials
+across bootstrap by_group calibration claims controls counts intervals limits metrics published_figures tandem trials
 """.split()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=_MODULES)

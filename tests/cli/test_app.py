@@ -34,22 +34,6 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "root"
 
 
-@pytest.fixture
-def dfd(capfd):
-    """Run the command line in this process: returns exit status, standard output, standard error."""
-
-    def run(*arguments):
-        monkey = pytest.MonkeyPatch()
-        monkey.setattr(sys, "argv", ["dfd", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            app.main()
-        monkey.undo()
-        written = capfd.readouterr()
-        return left.value.code, written.out, written.err
-
-    return run
-
-
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
@@ -534,9 +518,9 @@ def test_evaluate(dfd, table):
     values = json.loads(out)
     assert status == 0
     intervals = {"eer", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr"}
-    assert {"by", "n_bonafide", "n_spoof", "eer_threshold", *intervals, *(f"{name}_ci" for name in intervals)} == set(
-        values
-    )
+    others = {"by", "n_bonafide", "n_spoof", "eer_threshold", "seems_inverted", "read"}
+    assert {*others, *intervals, *(f"{name}_ci" for name in intervals)} == set(values)
+    assert values["read"]["read_as"] == "table with headings path, label, score"
     assert values["n_bonafide"] == 20
     assert values["by"] == "clip"
     assert all(values[f"{name}_ci"][0] <= values[name] <= values[f"{name}_ci"][1] for name in intervals)
@@ -641,7 +625,8 @@ def test_rows_that_count_twice_are_refused_or_dropped(dfd, table, tmp_path, rng)
         assert (status, out) == (1, "")
         assert f"{twice}, lines 2 and 42: 0.wav is there twice (40 such copies in all)" in err
     assert json.loads(dfd("compare", twice, tmp_path / "after.csv", "--json", "--drop-copies")[1]) == whole
-    once, again = (dfd("evaluate", *given, "--json")[1] for given in ([table], [twice, "--drop-copies"]))
+    given = ([table], [twice, "--drop-copies"])
+    once, again = (json.loads(dfd("evaluate", *words, "--json")[1]) | {"read": ""} for words in given)
     assert once == again
     twice.write_bytes(table.read_bytes() * 2)
     status, _, err = dfd("evaluate", twice, "--drop-copies")

@@ -1,0 +1,245 @@
+"""Scores that are there already, of one corpus, of several, or of several detectors: all that is said about them."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from dfdlib.data.keys import Trials
+from dfdlib.errors import DataError
+from dfdlib.evaluation import across, by_group, calibration, claims, intervals
+from dfdlib.evaluation.calibration import Calibration
+from dfdlib.evaluation.claims import Verdict
+from dfdlib.evaluation.intervals import Difference, Grouping
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The scores of one corpus, evaluated.
+
+    Attributes
+    ----------
+    trials : Trials
+    drawn : Grouping
+        What is drawn together.
+    found : dict
+        Metrics with their intervals, as `intervals.evaluate` returns them, and ``by``.
+    per : dict of str to DataFrame
+        A table for each column that was asked for.
+    verdicts : tuple of Verdict
+        What became of claims.
+    fitted : Calibration or None
+        Fitted on validation scores, whose threshold ``found`` is at.
+    costs : dict
+        `calibration.carried_costs` of it.
+    """
+
+    trials: Trials
+    drawn: Grouping
+    found: dict
+    per: dict[str, pd.DataFrame] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    fitted: Calibration | None = None
+    costs: dict = field(default_factory=dict)
+
+    @property
+    def inverted(self) -> bool:
+        """Whether the scores seem to rank spoof clips above bona fide ones, beyond chance."""
+        return self.found["auc_ci"][1] < 0.5
+
+    def values(self) -> dict:
+        """Return all of it as plain values for JSON."""
+        values = {**self.found, "seems_inverted": self.inverted, "read": self.trials.facts}
+        if self.per:
+            values["per"] = {column: table.to_dict("records") for column, table in self.per.items()}
+        if self.verdicts:
+            values["claims"] = [verdict._asdict() for verdict in self.verdicts]
+        if self.fitted is not None:
+            values["calibrated"] = {name: self.costs[name] for name in ("cllr", "act_dcf")}
+            values["calibrated"] |= {"slope": self.fitted.slope, "intercept": self.fitted.intercept}
+        return values
+
+
+def evaluate(
+    trials: Trials,
+    *,
+    by: str = "auto",
+    per: Iterable[str] = (),
+    threshold: float | None = None,
+    validation: Trials | None = None,
+    claimed: Iterable[str] = (),
+    **options,
+) -> Evaluated:
+    """Evaluate the scores of one corpus.
+
+    Parameters
+    ----------
+    trials : Trials
+    by : str
+        Of `intervals.groups_of`.
+    per : iterable of str
+        Columns for tables of their own.
+    threshold : float, optional
+        A threshold that was fixed on other data.
+    validation : Trials, optional
+        Other clips, on which the threshold and a calibration are fixed.
+    claimed : iterable of str
+        Figures to check, as `claims.parse` takes them.
+    **options
+        Of `intervals.intervals`: resamples, level, seed.
+    """
+    wanted = [claims.parse(text) for text in claimed]
+    labels, scores = trials.labels, trials.scores
+    tables = {column: by_column(trials.table, column) for column in per}
+    fitted, costs = None, {}
+    if validation is not None:
+        fitted = calibration.fit(validation.labels, validation.scores)
+        threshold, costs = fitted.threshold, calibration.carried_costs(fitted, labels, scores)
+    drawn = intervals.groups_of(trials.table, by=by)
+    found = intervals.evaluate(labels, scores, threshold=threshold, groups=drawn.groups, **options)
+    verdicts = tuple(claims.check(claim, labels, scores, found) for claim in wanted)
+    return Evaluated(trials, drawn, {"by": drawn.by, **found}, tables, verdicts, fitted, costs)
+
+
+def by_column(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the metrics of a table of trials by one of its columns."""
+    if column not in table:
+        raise DataError(f"--per {column}: the table has no such column; it has {', '.join(table.columns)}")
+    labels, scores = table["label"].to_numpy(np.int8), table["score"].to_numpy(np.float64)
+    if column == "attack":
+        return by_group.by_attack(labels, scores, table[column])
+    return by_group.by(labels, scores, table[column], name=column)
+
+
+@dataclass(frozen=True)
+class Several:
+    """The scores of several corpora, evaluated.
+
+    Attributes
+    ----------
+    corpora : dict of str to Evaluated
+    mean, pooled : Interval
+        The mean of the EERs, and the EER of all trials together, at one threshold.
+    carried : DataFrame
+        As `across.carried` returns it.
+    """
+
+    corpora: dict[str, Evaluated]
+    mean: intervals.Interval
+    pooled: intervals.Interval
+    carried: pd.DataFrame
+
+    def values(self) -> dict:
+        """Return all of it as plain values for JSON."""
+        rows = self.carried.to_dict("records")
+        return {
+            "corpora": {name: one.values() for name, one in self.corpora.items()},
+            "macro_eer": self.mean.value,
+            "macro_eer_ci": [self.mean.low, self.mean.high],
+            "pooled_eer": self.pooled.value,
+            "pooled_eer_ci": [self.pooled.low, self.pooled.high],
+            "carried": [row | {"hter_ci": [row.pop("low"), row.pop("high")]} for row in rows],
+        }
+
+
+def evaluate_several(
+    read: Mapping[str, Callable[[], Trials]],
+    *,
+    by: str = "auto",
+    done: Callable[[str, Evaluated], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options,
+) -> Several:
+    """Evaluate the scores of several corpora, one after another.
+
+    Parameters
+    ----------
+    read : mapping of str to callable
+        What reads the trials of each corpus.
+    by, **options
+        As in `evaluate`.
+    done : callable, optional
+        Is told of every corpus at once.
+    progress : callable, optional
+        Of `across.carried`.
+    """
+    corpora = {}
+    for name, trials in read.items():
+        corpora[name] = evaluate(trials(), by=by, **options)
+        if done is not None:
+            done(name, corpora[name])
+    tables = {name: one.trials.table for name, one in corpora.items()}
+    mean = across.mean(intervals.Interval(one.found["eer"], *one.found["eer_ci"]) for one in corpora.values())
+    whole = across.pooled(tables)
+    groups = intervals.groups_of(whole, by=by if by in ("auto", "clip") else "clip").groups
+    pooled = intervals.interval(whole["label"], whole["score"], groups=groups, **options)
+    return Several(corpora, mean, pooled, across.carried(tables, by=by, progress=progress, **options))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Several detectors on the same clips.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Clips that all of them scored, with their ``label``.
+    scores : dict of str to ndarray, shape (n,)
+    drawn : Grouping
+    systems : dict of str to dict
+        EER and AUC of each on these clips, with intervals.
+    pairs : dict of (str, str) to dict of Difference
+        The second less the first, by metric.
+    adjusted : dict of (str, str) to dict of float
+        p-values adjusted for the number of all differences, by Holm's method.
+    """
+
+    table: pd.DataFrame
+    scores: dict[str, np.ndarray]
+    drawn: Grouping
+    systems: dict[str, dict]
+    pairs: dict[tuple[str, str], dict[str, Difference]]
+    adjusted: dict[tuple[str, str], dict[str, float]]
+
+
+def compare(table: pd.DataFrame, scores: Mapping[str, np.ndarray], *, by: str = "auto", **options) -> Compared:
+    """Compare detectors, each with each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Clips with their ``label`` and what ties them together.
+    scores : mapping of str to ndarray, shape (n,)
+        Of each detector, on these clips in this order.
+    by, **options
+        As in `evaluate`.
+    """
+    drawn = intervals.groups_of(table, by=by)
+    labels, options = table["label"].to_numpy(np.int8), {"groups": drawn.groups, **options}
+    systems = {}
+    for name, values in scores.items():
+        found = intervals.intervals(labels, values, names=intervals.COMPARED, **options)
+        systems[name] = {metric: one.value for metric, one in found.items()}
+        systems[name] |= {f"{metric}_ci": [one.low, one.high] for metric, one in found.items()}
+    pairs = {
+        (one, other): intervals.paired_differences(labels, scores[one], scores[other], **options)
+        for one, other in itertools.combinations(scores, 2)
+    }
+    flat = [(pair, metric, difference.p) for pair, found in pairs.items() for metric, difference in found.items()]
+    adjusted: dict = {pair: {} for pair in pairs}
+    for (pair, metric, _), p in zip(flat, intervals.holm([p for _, _, p in flat]), strict=True):
+        adjusted[pair][metric] = float(p)
+    return Compared(table, dict(scores), drawn, systems, pairs, adjusted)
+
+
+def seems_inverted(found: Mapping) -> str:
+    """Say that scores seem to rank spoof clips higher, and what to do; "" where they do not."""
+    if found["auc_ci"][1] >= 0.5:
+        return ""
+    low, high = found["auc_ci"]
+    return (
+        f"The AUC is {found['auc']:.4f} ({low:.4f} to {high:.4f}), below one half: these scores seem to rank spoof "
+        "clips higher. Nothing was turned round; if a higher score means spoof, say --higher spoof."
+    )

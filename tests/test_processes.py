@@ -6,108 +6,74 @@ import textwrap
 import pytest
 
 from dfdlib import processes
-from dfdlib.errors import RunError
+from dfdlib.errors import ParameterError, RunError
+from dfdlib.processes import WHOLE, Shard
 
 
-def launch(tmp_path, text, *, count=2):
+def launch(tmp_path, text, *, count=2, restarts=0):
     """Run a program in several processes under torchrun: returns what they printed and how it ended."""
     program = tmp_path / "program.py"
-    program.write_text(
-        "from dfdlib import processes\nfrom dfdlib.errors import DataError, RunError\n" + textwrap.dedent(text)
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", str(program)]
+    program.write_text("from dfdlib import processes\nfrom dfdlib.errors import DataError\n" + textwrap.dedent(text))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+        [*command, f"--max-restarts={restarts}", str(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
     )
 
 
-def test_one_process_is_the_first_and_hears_itself():
-    with processes.joined() as among:
-        assert among is processes.ALONE
-        assert among.first
-        assert among.from_first(lambda: "found") == "found"
-        assert among.of_all(3) == [3]
-        assert among.total("clips", 5) == 5
-        among.meet()
+def test_one_process_is_the_first_and_does_everything():
+    with processes.joined():
+        assert (processes.rank(), processes.count(), processes.is_first()) == (0, 1, True)
+        assert processes.shard() == WHOLE
+        assert processes.from_first(lambda: "found") == "found"
+        processes.wait()
 
 
-def test_it_is_known_without_torch_who_was_launched(monkeypatch):
-    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    monkeypatch.setenv("WORLD_SIZE", "2")  # as other launchers leave it
-    assert not processes.launched()
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
-    assert processes.launched()
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert not processes.launched()
+def test_jobs_are_sharded_by_their_costs():
+    costs = [1, 5, 1, 4, 1, 3, 2, 2]
+    shards = [Shard(number, 3).of(costs) for number in range(3)]
+    assert sorted(job for shard in shards for job in shard) == list(range(8))
+    loads = [sum(costs[job] for job in shard) for shard in shards]
+    assert max(loads) - min(loads) <= 1
+    assert WHOLE.of(costs) == list(range(8))
+    assert [Shard(number, 5).of([7.0]) for number in range(5)] == [[0], [], [], [], []]
 
 
-class Store:
-    """What torch's store does, for processes that are not there."""
-
-    def __init__(self):
-        self.counts = {}
-
-    def add(self, key, amount):
-        self.counts[key] = self.counts.get(key, 0) + amount
-        return self.counts[key]
+def test_shards_are_named_from_one():
+    assert [Shard.parse(text) for text in ("1/1", "2/8", "8/8")] == [WHOLE, Shard(1, 8), Shard(7, 8)]
+    for wrong in ("0/8", "9/8", "1/0", "-1/8", "1", "1/8/2", "1.5/8", "", "¹/8"):
+        with pytest.raises(ParameterError, match="is no shard; write 1/8"):
+            Shard.parse(wrong)
 
 
-def test_whoever_shows_no_sign_of_life_is_gone(monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE", 0.2)
-    with pytest.raises(RunError, match=r"no sign of life from process 1 .* run the same command again"):
-        processes.Processes(0, 2, store=Store()).meet()
-
-
-def test_whoever_is_slow_is_waited_for(monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE", 0.2)
-
-    class Slow(Store):
-        """Process 1 beats at each question, and arrives at the thirtieth."""
-
-        def add(self, key, amount):
-            if key == "beat of 1":
-                super().add(key, 1)
-                if self.counts[key] == 30:
-                    super().add("meeting 1 of 1", 1)
-            return super().add(key, amount)
-
-    store = Slow()
-    processes.Processes(0, 2, store=store).meet()
-    assert store.counts["beat of 1"] >= 30
-
-
-def test_totals_are_sums_of_what_each_last_gave():
-    store = Store()
-    first, second = (processes.Processes(rank, 2, store=store) for rank in range(2))
-    assert first.total("clips", 5) == 5
-    assert second.total("clips", 2) == 7
-    assert first.total("clips", 6) == 8
-    assert second.total("windows", 1) == 1
-
-
-def test_a_store_that_has_gone_is_one_line():
-    class Gone:
-        def add(self, key, amount):
-            raise ConnectionResetError("connection reset\nand much more")
-
-    with pytest.raises(RunError, match=r"a process of this run has gone \(connection reset\); what was finished"):
-        processes.Processes(0, 2, store=Gone()).meet()
+def test_processes_that_nobody_connects_are_one_line(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    assert processes.shard() == Shard(1, 2)
+    with pytest.raises(RunError, match="start them with torchrun, or unset WORLD_SIZE"), processes.joined():
+        pass
 
 
 @pytest.mark.slow
-def test_processes_hear_each_other(tmp_path):
+def test_processes_hear_the_first_one_and_wait_for_all(tmp_path):
     done = launch(
         tmp_path,
         """
-        with processes.joined() as among:
+        import pathlib, time
+        with processes.joined():
             asked = []
-            found = among.from_first(lambda: asked.append(1) or "found")
-            assert len(asked) == (1 if among.first else 0)
-            assert (found, among.of_all(among.rank * 10)) == ("found", [0, 10, 20])
-            among.total("clips", among.rank + 1)
-            among.meet()
-            assert among.total("clips", among.rank + 1) == 6
-        if among.first:
+            found = processes.from_first(lambda: asked.append(1) or "found")
+            assert (found, len(asked)) == ("found", processes.is_first())
+            time.sleep(processes.rank())
+            pathlib.Path(__file__).with_name(str(processes.rank())).touch()
+            processes.wait()
+            assert all(pathlib.Path(__file__).with_name(str(rank)).exists() for rank in range(3))
+        if processes.is_first():
             print("well")
         """,
         count=3,
@@ -123,9 +89,9 @@ def test_a_fault_of_the_first_process_is_said_once(tmp_path):
         def fail():
             raise DataError("clip.wav: there is no such file")
 
-        with processes.joined() as among:
+        with processes.joined():
             try:
-                among.from_first(fail)
+                processes.from_first(fail)
             except DataError as error:
                 print(error, flush=True)
                 raise SystemExit(1)
@@ -136,21 +102,21 @@ def test_a_fault_of_the_first_process_is_said_once(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others(tmp_path):
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_killed_process_ends_the_others_or_starts_all_again(tmp_path, restarts):
     done = launch(
         tmp_path,
         """
-        import os, signal, time
-        with processes.joined() as among:
-            if not among.first:
+        import os, pathlib, signal
+        with processes.joined():
+            mark = pathlib.Path(__file__).with_name("killed")
+            if not processes.is_first() and not mark.exists():
+                mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            try:
-                among.of_all(1)
-            except RunError as error:
-                print(error, flush=True)
-                raise SystemExit(1)
-            print("never")
+            processes.wait()
+            print("met")
         """,
+        restarts=restarts,
     )
-    assert done.returncode == 1
-    assert "never" not in done.stdout
+    assert done.returncode == 1 - restarts
+    assert done.stdout.count("met") == 2 * restarts

@@ -95,6 +95,14 @@ Cached = Annotated[
         help="Keep and reuse scores of equal clips: a command that was stopped goes on where it was.",
     ),
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="K/N",
+        help="Score the Kth of N parts alone and keep its scores in the cache; when all parts are done, the same "
+        "command without --shard writes the table.",
+    ),
+]
 
 
 def check_outputs(*outputs: files.Output, inputs: Iterable[str | Path | None] = ()) -> bool:

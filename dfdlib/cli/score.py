@@ -36,6 +36,7 @@ def score(
     hop: options.Hop = None,
     plot: options.Plot = None,
     cached: options.Cached = True,
+    shard: options.Shard = None,
     as_json: options.Json = False,
 ) -> None:
     """Score clips: one, many, or folders of them. A higher score means bona fide (real).
@@ -47,37 +48,77 @@ def score(
     Paths are written relative to the folder given, or to that of the file or manifest; of several, to the nearest
     folder above them all. Under torchrun several processes share the work:
     torchrun --nproc-per-node 2 -m dfdlib score my-recordings/ --out scores.csv
+    Then, and with --shard, the exit status is 0 even if clips were left out.
 
     Example: dfd score my-recordings/ talk.mp3 --out scores.csv
     """
     if onnx is not None and (checkpoint or configuration or device == "cuda" or precision != "float32"):
         raise typer.BadParameter("--onnx goes without --checkpoint, --configuration, --device cuda and --precision")
     outputs = _outputs({"--out": out, "--windows": timeline, "--plot": plot})
+    part = _part(shard, cached=cached)
     given = listed(paths) if processes.is_first() else []
     manifests = [path / "manifest.parquet" for path in given if os.path.isdir(path)]
     inputs = [*given, *manifests, checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
     how, step = _windows(preprocessing, window=window, hop=hop)
-    with processes.joined() as among:
+    left_out = ()
+    with processes.joined(), open_cache(wanted=cached, machines=part.count > 1) as cache:
         from dfdlib.data import corpus
 
-        clips = corpus.find(among.from_first(lambda: given), among=among)
+        clips = processes.from_first(lambda: corpus.find(given))
         if plot is not None and len(clips) > _PANELS:
             raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
         scorer, detector = make_scorer(
             onnx, checkpoint, configuration=configuration, device=device, precision=precision
         )
-        with open_cache(wanted=cached) as cache:
-            settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size, "among": among}
+        settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size}
+        if part.count > 1:
+            _score_part(clips, scorer, part, hop=step if timeline or plot else None, settings=settings)
+        if processes.is_first() and shard is None:
             scores, left_out = _score(clips, scorer, detector, outputs=outputs, hop=step, settings=settings)
-        if among.first:
             written = [output.path for output in outputs.values()]
             printing.scores(
                 scores.table, left_out, other=clips.other, written=written, to_stdout=not (taken or as_json)
             )
             if as_json and not taken:
                 _print_json(scores, left_out, detector, clips.other)
-    raise typer.Exit(1 if len(left_out) else 0)
+    # torchrun takes any other status for a fault, and starts all processes again.
+    raise typer.Exit(1 if len(left_out) and part.count == 1 else 0)
+
+
+def _part(shard: str | None, *, cached: bool) -> processes.Shard:
+    """Return the part of the work that this process does."""
+    if shard is not None and processes.count() > 1:
+        raise typer.BadParameter("--shard goes without torchrun, which gives each process its part")
+    try:
+        part = processes.shard() if shard is None else processes.Shard.parse(shard)
+    except ParameterError as error:
+        raise typer.BadParameter(f"--shard {error}") from error
+    if not cached and (shard is not None or part.count > 1):
+        raise typer.BadParameter("--no-cache goes without --shard and torchrun: the scores of a part are kept there")
+    return part
+
+
+def _score_part(clips, scorer, part: processes.Shard, *, hop: int | None, settings: dict) -> None:
+    """Fill the cache with the scores of a part of the clips, and of its windows if `hop` is given; wait for others."""
+    from dfdlib.detector import score as scoring
+    from dfdlib.detector import timelines
+
+    cache = settings["cache"]
+    show = printing.progress if processes.is_first() else lambda title: None
+    if cache is not None and cache.usable:
+        title = f"scoring part {part.number + 1} of {part.count}"
+        scores = scoring.score(clips, scorer, shard=part, progress=show(title), **settings)
+        if hop is not None:
+            timelines.timelines(scores, scorer, hop=hop, progress=show("windows"), **settings)
+    if cache is None or not cache.usable:
+        raise RunError("the score cache cannot be used, so there is no place for the scores of a part; see above")
+    processes.wait()
+    if processes.count() == 1:
+        printing.echo(
+            f"shard {part.number + 1} of {part.count}: {len(scores.table)} clips scored and kept; when all shards are "
+            "done, the same command without --shard writes the table"
+        )
 
 
 def _outputs(paths: dict[str, Path | None]) -> dict[str, files.Output]:
@@ -121,15 +162,14 @@ def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], h
     from dfdlib.detector import score as scoring
     from dfdlib.detector import timelines
 
-    writes = settings["among"].first
-    paths = {option: output.path for option, output in outputs.items() if writes}
+    paths = {option: output.path for option, output in outputs.items()}
     scores = scoring.score(clips, scorer, progress=printing.progress("scoring"), **settings)
     scores.table["detector"] = detector["name"] + " (demonstration)" * detector["demonstration"]
     scores.table.attrs["detector"] = detector  # which Parquet keeps
     if (out := paths.get("--out")) is not None:
         scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
     left_out = scores.left_out
-    if {"--windows", "--plot"} & set(outputs):
+    if {"--windows", "--plot"} & set(paths):
         windows, unread = timelines.timelines(
             scores, scorer, hop=hop, progress=printing.progress("windows"), **settings
         )
@@ -192,7 +232,7 @@ def load_model(checkpoint: Path | None, *, configuration: str | None):
 
 
 @contextlib.contextmanager
-def open_cache(*, wanted: bool) -> Iterator:
+def open_cache(*, wanted: bool, machines: bool = False) -> Iterator:
     """Open the cache that all scoring commands share, beside the data; None outside a checkout, or if not wanted."""
     from dfdlib.detector.score_cache import Cache
     from dfdlib.experiment import profile as profiles
@@ -200,7 +240,7 @@ def open_cache(*, wanted: bool) -> Iterator:
     cache = None
     if wanted:
         try:
-            cache = Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=printing.echo)
+            cache = Cache(profiles.root() / "data" / "cache" / "scores.sqlite", say=printing.echo, machines=machines)
         except RunError as error:
             printing.echo(f"scoring without a cache: {error}")
     yield cache

@@ -33,10 +33,8 @@ def finetune(
     if first:
         options.check_outputs(*outputs, inputs=[Path(profile), *options.read_by(chosen)])
     run = experiment.Run(chosen, folder)
-    with processes.joined() as among:
-        # The others wait for the data; without torchrun, as many processes as there are each are alone.
-        if among.count > 1 or first:
-            among.from_first(lambda: options.prepare_data(chosen))
+    with processes.joined():
+        processes.from_first(lambda: options.prepare_data(chosen))
     job = run.job(chosen.recipe)
     if out is not None:
         job = dataclasses.replace(job, checkpoint=out.absolute())

@@ -26,7 +26,6 @@ from dfdlib.data.labels import LABEL_NAMES, LABELS
 from dfdlib.data.listing import MANIFEST  # noqa: F401 - callers name it by its corpus
 from dfdlib.data.tables import LINE, common_root, refuse_two_labels
 from dfdlib.errors import DataError
-from dfdlib.processes import ALONE, Processes
 from dfdlib.text import one_line
 
 #: What `Corpus.table` always has. Text columns hold "" where nothing is known.
@@ -185,7 +184,6 @@ def find(
     corpus: str | None = None,
     one_label: bool = True,
     remembered: Path | None = None,
-    among: Processes = ALONE,
 ) -> Corpus:
     """Gather clips from files, folders and manifests, labelled where their place or a list says a label.
 
@@ -202,8 +200,6 @@ def find(
         Refuse a manifest that has equal clips under both labels. An audit takes them, and names all.
     remembered : Path, optional
         A file to keep durations and fingerprints in, see `inspection.Memory`.
-    among : Processes
-        The first one looks what clips there are.
 
     Raises
     ------
@@ -212,9 +208,7 @@ def find(
         under both labels.
     """
     paths = [Path(path) for path in paths]
-    listed = among.from_first(
-        lambda: listing.in_places(paths) if corpus is None else members.of_corpus(paths, corpus=corpus)
-    )
+    listed = listing.in_places(paths) if corpus is None else members.of_corpus(paths, corpus=corpus)
     table, unreadable = inspect(listed.table, memory=Memory(remembered))
     no_sound = unreadable["reason"] == NO_SOUND
     other = listed.other + Counter(map(search.kind_of, unreadable.loc[no_sound, "path"]))

@@ -1,21 +1,20 @@
 """Score a corpus with a detector: each clip decoded once, each result kept.
 
-What is kept are the two logits of a clip under the fingerprints of the clip, of the weights and of what was done to
-the waveform. Notebooks that ask for the same clips again get the same numbers without computing them, and a run that
-was killed goes on where it stopped.
+The two logits of a clip are kept under the fingerprints of the clip, the weights and the preprocessing. The same clips
+are not computed again, and a run that was killed goes on where it stopped.
 
-A clip's score never depends on the clips beside it: only waveforms of equal length share a batch, so nothing is ever
-padded. Which clips share one is settled by the corpus alone, before anything is looked up or shared out: a run that
-was stopped, or was done by several processes, forms the batches of one that was not, and gives the same bytes (with as
-many threads a process: torch's sums depend on their number in the last digit).
+Only waveforms of equal length share a batch: nothing is padded, and a clip's score does not depend on its neighbours.
+The corpus alone decides which clips share one. A run that was stopped or sharded forms the same batches as any other
+and gives the same bytes, with as many threads a process: torch's sums depend on their number in the last digit.
 
-Recordings are read in blocks, so their length does not matter to the memory.
+Recordings are read in blocks, so that long ones take no more memory.
 """
 
 import collections
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -31,14 +30,14 @@ from dfdlib.detector.scorer import Scorer, as_scorer, finite_logits
 from dfdlib.detector.scores import Scores
 from dfdlib.detector.timelines import BLOCK, batched, score_windows
 from dfdlib.errors import DataError, ParameterError
-from dfdlib.processes import ALONE, Processes
+from dfdlib.processes import WHOLE, Shard
 
-# Batches that are read, and computed, ahead of the one that is wanted next, and threads that read them.
+# Prefetch depth in batches, and reader threads.
 _AHEAD, _READERS = 3, 2
-# Rows of a table that are looked up at a time.
+# Clips looked up at a time.
 _ROWS = 10_000
 
-# What a batch gives, by row: the logits of each clip, and the reason why a clip has none.
+# By row: logits of the clips of a batch, and reasons why clips have none.
 _Result = tuple[dict[int, tuple[float, float]], dict[int, str]]
 
 
@@ -51,9 +50,9 @@ def score(
     batch_size: int = 16,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-    among: Processes = ALONE,
+    shard: Shard = WHOLE,
 ) -> Scores:
-    """Score every clip of a corpus.
+    """Score every clip of a corpus, or those of one shard.
 
     Parameters
     ----------
@@ -62,54 +61,34 @@ def score(
     model : Detector or Scorer
         A detector is put into evaluation mode and runs on whatever device it is.
     preprocessing : Preprocessing
-        What happens to a waveform, and which number is the score.
     cache : Cache, optional
         Where logits are looked up, and kept batch by batch.
     batch_size : int
         Windows per forward pass. It changes the speed, and of the scores no more than the last digits.
     workers : int
-        Batches that are computed at a time, each on as many of the processor's threads as torch uses now: for small
-        networks, which are quicker on one thread each than on all threads in turn. It does not change the scores.
+        Batches computed at a time, each on as many threads as torch uses now: for small networks, which are quicker
+        on one thread each than on all threads in turn. It does not change the scores.
     progress : callable, optional
-        Called with the number of clips done and their total, in the first process only.
-    among : Processes
-        Those that share the work. Each returns all scores.
+        Called with the number of clips done and their total.
+    shard : Shard
+        The part to score. With the scores of all shards in one cache, scoring the whole computes nothing.
 
     Raises
     ------
-    ParameterError
-        `batch_size` or `workers` is below one.
     DataError
         No clip could be scored.
     CheckpointError
         The detector gave a score that is not finite.
-    RunError
-        Another process has gone.
     """
-    if batch_size < 1:
-        raise ParameterError(f"batch_size={batch_size}: a batch has at least one window")
-    if workers < 1:
-        raise ParameterError(f"workers={workers}: at least one has to do it")
+    if min(batch_size, workers) < 1:
+        raise ParameterError(f"batch_size={batch_size}, workers={workers}: both must be at least 1")
     scorer = as_scorer(model)
-    clips = corpus.table[["path", "sha256", "duration"]].drop_duplicates("sha256")
-    clips = clips.sort_values(["duration", "path"], kind="stable").reset_index(drop=True)
+    corpus, clips, batches = _sharded(corpus, preprocessing=preprocessing, batch_size=batch_size, shard=shard)
     logits = _known(clips["sha256"], cache, checkpoint=scorer.fingerprint, key=preprocessing.key)
-    _merge(logits, among.of_all(logits))
-
-    unknown = np.isnan(logits[:, 0])
-    seconds = preprocessing.seconds(clips["duration"].to_numpy(float))
-    long = preprocessing.cuts(clips["duration"].to_numpy(float))
-    batches = [rows[unknown[rows]] for rows in _batches(seconds, long, size=batch_size)]
-    batches = [rows for rows in batches if len(rows)]
-    mine = [batches[number] for number in among.share([seconds[rows].sum() for rows in batches])]
     reasons: dict[str, str] = {}
-    done, total = (len(corpus) - int(unknown.sum()) if among.first else 0), len(corpus)
-    options = {"preprocessing": preprocessing, "batch_size": batch_size}
-    results = itertools.chain(
-        _short_clips([rows for rows in mine if not long[rows[0]]], clips, scorer, workers=workers, **options),
-        _long_clips([int(row) for row, *_ in mine if long[row]], clips, scorer, cache=cache, **options),
-    )
-    for fresh, refused in results:
+    options = {"preprocessing": preprocessing, "cache": cache, "batch_size": batch_size, "workers": workers}
+    done = len(corpus) - int(np.isnan(logits[:, 0]).sum())
+    for fresh, refused in _computed(batches, logits, clips, scorer, **options):
         for row, pair in fresh.items():
             logits[row] = pair
         if cache is not None:
@@ -117,13 +96,59 @@ def score(
             cache.put(by_content, checkpoint=scorer.fingerprint)
         reasons |= {clips["sha256"].iat[row]: reason for row, reason in refused.items()}
         done += len(fresh) + len(refused)
-        everyone = among.total("clips", done)
-        if progress is not None and among.first:
-            progress(everyone, total)
-    for others, more in among.of_all((logits, reasons)):
-        _merge(logits, [others])
-        reasons |= more
-    return _gather(corpus, clips, logits, reasons, checkpoint=scorer.fingerprint, preprocessing=preprocessing)
+        if progress is not None:
+            progress(done, len(corpus))
+    scores = _gather(corpus, clips, logits, reasons, checkpoint=scorer.fingerprint, preprocessing=preprocessing)
+    return scores if shard.count > 1 else _refuse_none(scores, corpus)
+
+
+def _refuse_none(scores: Scores, corpus: Corpus) -> Scores:
+    if scores.table.empty:
+        first = f"; the first: {scores.left_out['reason'].iloc[0]}" if len(scores.left_out) else ""
+        raise DataError(f"{corpus.name}: none of {len(corpus)} clips could be scored{first}")
+    return scores
+
+
+def _sharded(
+    corpus: Corpus, *, preprocessing: Preprocessing, batch_size: int, shard: Shard
+) -> tuple[Corpus, pd.DataFrame, list[np.ndarray]]:
+    """Return a shard of a corpus, the clips in it that differ, and which of them are scored together.
+
+    Batches are those of the whole corpus, so that each clip gets the same bytes whoever scores it.
+    """
+    clips = corpus.table[["path", "sha256", "duration"]].drop_duplicates("sha256")
+    clips = clips.sort_values(["duration", "path"], kind="stable").reset_index(drop=True)
+    durations = clips["duration"].to_numpy(float)
+    seconds = preprocessing.seconds(durations)
+    batches = list(_batches(seconds, preprocessing.cuts(durations), size=batch_size))
+    if shard.count > 1:
+        batches = [batches[number] for number in shard.of([seconds[rows].sum() for rows in batches])]
+        rows = np.sort(np.concatenate([np.zeros(0, int), *batches]))
+        batches, clips = [np.searchsorted(rows, batch) for batch in batches], clips.iloc[rows].reset_index(drop=True)
+        mine = corpus.table["sha256"].isin(clips["sha256"])
+        corpus = replace(corpus, table=corpus.table[mine].reset_index(drop=True))
+    return corpus, clips, batches
+
+
+def _computed(
+    batches: list[np.ndarray],
+    logits: np.ndarray,
+    clips: pd.DataFrame,
+    scorer: Scorer,
+    *,
+    preprocessing: Preprocessing,
+    cache: Cache | None,
+    batch_size: int,
+    workers: int,
+) -> Iterator[_Result]:
+    """Score those clips of batches that have no `logits` yet."""
+    unknown = np.isnan(logits[:, 0])
+    batches = [rest for rows in batches if len(rest := rows[unknown[rows]])]
+    long = preprocessing.cuts(clips["duration"].to_numpy(float))
+    options = {"preprocessing": preprocessing, "batch_size": batch_size}
+    short = [rows for rows in batches if not long[rows[0]]]
+    yield from _short_clips(short, clips, scorer, workers=workers, **options)
+    yield from _long_clips([int(row) for row, *_ in batches if long[row]], clips, scorer, cache=cache, **options)
 
 
 def _known(clips: pd.Series, cache: Cache | None, *, checkpoint: str, key: str) -> np.ndarray:
@@ -140,8 +165,7 @@ def _known(clips: pd.Series, cache: Cache | None, *, checkpoint: str, key: str) 
 def _batches(seconds: np.ndarray, long: np.ndarray, *, size: int) -> Iterator[np.ndarray]:
     """Yield which clips are scored together, as rows of `seconds`, shape (n_clips,), where equals are neighbours.
 
-    What they have in common is the length of their windows, so that batches fill up. A clip that is `long`, of the same
-    shape, fills batches by itself.
+    Clips of a batch have windows of one length. A clip that is `long`, of the same shape, fills batches by itself.
     """
     for _, rows in itertools.groupby(range(len(seconds)), key=seconds.__getitem__):
         for some in batched(rows, size):
@@ -258,13 +282,6 @@ def _mean_logits(
     return {key: tuple((sums[key] / counts[key]).tolist()) for key in sums if key not in reasons}, reasons
 
 
-def _merge(logits: np.ndarray, others: Iterable[np.ndarray]) -> None:
-    """Fill what is not known in `logits`, shape (n, 2), from others of the same shape."""
-    for other in others:
-        missing = np.isnan(logits[:, 0])
-        logits[missing] = other[missing]
-
-
 def _gather(
     corpus: Corpus,
     clips: pd.DataFrame,
@@ -283,9 +300,6 @@ def _gather(
         [corpus.left_out, pd.DataFrame({"path": gone["path"], "reason": gone["sha256"].map(reasons)})],
         ignore_index=True,
     )
-    if table.empty:
-        first = f"; the first: {left_out['reason'].iloc[0]}" if len(left_out) else ""
-        raise DataError(f"{corpus.name}: none of {len(corpus)} clips could be scored{first}")
     table["score"] = preprocessing.of_logits(pairs[scored])
     table["checkpoint"] = files.short(checkpoint)
     table["preprocessing"] = files.short(preprocessing.fingerprint)

@@ -36,13 +36,29 @@ class Cache:
         Called with a line of text; by default it goes to standard error.
     patience : float
         Seconds to wait for another process that has locked the file.
+    machines : bool
+        Whether several machines use the file at a time. Each addition then waits for the disk.
+
+    Attributes
+    ----------
+    usable : bool
+        Whether what is added is kept.
     """
 
-    def __init__(self, path: str | Path, *, say: Callable[[str], None] | None = None, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        say: Callable[[str], None] | None = None,
+        patience: float = 60.0,
+        machines: bool = False,
+    ) -> None:
         self.path = Path(path)
         self._say, self._patience = say or _print, patience
+        # A write-ahead log needs memory that all share.
+        self._journal = "TRUNCATE" if machines else "WAL"
         self._database: sqlite3.Connection | None = None
-        self._file, self._usable = -1, True
+        self._file, self.usable = -1, True
         self._do(lambda database: None)
 
     def get(self, clips: Iterable[str], *, checkpoint: str, preprocessing: str) -> dict[str, tuple[float, float]]:
@@ -87,7 +103,7 @@ class Cache:
 
     def _do(self, work: Callable[[sqlite3.Connection], list | None]) -> list | None:
         """Return what `work` makes of the database, or None where there is no usable one."""
-        if not self._usable:
+        if not self.usable:
             return None
         try:
             try:
@@ -101,7 +117,7 @@ class Cache:
             raise
         except (OSError, sqlite3.Error) as error:
             self.close()
-            self._usable = False
+            self.usable = False
             self._say(f"{self.path}: the score cache cannot be used ({error}); going on without it")
             return None
 
@@ -122,7 +138,7 @@ class Cache:
         self._file = _number(self.path)
         database = sqlite3.connect(self.path, timeout=self._patience)
         try:
-            database.execute("PRAGMA journal_mode=WAL")
+            database.execute(f"PRAGMA journal_mode={self._journal}")
             # Given to the system, not waited for on the disk: a kill loses nothing, a power cut the last seconds.
             database.execute("PRAGMA synchronous=NORMAL")
             database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")

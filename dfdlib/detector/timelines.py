@@ -13,7 +13,6 @@ from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, as_scorer, finite_logits
 from dfdlib.detector.scores import Scores
 from dfdlib.errors import DataError, ParameterError
-from dfdlib.processes import ALONE, Processes
 
 #: Samples that are decoded at a time: 30 s at 16 kHz.
 BLOCK = 480_000
@@ -28,7 +27,6 @@ def timelines(
     cache: Cache | None = None,
     batch_size: int = 16,
     progress: Callable[[int, int], None] | None = None,
-    among: Processes = ALONE,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score recordings window by window, so that a spoofed passage in genuine speech shows.
 
@@ -39,7 +37,7 @@ def timelines(
     ----------
     scores : Scores
         Their clips are the recordings.
-    model, preprocessing, cache, batch_size, progress, among
+    model, preprocessing, cache, batch_size, progress
         As `score` takes them.
     hop : int
         In samples at the rate of `preprocessing`; by default half a window.
@@ -55,43 +53,25 @@ def timelines(
     ------
     ParameterError
         `hop` is below one, or above the length of a window: some samples would be in none.
-    CheckpointError, RunError
-        As `score`.
+    CheckpointError
+        The detector gave a score that is not finite.
     """
     if not 1 <= hop <= FIXED_WINDOW:
         raise ParameterError(f"hop={hop}: windows start 1 to {FIXED_WINDOW} samples after each other")
     scorer = as_scorer(model)
-    clips = scores.table[["path", "sha256", "duration"]]
-    found: dict[int, np.ndarray] = {}
-    reasons: dict[int, str] = {}
-    for done, row in enumerate(among.share(clips["duration"].tolist()), 1):
+    lengths = {"rate": preprocessing.rate, "length": FIXED_WINDOW, "hop": hop, "shortest": FIXED_WINDOW}
+    rows, refused = [], []
+    for done, (path, clip) in enumerate(scores.table[["path", "sha256"]].itertuples(index=False, name=None), 1):
         try:
-            spans, logits = score_windows(
-                clips["path"].iat[row],
-                clips["sha256"].iat[row],
-                scorer,
-                rate=preprocessing.rate,
-                length=FIXED_WINDOW,
-                hop=hop,
-                shortest=FIXED_WINDOW,
-                cache=cache,
-                batch_size=batch_size,
-            )
-            found[row] = np.column_stack([spans, preprocessing.of_logits(logits)])
+            spans, logits = score_windows(path, clip, scorer, cache=cache, batch_size=batch_size, **lengths)
+            values = preprocessing.of_logits(logits)
+            rows += [(path, start, end, value) for (start, end), value in zip(spans, values, strict=True)]
         except DataError as error:
-            reasons[row] = error.reason
-        everyone = among.total("timelines", done)
-        if progress is not None and among.first:
-            progress(everyone, len(clips))
-    for more, others in among.of_all((found, reasons)):
-        found |= more
-        reasons |= others
-    table = pd.DataFrame(
-        np.concatenate([np.zeros((0, 3)), *(found[row] for row in sorted(found))]), columns=["start", "end", "score"]
-    )
-    names = [clips["path"].iat[row] for row in sorted(found) for _ in found[row]]
-    table.insert(0, "path", pd.Series(names, dtype=object))
-    refused = [(clips["path"].iat[row], reasons[row]) for row in sorted(reasons)]
+            refused.append((path, error.reason))
+        if progress is not None:
+            progress(done, len(scores.table))
+    numbers = dict.fromkeys(["start", "end", "score"], float)
+    table = pd.DataFrame(rows, columns=["path", *numbers]).astype({"path": object} | numbers)
     return table, pd.DataFrame(refused, columns=["path", "reason"])
 
 

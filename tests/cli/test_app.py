@@ -249,21 +249,21 @@ def many(tmp_path, rng):
     return tmp_path / "many"
 
 
-def started(tmp_path, weights, clips, root, out, *, launcher=("dfd",)):
+def started(tmp_path, weights, clips, root, out, *, launcher=("dfd",), options=()):
     """Start ``dfd score`` as a process of its own, with a project folder of its own."""
     (tmp_path / root / "notebooks").mkdir(parents=True, exist_ok=True)
     command = [*launcher, "score", clips, "--checkpoint", weights, "--batch-size", "4", "--out", tmp_path / out]
-    command += ["--windows", tmp_path / f"windows-{out}"]
+    command += ["--windows", tmp_path / f"windows-{out}", *options]
     return subprocess.Popen(
         [str(word) for word in command], env=os.environ | {"DFD_ROOT": str(tmp_path / root), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def finished(process):
-    """Wait for a process to end; one clip is none, so it ends with status 1."""
+def finished(process, *, status=1):
+    """Wait for a process to end; one clip is none, so it ends with status 1, but under torchrun."""
     _, err = process.communicate(timeout=300)
-    assert process.returncode == 1, err
+    assert process.returncode == status, err
     assert "301 scored, 1 left out" in err
 
 
@@ -306,26 +306,78 @@ def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path):
     same(tmp_path, "killed.csv", "whole.csv")
 
 
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "dfdlib")
+def torchrun(*options):
+    return (
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        *options,
+        "-m",
+        "dfdlib",
+    )
 
 
 @pytest.mark.slow
-def test_two_processes_write_what_one_writes_though_one_was_killed(many, weights, tmp_path):
+def test_two_processes_write_what_one_writes_though_they_were_killed(many, weights, tmp_path):
     finished(started(tmp_path, weights, many, "whole", "whole.csv"))
-    finished(started(tmp_path, weights, many, "both", "both.csv", launcher=TORCHRUN))
+    finished(started(tmp_path, weights, many, "both", "both.csv", launcher=torchrun()), status=0)
     same(tmp_path, "both.csv", "whole.csv")
     database = tmp_path / "killed/data/cache/scores.sqlite"
-    for rank, count in ((1, 80), (0, 160)):
-        run = started(tmp_path, weights, many, "killed", "killed.csv", launcher=TORCHRUN)
-        wait_for(run, database, count)
-        os.kill(child(run.pid, rank), signal.SIGKILL)
-        assert run.wait(timeout=60) != 0  # the other one was ended
-        assert not (tmp_path / "killed.csv").exists()
-        assert kept(database) >= count
+    run = started(tmp_path, weights, many, "killed", "killed.csv", launcher=torchrun())
+    wait_for(run, database, 80)
+    os.kill(child(run.pid, 1), signal.SIGKILL)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode != 0, err  # the other one was ended
+    assert not (tmp_path / "killed.csv").exists()
     before = kept(database)
-    finished(started(tmp_path, weights, many, "killed", "killed.csv", launcher=TORCHRUN))
+    assert before >= 80
+    # torchrun itself starts them again
+    run = started(tmp_path, weights, many, "killed", "killed.csv", launcher=torchrun("--max-restarts=1"))
+    wait_for(run, database, before + 80)
+    os.kill(child(run.pid, 0), signal.SIGKILL)
+    finished(run, status=0)
     same(tmp_path, "killed.csv", "whole.csv")
     assert kept(database) == 600 > before
+
+
+@pytest.mark.slow
+def test_shards_without_a_launcher_are_gathered_though_one_was_killed(many, weights, tmp_path):
+    finished(started(tmp_path, weights, many, "whole", "whole.csv"))
+    database = tmp_path / "parts/data/cache/scores.sqlite"
+
+    def shard(number):
+        return started(tmp_path, weights, many, "parts", "parts.csv", options=["--shard", f"{number}/3"])
+
+    killed, other = shard(1), shard(2)
+    wait_for(killed, database, 20)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    for part, number in ((other, 2), (shard(1), 1), (shard(3), 3)):
+        _, err = part.communicate(timeout=300)
+        assert part.returncode == 0, err
+        assert f"shard {number} of 3: " in err
+    assert kept(database) == 600
+    assert not (tmp_path / "parts.csv").exists()
+    finished(started(tmp_path, weights, many, "parts", "parts.csv"))
+    same(tmp_path, "parts.csv", "whole.csv")
+
+
+def test_a_shard_keeps_its_scores_and_prints_no_table(dfd, clips, weights, root, tmp_path):
+    for number in (1, 2):
+        status, out, err = dfd("score", clips, "--checkpoint", weights, "--shard", f"{number}/2", "--json")
+        assert (status, out) == (0, "")
+        assert f"shard {number} of 2: " in err
+    assert kept(root / "data/cache/scores.sqlite") == 8
+    status, _, err = dfd("score", clips, "--checkpoint", weights, "--out", tmp_path / "scores.csv")
+    assert status == 0
+    assert "8 scored" in err
+    shutil.rmtree(root / "data")
+    (root / "data").write_text("no folder")
+    status, _, err = dfd("score", clips, "--checkpoint", weights, "--shard", "1/2")
+    assert status == 1
+    assert "no place for the scores of a part" in err
 
 
 @pytest.mark.parametrize(
@@ -368,6 +420,8 @@ def test_nothing_is_answered_with_help(dfd):
         "score",
         "score . --onnx a.onnx --checkpoint b.safetensors",
         *(f"score . --hop {value}" for value in ("nan", "inf", "-inf", "0", "-1", "4.1", "1e-9", "text")),
+        *(f"score . --shard {value}" for value in ("0/2", "3/2", "1", "2/0", "a/b")),
+        "score . --shard 1/2 --no-cache",
         *(f"score . --batch-size {value}" for value in ("0", "-1", "1.5")),
         *(f"evaluate t.csv --seed {value}" for value in ("-1", "4294967296", "nan")),
         *(f"evaluate t.csv --resamples {value}" for value in ("0", "-5", "1", "99")),

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from makers import tone
 
-from dfdlib import processes
 from dfdlib.data import audio, corpus
 from dfdlib.detector import network, preprocessing, score, timelines
 from dfdlib.detector import scorer as inference
@@ -21,6 +20,7 @@ from dfdlib.detector.preprocessing import FIXED_WINDOW, Preprocessing, cut
 from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scores import Scores, pair, read_scores
 from dfdlib.errors import CheckpointError, DataError, ParameterError
+from dfdlib.processes import Shard
 
 FIXED = Preprocessing.named("corrected")
 FULL = Preprocessing.named("corrected", window="full")
@@ -285,7 +285,7 @@ def test_workers_compute_side_by_side_and_change_nothing(tmp_path, model, rng):
     assert {threads for _, threads in pairs.threads} == {1}
     expected = score.score(clips, Loudness(), preprocessing=FULL, batch_size=4)
     pd.testing.assert_frame_equal(by_hand.table, expected.table, check_exact=True)
-    with pytest.raises(ParameterError, match="workers=0"):
+    with pytest.raises(ParameterError, match="workers=0: both must be"):
         score.score(clips, model, preprocessing=FULL, workers=0)
 
 
@@ -426,25 +426,46 @@ def test_both_kinds_of_file_hold_the_same(clips, tmp_path):
         )
 
 
-class Half(processes.Processes):
-    """One of two processes, without the other one."""
-
-    def of_all(self, value):
-        return [value]
-
-    def total(self, name, done):
-        return done
-
-
-def test_clips_are_shared_out_by_length(tmp_path, rng):
-    for number in range(12):
-        wave = 0.1 * rng.standard_normal(round((0.6 + number / 10) * 16_000))
+@pytest.mark.parametrize("how", [FULL, FIXED], ids=["full", "fixed"])
+def test_shards_are_parts_of_the_whole_and_the_cache_puts_them_together(tmp_path, model, rng, how):
+    for number in range(24):
+        wave = 0.1 * rng.standard_normal(round((0.6 + number // 3 / 10) * 16_000))
         audio.write_wav(tmp_path / f"{number}.wav", wave, rate=16_000)
+    (tmp_path / "copy.wav").write_bytes((tmp_path / "3.wav").read_bytes())
+    soundfile.write(tmp_path / "nan.wav", np.full(8000, np.nan), 16_000, subtype="FLOAT")
     clips = corpus.find([tmp_path])
-    shares = [score.score(clips, Loudness(), preprocessing=FULL, among=Half(rank, 2)).table for rank in range(2)]
-    assert sorted(path for share in shares for path in share["path"]) == sorted(clips.table["path"])
-    first, second = (share["duration"].sum() for share in shares)
-    assert abs(first - second) <= 0.2
+    options = {"preprocessing": how, "batch_size": 2}
+    whole = score.score(clips, model, **options)
+    shards, told = [], []
+    for number in range(3):
+        cache = Cache(tmp_path / "cache.sqlite", machines=True)
+        shards.append(
+            score.score(
+                clips, model, cache=cache, shard=Shard(number, 3), progress=lambda *now: told.append(now), **options
+            )
+        )
+        assert told[-1][0] == told[-1][1]
+        cache.close()
+    parts = pd.concat([shard.table for shard in shards]).set_index("path").loc[whole.table["path"]].reset_index()
+    pd.testing.assert_frame_equal(parts, whole.table, check_exact=True)
+    lengths = [shard.table.drop_duplicates("sha256")["duration"].sum() for shard in shards]
+    assert max(lengths) - min(lengths) < (3.0 if how == FULL else 6.0)
+
+    def refuse(windows):
+        raise AssertionError("computed again")
+
+    scorer = inference.TorchScorer(model, device="cpu")
+    scorer.logits = refuse
+    gathered = score.score(clips, scorer, cache=Cache(tmp_path / "cache.sqlite"), **options)
+    pd.testing.assert_frame_equal(gathered.table, whole.table, check_exact=True)
+    pd.testing.assert_frame_equal(gathered.left_out, whole.left_out)
+
+
+def test_a_shard_without_clips_is_no_error(tmp_path, model):
+    audio.write_wav(tmp_path / "one.wav", tone(1.0), rate=16_000)
+    clips = corpus.find([tmp_path])
+    sizes = [len(score.score(clips, model, preprocessing=FULL, shard=Shard(n, 3)).table) for n in range(3)]
+    assert sizes == [1, 0, 0]
 
 
 def test_silence_is_scored_like_any_clip(tmp_path, model):

@@ -55,24 +55,20 @@ def score(
     if onnx is not None and (checkpoint or configuration or device == "cuda" or precision != "float32"):
         raise typer.BadParameter("--onnx goes without --checkpoint, --configuration, --device cuda and --precision")
     outputs = _outputs({"--out": out, "--windows": timeline, "--plot": plot})
-    part = _part(shard, cached=cached)
+    part, is_whole = _part(shard, cached=cached), shard is None and processes.count() == 1
     given = listed(paths) if processes.is_first() else []
     manifests = [path / "manifest.parquet" for path in given if os.path.isdir(path)]
     inputs = [*given, *manifests, checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
     how, step = _windows(preprocessing, window=window, hop=hop)
     left_out = ()
-    with processes.joined(), open_cache(wanted=cached, machines=part.count > 1) as cache:
-        from dfdlib.data import corpus
-
-        clips = processes.from_first(lambda: corpus.find(given))
-        if plot is not None and len(clips) > _PANELS:
-            raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
+    with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
+        clips = _find(given, drawn=plot is not None)
         scorer, detector = make_scorer(
             onnx, checkpoint, configuration=configuration, device=device, precision=precision
         )
         settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size}
-        if part.count > 1:
+        if not is_whole:
             _score_part(clips, scorer, part, hop=step if timeline or plot else None, settings=settings)
         if processes.is_first() and shard is None:
             scores, left_out = _score(clips, scorer, detector, outputs=outputs, hop=step, settings=settings)
@@ -83,7 +79,17 @@ def score(
             if as_json and not taken:
                 _print_json(scores, left_out, detector, clips.other)
     # torchrun takes any other status for a fault, and starts all processes again.
-    raise typer.Exit(1 if len(left_out) and part.count == 1 else 0)
+    raise typer.Exit(1 if len(left_out) and is_whole else 0)
+
+
+def _find(given: list[Path], *, drawn: bool):
+    """Return the clips, which the first process looks for."""
+    from dfdlib.data import corpus
+
+    clips = processes.from_first(lambda: corpus.find(given))
+    if drawn and len(clips) > _PANELS:
+        raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
+    return clips
 
 
 def _part(shard: str | None, *, cached: bool) -> processes.Shard:
@@ -94,7 +100,7 @@ def _part(shard: str | None, *, cached: bool) -> processes.Shard:
         part = processes.shard() if shard is None else processes.Shard.parse(shard)
     except ParameterError as error:
         raise typer.BadParameter(f"--shard {error}") from error
-    if not cached and (shard is not None or part.count > 1):
+    if not cached and (shard is not None or processes.count() > 1):
         raise typer.BadParameter("--no-cache goes without --shard and torchrun: the scores of a part are kept there")
     return part
 

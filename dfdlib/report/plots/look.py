@@ -68,22 +68,10 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(*, rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 4.4):
-    """Return a new figure in the common look, and its axes.
+def figure(*, rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 4.4) -> tuple[Figure, Axes]:
+    """Return a new figure of a size in inches, and its axes: an ndarray (rows, columns) if there are several.
 
     No window and no global list of figures knows about it.
-
-    Parameters
-    ----------
-    rows, columns : int
-        Grid of axes.
-    width, height : float
-        Size of the whole figure in inches.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-    axes : Axes, or ndarray of Axes (rows, columns) with more than one
     """
     with style():
         drawn = Figure(figsize=(width, height), layout="constrained")

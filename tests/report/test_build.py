@@ -152,8 +152,8 @@ def test_a_failure_is_reported_and_later_notebooks_wait(build, books, tmp_path):
     page = (tmp_path / "run/index.html").read_text()
     assert "ValueError: no clip" in page
     assert "was not run" in page
-    # mended, it runs; the failed copy is not taken for a finished one
-    write(books / "01_first.ipynb", "print('mended')")
+    # fixed, it runs; the failed copy is not taken for a finished one
+    write(books / "01_first.ipynb", "print('fixed')")
     assert statuses(build(only=["1"])[0]) == ["done", "not run"]
 
 

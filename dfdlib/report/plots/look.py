@@ -21,7 +21,7 @@ from dfdlib.text import shown
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Okabe and Ito (2008), without the yellow, which is lost on white.
+#: Colours of Okabe and Ito (2008), without the yellow, which is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -9,6 +9,17 @@ import os
 from dfdlib.text import one_line
 
 
+def first_line(error: BaseException) -> str:
+    """Return the innermost reason of an error on one line; its kind where it has none."""
+    inner: object = error
+    while isinstance(inner, BaseException):
+        reason = inner
+        causes = (getattr(inner, "reason", None), *inner.args)
+        inner = next((cause for cause in causes if isinstance(cause, BaseException)), None)
+    text = one_line((str(reason).strip() or type(reason).__name__).splitlines()[0])
+    return text.rpartition(": ")[2] if "object at 0x" in text else text
+
+
 class DfdError(Exception):
     """Base of every error that a caller may want to catch."""
 

@@ -1,15 +1,21 @@
-"""The commands ``dfd data build``, ``fetch`` and ``list``."""
+"""The commands ``dfd data build``, ``list``, ``fetch`` and ``check``."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dfdlib import files
-from dfdlib.cli import options
+from dfdlib.cli import options, printing
 from dfdlib.cli.options import Json
+from dfdlib.errors import RunError
+from dfdlib.text import one_line
 
-data_app = typer.Typer(help="The data sets that the report is about.", no_args_is_help=True)
+data_app = typer.Typer(help="Public corpora, and the data sets of the report.", no_args_is_help=True)
+
+# Clips that are named of each reason for leaving some out.
+_EXAMPLES = 3
 
 
 @data_app.command("build")
@@ -31,31 +37,130 @@ def data_build(
     demo.build(place, parts=demo.PARTS if training else None)
 
 
-@data_app.command("fetch")
-def data_fetch(name: Annotated[str, typer.Argument(help="for-2seconds")]) -> None:
-    """Get a public data set, or say how to.
-
-    Example: dfd data fetch for-2seconds
-    """
-    from dfdlib.experiment import profile as profiles
-
-    if name != "for-2seconds":
-        raise typer.BadParameter(f"{name!r} is not a data set that can be fetched; choose for-2seconds")
-    place = profiles.root() / "data" / "original-study" / "for-2seconds"
-    print(
-        "for-2seconds is a part of the Fake-or-Real dataset, which Kaggle distributes to signed-in users\n"
-        "(kaggle.com/datasets/mohammedabdeldayem/the-fake-or-real-dataset). Download it there, and put the folders\n"
-        f"training, validation and testing of its for-2seconds into\n  {place}\n"
-        "Then: ./run_all.sh --profile original-study"
-    )
-
-
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
-    """List the data sets of each profile, and whether they are there.
+    """List public corpora and the data sets of each profile, and whether they are here.
 
     Example: dfd data list
     """
+    from dfdlib.data import corpora
+
+    rows = [
+        {
+            "corpus": name,
+            "what": f"{one.title}: {one.what}",
+            "clips": one.counts.get("all") or sum(one.counts.get(split, 0) for split in _SPLITS) or None,
+            "hours": one.hours,
+            "licence": one.licence,
+            "home": one.home,
+            "there": _is_there(place := _place(name, one)),
+            "path": str(place),
+        }
+        for name, one in corpora.all_of_them().items()
+    ]
+    sets = _of_profiles()
+    if as_json:
+        print(json.dumps({"corpora": rows, "profiles": sets}))
+        return
+    for row in rows:
+        there = "here" if row["there"] else "-"
+        clips, hours = (f"{row[key]:,}" if row[key] else "" for key in ("clips", "hours"))
+        print(f"{row['corpus']:19} {there:4} {clips:>10} {hours:>6}  {row['licence']:15} {row['home']}")
+        print(f"{'':19} {row['what']}")
+    print()
+    for row in sets:
+        print(f"{row['profile']:19} {row['corpus']:14} {'here' if row['there'] else '-':4} {row['path']}")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="A corpus of dfd data list.")],
+    to: Annotated[Path | None, typer.Option(help="The folder to put it into; by default data/corpora/NAME.")] = None,
+    only_say: Annotated[bool, typer.Option("--dry-run", help="Say from where and how, and fetch nothing.")] = False,
+) -> None:
+    """Download a public corpus, check and unpack it, or say what a person has to do.
+
+    A download that broke off goes on where it stopped. Kaggle and Hugging Face are asked with the credentials that
+    their own tools have stored.
+
+    Example: dfd data fetch in-the-wild
+    """
+    from dfdlib.data import corpora, fetch
+
+    name, description, _ = corpora.describe(name)
+    folder = to or _place(name, description)
+    source = description.get
+    print(f"{description.title}: {description.what}\nlicence: {description.licence}\nhome: {description.home}")
+    for place in source.places:
+        print(f"from: {place}")
+    if source.steps:
+        print(f"by hand: {source.steps}")
+    if only_say or not source.places:
+        print(f"then: dfd data check {name} {folder}")
+        return
+    options.check_outputs(files.Output(option="--to", path=folder, folder=True))
+    fetch.fetch(source, folder, say=printing.echo)
+    print(f"fetched to {one_line(folder)}; now: dfd data check {name} {one_line(folder)}")
+
+
+@data_app.command("check")
+def data_check(
+    name: Annotated[str, typer.Argument(help="A corpus of dfd data list, NAME/PART for a part, or a .yaml file.")],
+    folders: Annotated[list[Path], typer.Argument(help="The folders with its lists and its sound.")],
+    as_json: Json = False,
+) -> None:
+    """Look whether a corpus is complete: its lists, its clips, what is missing, left over or cannot be read.
+
+    Exit status 1 if clips are missing or cannot be read, or counts differ from the published ones.
+
+    Example: dfd data check in-the-wild data/corpora/in-the-wild
+    """
+    from dfdlib.data import corpora, corpus, search
+
+    plain, _, _ = corpora.describe(name)
+    whole = f"{plain}/all" if plain in corpora.all_of_them() and "/" not in name else name
+    found = corpus.find(folders, corpus=whole, one_label=False, remembered=options.remembered())
+    reasons = found.left_out.groupby("reason", sort=False)["path"].agg(list)
+    differs = any("; published are " in note for note in found.notes)
+    if as_json:
+        counts = json.loads(found.summary().to_json(orient="records"))
+        told = {"corpus": plain, "notes": found.notes, "counts": counts, "other_files": found.other}
+        print(json.dumps(told | {"left_out": dict(reasons), "complete": not len(reasons) and not differs}))
+    else:
+        print("\n".join(found.notes))
+        print(found.summary().to_string(index=False))
+        for reason, paths in reasons.items():
+            print(f"{len(paths):,} left out: {reason}")
+            for path in paths[:_EXAMPLES]:
+                print(f"    {printing.place(path)}")
+        if found.other:
+            print(search.named(found.other))
+    raise typer.Exit(1 if len(reasons) or differs else 0)
+
+
+_SPLITS = ("training", "validation", "testing")
+
+
+def _place(name: str, description) -> Path:
+    """Return the folder that a corpus is fetched to."""
+    from dfdlib.experiment import profile as profiles
+
+    try:
+        base = profiles.root()
+    except RunError:  # outside a checkout
+        base = Path.cwd()
+    return base / "data" / "corpora" / (description.get.folder or name)
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return any(not entry.name.startswith(".") for entry in place.iterdir())
+    except OSError:
+        return False
+
+
+def _of_profiles() -> list[dict]:
+    """Return the data sets of each profile, and whether they are here."""
     from dfdlib.experiment import profile as profiles
 
     rows = []
@@ -67,8 +172,4 @@ def data_list(as_json: Json = False) -> None:
                 rows.append(
                     {"profile": name, "corpus": corpus.replace("_", "-"), "there": place.is_dir(), "path": str(place)}
                 )
-    if as_json:
-        print(json.dumps(rows))
-        return
-    for row in rows:
-        print(f"{row['profile']:16} {row['corpus']:14} {'there' if row['there'] else 'missing':8} {row['path']}")
+    return rows

@@ -77,14 +77,38 @@ class Folders(_Entry):
 
 
 class Source(_Entry):
-    """Where a corpus is downloaded from; `steps` says what a person has to do, before or instead."""
+    """Where files are downloaded from.
+
+    Attributes
+    ----------
+    zenodo : tuple of str
+        Numbers of records.
+    urls : dict of str to str
+        Addresses, with their checksum as ``md5:…`` where one is published.
+    kaggle, huggingface : str
+        Names of data sets there.
+    only : str
+        Pattern of the files that are taken of a repository of Hugging Face.
+    folder : str
+        What to call the folder, where several corpora come together.
+    steps : str
+        What a person has to do, beside or instead.
+    """
 
     zenodo: tuple[str, ...] = ()
     urls: dict[str, str] = {}
     kaggle: str = ""
     huggingface: str = ""
     only: str = ""
+    folder: str = ""
     steps: str = ""
+
+    @property
+    def places(self) -> list[str]:
+        """The addresses for people; none where nothing can be downloaded."""
+        found = [f"https://zenodo.org/records/{number}" for number in self.zenodo] + list(self.urls)
+        found += [f"https://www.kaggle.com/datasets/{self.kaggle}"] if self.kaggle else []
+        return found + ([f"https://huggingface.co/datasets/{self.huggingface}"] if self.huggingface else [])
 
 
 class Description(_Entry):

@@ -16,7 +16,7 @@ from typing import IO
 
 from dfdlib.errors import ParameterError, RunError
 
-# What the system says when a place cannot be written, whoever is at fault.
+#: System errors of a place that cannot be written.
 _REFUSALS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR,
     errno.ENAMETOOLONG, errno.ELOOP, errno.EFBIG, errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF,
@@ -100,7 +100,7 @@ def _check_kind(output: Output) -> None:
 
 
 def _try(output: Output) -> None:
-    """Raise OSError where an output could not be written; nothing is left behind."""
+    """Try to write an output, and leave nothing behind; OSError where it cannot be written."""
     there, target = os.path.exists(output.path), Path(os.path.realpath(output.path))
     if there and not output.folder and not os.access(output.path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -230,7 +230,7 @@ def _device(path: str | Path) -> IO[bytes]:
 
 @contextlib.contextmanager
 def _refused(what: str | Path | Output, reasons: set[int] | None = None) -> Iterator[None]:
-    """Turn what the system says of a place that cannot be written, for these reasons or for any, into one line."""
+    """Turn system errors, of these numbers or any, into one line that names the place."""
     try:
         yield
     except OSError as error:

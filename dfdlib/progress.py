@@ -1,4 +1,4 @@
-"""What a long run is at, told by the process that does it to the one that waits for it.
+"""Pass the progress of a long run from the process that works to the one that waits.
 
 The last line told lies in a file of the run folder: a notebook's kernel writes it, the command that started the kernel
 shows it, and nothing of it gets into the notebook.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _NAME = ".progress"
-# Seconds between two looks at the file, and between two lines where they stay, as in a log.
+#: Seconds between two looks at the file, and between two lines in a log.
 LOOK, BETWEEN = 0.5, 10.0
 
 
@@ -29,7 +29,7 @@ def tell(folder: Path, line: str) -> None:
 
 @contextlib.contextmanager
 def shown(folder: Path, *, title: str, echo: Callable[[str], None]) -> Iterator[None]:
-    """Show what is told in a folder while the block runs.
+    """Show the progress told in a folder while the block runs.
 
     Parameters
     ----------

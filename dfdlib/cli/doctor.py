@@ -1,4 +1,4 @@
-"""What an installation has, and what it lacks: ``dfd doctor``."""
+"""Check an installation: ``dfd doctor``."""
 
 import dataclasses
 import importlib.metadata
@@ -14,7 +14,7 @@ from dfdlib.errors import DfdError, RunError
 
 # All else is imported where its absence is caught.
 
-#: Import name and distribution of what the report cannot do without.
+#: Import name and distribution of the packages that the report needs.
 CORE = {
     "jupyterlab": "jupyterlab",
     "papermill": "papermill",
@@ -32,7 +32,7 @@ CORE = {
 
 
 def examine(*, checkpoint: str | Path | None = None) -> dict[str, dict | list[str]]:
-    """Look at packages, machine, data and, if one is given, a file of weights; whatever is wrong, the rest is told.
+    """Check packages, machine, data and, if one is given, a file of weights; report all that can be checked.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from pathlib import Path
 from dfdlib.errors import RunError
 from dfdlib.text import one_line
 
-# Clips at either end of a long table of scores that a terminal is shown.
+#: Clips at either end of a long table of scores that a terminal is shown.
 _SHOWN = 20
 
 

@@ -23,7 +23,7 @@ from dfdlib.experiment import profile
 from dfdlib.report import page, provenance
 from dfdlib.report.inputs import fingerprints
 
-#: What `results/*.json` may hold that the summary joins over all notebooks.
+#: Keys of `results/*.json` that the summary joins over all notebooks.
 _JOINED = ("evaluations", "differences", "sentences")
 
 
@@ -198,7 +198,7 @@ def _read(notebook: Path) -> dict:
 
 
 def _recall(chapter: page.Chapter) -> None:
-    """Take over what an earlier run has left of a chapter."""
+    """Read the state that an earlier run left of a chapter."""
     try:
         marker = json.loads(chapter.marker.read_text("utf-8"))
     except (OSError, ValueError):
@@ -209,7 +209,7 @@ def _recall(chapter: page.Chapter) -> None:
 
 
 def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
-    """Run a notebook in a kernel of this environment; what goes wrong in it is noted, not raised."""
+    """Run a notebook in a kernel of this environment, and note its failure."""
     # Without this a kernel of the same name in the user's home would come first.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     import papermill

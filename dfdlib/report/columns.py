@@ -21,6 +21,11 @@ def _count_or_dash(number: int) -> str:
     return f"{number}" if number else "–"
 
 
+def _in_words(**words: str) -> Callable[[object], object]:
+    """Return a function that writes some names in other words."""
+    return lambda name: words.get(name, name)
+
+
 def _p_value(p: float) -> str:
     return "below 0.001" if p < 0.001 else f"{p:.3f}"
 
@@ -28,6 +33,7 @@ def _p_value(p: float) -> str:
 #: The title and format of each column that the report's tables have; those of a tuple are shown as one.
 COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "stage": ("fine-tuning", "{}"),
+    "label": ("label", _in_words(bonafide="bona fide")),
     # Clips
     ("shortest_s", "longest_s", "median_s"): ("durations, s", "{:.1f} to {:.1f}, median {:.1f}"),
     "total_min": ("total, min", "{:.0f}"),
@@ -41,6 +47,10 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "auc": ("AUC", "{:.4f}"),
     ("auc_low", "auc_high"): ("AUC interval", "{:.3f} to {:.3f}"),
     "min_dcf": ("minDCF", "{:.3f}"),
+    "metric": ("metric", _in_words(eer="EER", auc="AUC")),
+    "delta": ("delta", "{:+.4g}"),
+    ("low", "high"): ("interval", "{:.4g} to {:.4g}"),
+    "p": ("p", _p_value),
     "study_eer": ("study's EER %", hundredths(2)),
     "study_auc": ("study's AUC, as printed", "{:.4f}"),
     "threshold": ("threshold", "{:.2f}"),

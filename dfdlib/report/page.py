@@ -14,13 +14,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 _MIME_TYPES = ["text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain"]
 _ONE_NUMBER = r"[-+−]?\d[\d,.]*(?:e[-+]?\d+)?\s?%?"
 _NUMBER = re.compile(rf"{_ONE_NUMBER}(?: to {_ONE_NUMBER})?|–|nan")
-_WIDE = 900  # pixels; a wider figure scrolls on a narrow screen rather than become illegible
+#: Pixels; a wider figure scrolls on a narrow screen rather than become illegible.
+_WIDE = 900
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "setup"}
 
 
 @dataclass
 class Chapter:
-    """A notebook and what has become of it.
+    """A notebook and its state.
 
     Attributes
     ----------
@@ -31,7 +32,7 @@ class Chapter:
     key : str
         A fingerprint of everything that it depends on.
     status : {"done", "kept", "outdated", "failed", "not run"}
-        "kept" was done by an earlier run from the same beginnings, "outdated" by an earlier run from others.
+        "kept" was done by an earlier run from the same inputs, "outdated" by an earlier run from others.
     seconds : float
         How long it took when it was run.
     error : str

@@ -38,11 +38,10 @@ def overview(run: Run) -> pd.DataFrame:
     tables = []
     for name in run.corpora:
         for split in run.splits(name):
-            summary = run.corpus(name, split=split).summary()
-            tables.append(summary.assign(corpus=name, split=split or "all", label=summary["label"]))
-    table = pd.concat(tables, ignore_index=True).replace({"label": {"bonafide": "bona fide"}})
-    first = ["corpus", "split", "label", "clips", "speakers", "attacks"]
-    return table[[*first, "shortest_s", "median_s", "longest_s", "total_min"]]
+            summary = run.corpus(name, split=split).summary().assign(split=split or "all")
+            summary.insert(0, "corpus", name)
+            tables.append(summary)
+    return pd.concat(tables, ignore_index=True)
 
 
 def left_out(run: Run) -> pd.DataFrame:

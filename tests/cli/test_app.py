@@ -855,16 +855,15 @@ def test_no_word_of_a_table_steers_a_terminal(tmp_path):
         assert "\\x1b" in done.stdout + done.stderr, words
 
 
-def test_a_listed_name_with_a_zero_byte_is_listed_and_the_rest_is_scored(clips, weights, tmp_path):
+def test_a_listed_name_with_a_zero_byte_is_listed_and_the_rest_is_scored(dfd, clips, weights, tmp_path, monkeypatch):
     (clips / "notes.txt").write_text("no sound")
-    words = [sys.executable, "-m", "dfdlib", "score", "-", "--checkpoint", weights, "--no-cache"]
-    given = f"{clips}\na\0b.wav\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(os.fsencode(clips) + b"\na\0b.wav\n")))
     out = tmp_path / "out/scores.csv"
-    done = subprocess.run([*words, "--out", out], input=given, capture_output=True, check=False)
-    assert done.returncode == 1
-    assert b"Traceback" not in done.stderr
+    status, written, err = dfd("score", "-", "--checkpoint", weights, "--no-cache", "--json", "--out", out)
+    assert status == 1
+    assert "Traceback" not in err
     assert len(out.read_text().splitlines()) == 9
-    done = subprocess.run([*words, "--json"], input=given, capture_output=True, check=False)
-    found = json.loads(done.stdout)
-    assert len(found["left_out"]) == 1
+    found = json.loads(written)
+    (row,) = found["left_out"]
+    assert row["path"].endswith("a\\x00b.wav")
     assert found["other_files"][".txt"] == 1

@@ -21,7 +21,8 @@ def test_this_installation_is_described():
 def test_a_checkpoint_is_described(tmp_path):
     network.save(tmp_path / "mini.safetensors", network.build("mini", seed=1), metadata={})
     facts = doctor.examine(checkpoint=tmp_path / "mini.safetensors")["facts"]
-    assert any("mini" in value for name, value in facts.items() if name.startswith("checkpoint"))
+    assert facts["checkpoint configuration"] == "mini"
+    assert facts["checkpoint kind"] == "dfdlib"
 
 
 def test_a_checkpoint_is_described_without_a_network(tmp_path):

@@ -59,6 +59,20 @@ def statuses(result):
     return [chapter.status for chapter in result.chapters]
 
 
+def test_cells_to_try_are_neither_run_nor_shown(build, books, tmp_path):
+    tags = {"tags": ["try-it", "skip-execution"]}
+    book = nbformat.read(books / "02_second.ipynb", as_version=4)
+    book.cells += [nbformat.v4.new_markdown_cell("## Try it", metadata=tags)]
+    book.cells += [nbformat.v4.new_code_cell("raise SystemError('it was run')", metadata=tags)]
+    nbformat.write(book, books / "02_second.ipynb")
+    result, _ = build(only=["02"])
+    assert statuses(result) == ["not run", "done"]
+    page = (tmp_path / "run/index.html").read_text()
+    assert "it was run" not in page
+    assert "Try it" not in page
+    assert sys.prefix.encode().hex() in page
+
+
 def test_notebooks_run_once_and_again_when_something_changed(build, books, tmp_path):
     result, lines = build()
     assert statuses(result) == ["done", "done"]
@@ -138,8 +152,8 @@ def test_a_failure_is_reported_and_later_notebooks_wait(build, books, tmp_path):
     page = (tmp_path / "run/index.html").read_text()
     assert "ValueError: no clip" in page
     assert "was not run" in page
-    # mended, it runs; the failed copy is not taken for a finished one
-    write(books / "01_first.ipynb", "print('mended')")
+    # fixed, it runs; the failed copy is not taken for a finished one
+    write(books / "01_first.ipynb", "print('fixed')")
     assert statuses(build(only=["1"])[0]) == ["done", "not run"]
 
 

@@ -42,6 +42,11 @@ def test_a_change_has_its_sign_and_a_small_p_value_its_bound():
     assert columns.formatted(frame).to_numpy().tolist() == [["+1.20", "0.040"], ["-30.00", "below 0.001"]]
 
 
+def test_a_tidy_table_of_any_metric_can_be_shown():
+    frame = pd.DataFrame({"metric": ["eer", "cllr"], "value": [0.1, 2.0], "low": [0.05, np.nan], "high": [0.2, np.nan]})
+    assert columns.formatted(frame).to_numpy().tolist() == [["EER", "0.1", "0.05 to 0.2"], ["cllr", "2", "–"]]
+
+
 def test_titles_leave_numbers_alone():
     assert columns.titled(pd.DataFrame({"auc_mirrored": [0.5], "x": [1]})).to_dict("list") == {
         "1 − AUC": [0.5],

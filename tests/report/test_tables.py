@@ -17,7 +17,7 @@ def test_overview_has_every_corpus_split_and_class(run):
     table = tables.overview(run)
     assert len(table) == 2 * (3 + 1 + 3)
     assert table.loc[(table["corpus"] == "for-2seconds") & (table["split"] == "training"), "clips"].tolist() == [8, 8]
-    assert set(table["label"]) == {"bona fide", "spoof"}
+    assert set(table["label"]) == {"bonafide", "spoof"}
 
 
 def test_left_out_names_the_clip_and_the_reason(run):

@@ -101,7 +101,7 @@ class ForestDisplay(Display):
         """Width and height of a figure of its own in inches."""
         return {"height": 1.5 + 0.36 * len(self._lines())}
 
-    def _lines(self) -> list[_Line]:
+    def _lines(self) -> list[tuple[str, bool]]:
         return _headed([heading for heading, _, _ in self.rows], [shown(name) for _, name, _ in self.rows])
 
     def _draw(self, ax: Axes, options: dict) -> None:
@@ -191,11 +191,11 @@ class AttackHeatmapDisplay(Display):
     def size(self) -> dict[str, float]:
         """Width and height of a figure of its own in inches."""
         lines = self._lines()
-        long = max(0, max(len(line.text) for line in lines) - 20)
+        long = max(0, max(len(text) for text, _ in lines) - 20)
         width = max(4.6, min(9.0, 2.4 + 1.3 * len(self.columns))) + 0.08 * long
         return {"width": width, "height": 1.4 + 0.34 * len(lines)}
 
-    def _lines(self) -> list[_Line]:
+    def _lines(self) -> list[tuple[str, bool]]:
         names = self.table_["attack"].map(shown)
         if "spoof clips" in self.table_:
             names = names + self.table_["spoof clips"].map("  ({:,})".format)
@@ -236,29 +236,22 @@ def _write_cell(ax: Axes, column: int, place: int, value: float, *, shade: tuple
     ax.text(column, place, f"{100 * value:.1f}" if known else "–", **text)
 
 
-class _Line(NamedTuple):
-    """A line of a figure of rows."""
-
-    text: str
-    heading: bool
-
-
-def _headed(headings: Sequence[str], names: Sequence[str]) -> list[_Line]:
-    """Return the lines of rows from the top, each new heading on one of its own."""
+def _headed(headings: Sequence[str], names: Sequence[str]) -> list[tuple[str, bool]]:
+    """Return the lines of rows from the top, each new heading on one of its own, and whether they are headings."""
     lines, last = [], ""
     for heading, name in zip(headings, names, strict=True):
         if heading and heading != last:
-            lines.append(_Line(shown(heading), True))
+            lines.append((shown(heading), True))
         last = heading
-        lines.append(_Line(name, False))
+        lines.append((name, False))
     return lines
 
 
-def _label_rows(ax: Axes, lines: Sequence[_Line], *, margin: float) -> list[int]:
+def _label_rows(ax: Axes, lines: Sequence[tuple[str, bool]], *, margin: float) -> list[int]:
     """Set lines beside the axes at 0, -1 and so on, and return the places of those that are no headings."""
-    ax.set_yticks(range(0, -len(lines), -1), labels=[line.text for line in lines])
+    ax.set_yticks(range(0, -len(lines), -1), labels=[text for text, _ in lines])
     ax.set_ylim(1 - len(lines) - margin, margin)
     ax.tick_params(axis="y", length=0)
-    for label, line in zip(ax.get_yticklabels(), lines, strict=True):
-        label.set_fontweight("bold" if line.heading else "normal")
-    return [-place for place, line in enumerate(lines) if not line.heading]
+    for label, (_, is_heading) in zip(ax.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if is_heading else "normal")
+    return [-place for place, (_, is_heading) in enumerate(lines) if not is_heading]

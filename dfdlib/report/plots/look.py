@@ -21,7 +21,7 @@ from dfdlib.text import shown
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Okabe and Ito (2008), without the yellow, which is lost on white.
+#: Colours of Okabe and Ito (2008), without the yellow, which is lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -68,22 +68,10 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(*, rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 4.4):
-    """Return a new figure in the common look, and its axes.
+def figure(*, rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 4.4) -> tuple[Figure, Axes]:
+    """Return a new figure of a size in inches, and its axes: an ndarray (rows, columns) if there are several.
 
     No window and no global list of figures knows about it.
-
-    Parameters
-    ----------
-    rows, columns : int
-        Grid of axes.
-    width, height : float
-        Size of the whole figure in inches.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-    axes : Axes, or ndarray of Axes (rows, columns) with more than one
     """
     with style():
         drawn = Figure(figsize=(width, height), layout="constrained")

@@ -13,7 +13,8 @@ from dfdlib.errors import ParameterError
 from dfdlib.files import atomic
 from dfdlib.report.plots.look import style
 
-DPI = 200  # twice the size that a page shows it at, for sharp screens
+#: Twice the size that a page shows a figure at, for sharp screens.
+DPI = 200
 
 
 def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
@@ -30,14 +31,7 @@ def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path |
     name : str, optional
         Name of the files, without an ending.
     folder : str or Path, optional
-        Where to write ``name.png`` and ``name.svg``; made if missing.
-
-    Raises
-    ------
-    ParameterError
-        ``alt`` is empty, or ``folder`` is given without ``name``.
-    RunError
-        The folder cannot be written.
+        Where to write ``name.png`` and ``name.svg``; made if missing. It needs a name.
     """
     if not alt.strip():
         raise ParameterError("alt is empty: say in one sentence what the figure shows, with its numbers")
@@ -58,15 +52,7 @@ def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path |
 
 
 def save(fig: Figure, path: str | Path, *, alt: str) -> None:
-    """Write a figure with its alternative text to one file; the ending of its name says as what: png, svg or pdf.
-
-    Raises
-    ------
-    ParameterError
-        The name has another ending.
-    RunError
-        The folder cannot be written.
-    """
+    """Write a figure with its alternative text to one file, whose name ends with .png, .svg or .pdf."""
     kind = Path(path).suffix.lower().lstrip(".")
     entries = {
         "png": {"Description": alt},
@@ -113,15 +99,8 @@ def _ground(fig: Figure) -> None:
     """Lay a white sheet with round corners under the figure, once."""
     if any(patch.get_gid() == "ground" for patch in fig.patches):
         return
-    sheet = FancyBboxPatch(
-        (0, 0),
-        *fig.get_size_inches(),
-        boxstyle="round,pad=0,rounding_size=0.1",
-        transform=fig.dpi_scale_trans,
-        facecolor="white",
-        edgecolor="none",
-        zorder=-10,
-        gid="ground",
-    )
+    paint = {"facecolor": "white", "edgecolor": "none", "zorder": -10, "gid": "ground"}
+    corners = {"boxstyle": "round,pad=0,rounding_size=0.1", "transform": fig.dpi_scale_trans}
+    sheet = FancyBboxPatch((0, 0), *fig.get_size_inches(), **corners, **paint)
     sheet.set_in_layout(False)
     fig.add_artist(sheet, clip=False)

@@ -3,11 +3,35 @@
 import importlib.metadata
 import os
 
+from dfdlib.errors import ParameterError
+
+#: Names of devices; "auto" is the GPU where there is one.
+DEVICES = ("auto", "cpu", "cuda")
+
 
 def cores() -> int:
     """Return how many cores this process may use, which on a shared machine may be fewer than there are."""
     # Linux alone can tell.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device(name: str) -> str:
+    """Return the device that one of `DEVICES` stands for here, "cpu" or "cuda".
+
+    Raises
+    ------
+    ParameterError
+        There is no such device, or not here.
+    """
+    if name not in DEVICES:
+        raise ParameterError(f"device={name!r}: choose one of {', '.join(DEVICES)}")
+    if name == "cpu":
+        return name
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ParameterError("device='cuda': torch finds no GPU here; choose cpu, or install torch for this GPU")
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def version(distribution: str) -> str:

@@ -19,3 +19,18 @@ def child(parent, rank):
         if f"\0RANK={rank}\0" in "\0" + Path(f"/proc/{number}/environ").read_text():
             return int(number)
     raise AssertionError(f"no process of rank {rank}")
+
+
+class Loudness:
+    """Calls loud windows spoof: a detector whose scores can be worked out by hand."""
+
+    fingerprint = "loudness"
+    least_samples = 1
+
+    def __init__(self):
+        self.batches = []
+
+    def logits(self, windows):
+        self.batches.append(windows.shape)
+        level = np.sqrt((windows.astype(np.float64) ** 2).mean(axis=1))
+        return np.stack([20 * level, 1 - 20 * level], axis=1)

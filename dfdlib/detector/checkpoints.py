@@ -349,7 +349,10 @@ def _damaged(path: str | Path, error: Exception) -> CheckpointError:
 
 
 def _give_back(view: torch.Tensor) -> None:
-    """Let the system take back the memory of a view of a file, which is read anew if it is looked at again."""
+    """Let the system take back the memory of a view of a file, which is read anew if it is looked at again.
+
+    It holds the row "peak" of tests/benchmarks/bench_loading.py: without it, file and copies are in memory together.
+    """
     # Elsewhere the call means something else, or is not there. Only what is contiguous surely lies within the file.
     if sys.platform != "linux" or not view.is_contiguous():
         return

@@ -30,7 +30,8 @@ VERSION = 1
 #: How names of entries end that are state but not parameters.
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
-#: What `_signature` gives for the state dicts of `CONFIGURATIONS`: a file is recognised without building a network.
+#: Signatures of the state dicts of `CONFIGURATIONS`: a file is recognised without building a network, which
+#: tests/benchmarks/bench_loading.py measures and a test of describing holds.
 SIGNATURES = {
     "xlsr-300m": "48ab1563645d0555a45321e1a64303605caedaf17e662957e5dfa2ebdfe08fa9",
     "mini": "3ce8944e8b42b3366d209ca190f0715346ab247a42acd68403b652ab0292dc4c",
@@ -136,7 +137,8 @@ def skeleton(configuration: str | DetectorConfiguration) -> Detector:
 class _NoDrawing(TorchFunctionMode):
     """Leaves out whatever computes initial weights.
 
-    There is nothing to compute on the meta device, and to find that out torch would import its compiler for a second.
+    There is nothing to compute on the meta device, and to find that out torch would import its compiler for a second
+    (tests/benchmarks/bench_loading.py; a test of loading holds it).
     """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):

@@ -11,9 +11,12 @@ which takes nine tenths of the time or more:
   frequency domain;
 - as many windows go through the encoder together as fill the matrix products, and not more.
 
-`tests/benchmarks/bench_scoring.py` measures what this gives, on processors. For GPUs there are half precision (torch's
-autocast, with float32 between the layers and in the back end), fused attention, pinned memory and larger batches. There
-was no GPU to measure them on: what they give is not known. The tests compare the numbers on a GPU where there is one.
+On processors the detector's own `forward` takes 1.2 times as long with mini and 1.3 times with layers of XLSR-300M,
+hence two ways. `tests/benchmarks/bench_scoring.py` compares scoring with the plain way.
+
+For GPUs there are half precision (torch's autocast, with float32 between the layers and in the back end), fused
+attention, pinned memory and larger batches. There was no GPU to measure them on: what they give is not known. The tests
+compare the numbers on a GPU where there is one.
 """
 
 import copy
@@ -25,11 +28,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dfdlib import machine
 from dfdlib.detector import aasist, frontend
 from dfdlib.detector import network as detector
 from dfdlib.errors import CheckpointError, ParameterError
-
-DEVICES = ("auto", "cpu", "cuda")
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -87,7 +89,7 @@ class TorchScorer:
     def __init__(self, model: detector.Detector, *, device: str = "auto", precision: str = "float32"):
         if precision not in PRECISIONS:
             raise ParameterError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}")
-        self.device = find_device(device)
+        self.device = torch.device(machine.device(device))
         self.least_samples = model.configuration.least_samples
         self.fingerprint = detector.fingerprint(model)
         if precision != "float32":
@@ -256,20 +258,3 @@ def finite_logits(scorer: Scorer, windows: np.ndarray, *, names: list[str]) -> n
             "precision is too low for them"
         )
     return logits
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device called `name`, one of `DEVICES`.
-
-    Raises
-    ------
-    ParameterError
-        There is no such device, or not here.
-    """
-    if name not in DEVICES:
-        raise ParameterError(f"device={name!r}: choose one of {', '.join(DEVICES)}")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ParameterError("device='cuda': torch finds no GPU here; choose cpu, or install torch for this GPU")
-    return torch.device(name)

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
+from dfdlib import machine
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.training import recipe
 
@@ -133,11 +134,7 @@ class Profile(_Settings):
 
 def device(settings: Profile) -> str:
     """Return the device that a profile's tensors live on, "cpu" or "cuda", with "auto" decided."""
-    if settings.device != "auto":
-        return settings.device
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return machine.device(settings.device)
 
 
 def root() -> Path:

@@ -37,7 +37,7 @@ import torch
 import torch.distributed
 import torch.utils.checkpoint
 
-from dfdlib import processes
+from dfdlib import machine, processes
 from dfdlib.data import audio, corpus
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network
@@ -87,9 +87,7 @@ def fit(
     progress: Callable[[str], None] | None = None,
     status: Callable[[str], None] | None = None,
 ) -> Training:
-    """Train `model` and write the weights of its best epoch.
-
-    Called again after a kill, with the same recipe, clips and weights, it goes on where it was.
+    """Train `model` and write the weights of its best epoch; after a kill, go on where it was.
 
     Parameters
     ----------
@@ -122,32 +120,10 @@ def fit(
     state = State.read(checkpoint.with_suffix(".resume"), inputs=inputs) or State()
     train_clips = Clips(training.require_both_classes(), recipe=recipe, training=True)
     validation_clips = Clips(validation.require_both_classes(), recipe=recipe, training=False)
-    saver = Saver(
-        checkpoint,
-        recipe=recipe,
-        metadata=metadata or {},
-        progress=progress,
-        status=status,
-        state=state,
-        inputs=inputs,
-    )
     parallel.check(recipe, training=len(train_clips), validation=len(validation_clips))
-    if state.step:
-        model.load_state_dict(state.model)
-        state.model = {}
-        saver.progress(f"going on after step {state.step}, in epoch {state.epoch + 1}")
-    # Sharding cannot be undone; the caller's network stays whole.
-    trained = copy.deepcopy(model) if recipe.is_sharded else model
-    # Lightning keeps the mode it finds, and a detector that was loaded is in evaluation mode.
-    trained.train()
-    with _quiet_lightning(), _prepared(trained, recipe), _interrupts():
-        trainer = _trainer(recipe, callbacks=[saver], device=device, folder=checkpoint.parent, done=state.epoch)
-        if state.epoch < recipe.epochs and not saver.is_out_of_patience():
-            trainer.fit(
-                Learner(trained, recipe=recipe, clips=train_clips, state=state),
-                train_dataloaders=Batches(train_clips, recipe=recipe, state=state),
-                val_dataloaders=validation_batches(validation_clips, recipe=recipe),
-            )
+    shown, kept = {"progress": progress, "status": status}, {"state": state, "inputs": inputs}
+    saver = Saver(checkpoint, recipe=recipe, metadata=metadata or {}, **shown, **kept)
+    _run(model, train_clips, validation_clips, saver, device=device)
     if processes.count() > 1 and torch.distributed.is_initialized():
         torch.distributed.barrier()  # the others read what the first process writes last
     if not state.best_epoch:
@@ -157,9 +133,29 @@ def fit(
     if processes.is_first():
         checkpoint.with_suffix(".resume").unlink(missing_ok=True)
     left_out = pd.concat([train_clips.left_out, validation_clips.left_out], ignore_index=True)
-    return Training(
-        history=pd.DataFrame(state.rows), best_epoch=state.best_epoch, checkpoint=checkpoint, left_out=left_out
-    )
+    return Training(pd.DataFrame(state.rows), state.best_epoch, checkpoint, left_out)
+
+
+def _run(model: network.Detector, training: Clips, validation: Clips, saver: Saver, *, device: str) -> None:
+    """Train `model` from the saver's state to the last epoch."""
+    recipe, state = saver.recipe, saver.state
+    if state.step:
+        model.load_state_dict(state.model)
+        state.model = {}
+        saver.progress(f"going on after step {state.step}, in epoch {state.epoch + 1}")
+    # Sharding cannot be undone; the caller's network stays whole.
+    trained = copy.deepcopy(model) if recipe.is_sharded else model
+    # Lightning keeps the mode it finds, and a detector that was loaded is in evaluation mode.
+    trained.train()
+    with _quiet_lightning(), _prepared(trained, recipe), _interrupts():
+        folder = saver.checkpoint.parent
+        trainer = _trainer(recipe, callbacks=[saver], device=device, folder=folder, done=state.epoch)
+        if state.epoch < recipe.epochs and not saver.is_out_of_patience():
+            trainer.fit(
+                Learner(trained, recipe=recipe, clips=training, state=state),
+                train_dataloaders=Batches(training, recipe=recipe, state=state),
+                val_dataloaders=validation_batches(validation, recipe=recipe),
+            )
 
 
 class Learner(lightning.LightningModule):
@@ -293,7 +289,7 @@ def _trainer(
         }
     return lightning.Trainer(
         max_epochs=recipe.epochs - done,
-        accelerator=device,
+        accelerator=machine.device(device),
         **hardware,
         precision=_PRECISIONS[recipe.precision],
         accumulate_grad_batches=recipe.accumulate,

@@ -33,39 +33,37 @@ def rng():
 
 @pytest.fixture(scope="module")
 def recorded():
-    """Return a made-up catalogue: prompts in five languages and two volunteers."""
+    """Return a made-up catalogue with voices of every role: prompts, stamps, dialogues, words and the telephone."""
     rng = np.random.default_rng(1)
     rows = []
-    for language, (folder, speaker) in recordings.PROMPT_VOICES.items():
-        for number in range(120):
-            rows.append(
-                {
-                    "recording": f"{folder}/{number}",
-                    "file": f"{folder}/{number}.g722",
-                    "package": f"asterisk-core-sounds-{language}-g722",
-                    "language": language,
-                    "speaker": speaker,
-                    "sentence": f"prompt-{number}",
-                    # Every tenth prompt repeats a sentence of the one before.
-                    "text": f"This is the long prompt {number - (number % 10 == 1)}. Bye {number}.",
-                    "seconds": float(rng.uniform(0.5, 12)),
-                }
-            )
-    for game, language in (("klettres", "da"), ("ktuberling", "sl")):
+
+    def say(package, language, speaker, sentence, text, seconds):
+        name = f"{speaker}/{language}/{sentence}"
+        rows.append((name, f"{name}.ogg", package, language, speaker, sentence, text, float(rng.uniform(*seconds))))
+
+    for language, (_, speaker) in recordings.PROMPT_VOICES.items():
+        for number in range(200):
+            # Every tenth prompt repeats a sentence of the one before.
+            text = f"This is the long prompt {number - (number % 10 == 1)}. Bye {number}."
+            say(f"asterisk-core-sounds-{language}-g722", language, speaker, f"prompt-{number}", text, (0.5, 12))
+    for package, (language, _, speaker) in recordings.TELEPHONE_VOICES.items():
         for number in range(60):
-            rows.append(
-                {
-                    "recording": f"{game}/{language}/{number}",
-                    "file": f"{game}/{language}/{number}.ogg",
-                    "package": f"{game}-data",
-                    "language": language,
-                    "speaker": f"{game}-{language}",
-                    "sentence": f"{game}/{language}/{number}",
-                    "text": "bå" if game == "klettres" else "",
-                    "seconds": float(rng.uniform(0.3, 1.2)),
-                }
-            )
-    return pd.DataFrame(rows)
+            say(package, language, speaker, f"prompt-{number}", f"Prompt {number}.", (0.5, 6))
+    stamps = [voice for voice in planning.VOICES if voice.startswith("stamps-")]
+    for speaker in stamps:
+        for number in range(60 if speaker in planning.SAY_LITTLE else 400):
+            say(recordings.STAMPS, speaker[7:], speaker, f"stamps/{number}", f"A thing {number}.", (0.6, 3))
+    for package, language in recordings.DIALOGUES.items():
+        for fish in "mv":
+            for number in range(150):
+                say(package, language, f"fillets-{language}-{fish}", f"fillets/{fish}-{number}", "", (1, 6))
+    for speaker in [voice for voice in planning.VOICES if voice.startswith(("klettres-", "ktuberling-"))]:
+        game, language = speaker.split("-")
+        for number in range(90):
+            text = f"bå {number}" if game == "klettres" else ""
+            say(f"{game}-data", language, speaker, f"{game}/{language}/{number}", text, (0.3, 1.2))
+    columns = [*recordings.COLUMNS, "seconds"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 @pytest.fixture(scope="module")
@@ -77,25 +75,39 @@ def table(recorded):
 
 
 def test_every_real_clip_has_one_fake_twin(table):
-    twin = ["part", "split", "language", "sentence", "recordings", "start", "length", "codec"]
+    twin = ["part", "split", "language", "sentence", "recordings", "start", "length", "published", "codec"]
     real, fake = (table.loc[table["label"] == label, twin].reset_index(drop=True) for label in (1, 0))
-    assert len(real) > 300
+    assert len(real) > 2000
     pd.testing.assert_frame_equal(real, fake)
 
 
-def test_no_recording_or_sentence_is_in_two_splits(table):
-    for _, rows in table.groupby("corpus"):
-        assert (rows.explode("recordings").groupby("recordings")["split"].nunique() == 1).all()
-        assert (rows.groupby("sentence")["split"].nunique() == 1).all()
+def test_there_are_as_many_clips_as_promised(table):
+    real = table[table["label"] == 1].groupby("part").size()
+    assert real.to_dict() == {name: part.clips for name, part in planning.PARTS.items()}
 
 
-def test_prompts_that_share_a_sentence_share_a_split(table):
-    for _, rows in table[table["corpus"] != "custom"].groupby("corpus"):
-        split = rows.groupby("sentence")["split"].first()
-        pairs = [(f"prompt-{n}", f"prompt-{n + 1}") for n in range(0, 120, 10)]
-        both = [(split[a], split[b]) for a, b in pairs if a in split and b in split]
-        assert both
-        assert all(a == b for a, b in both)
+def test_no_voice_recording_or_sentence_is_in_two_splits(table):
+    for corpus_name, rows in table[table["label"] == 1].groupby("corpus"):
+        for column in ("speaker", "sentence", "recordings"):
+            splits = rows.explode(column).groupby(column)["split"].nunique()
+            assert (splits == 1).all(), (corpus_name, column)
+
+
+def test_sentences_are_apart_whoever_says_them(table, recorded):
+    said = recorded.set_index("recording")["sentence"]
+    real = table[(table["label"] == 1) & (table["split"] != "")].explode("recordings")
+    real = real.assign(said=real["recordings"].map(said))
+    assert (real.groupby("said")["part"].nunique() == 1).all()
+
+
+def test_prompts_that_share_a_sentence_share_a_part(table):
+    prompts = table[table["recordings"].map(lambda names: "prompt-" in names[0]) & (table["split"] != "")]
+    part = prompts.assign(prompt=[names[0].split("/")[-1] for names in prompts["recordings"]])
+    part = part.groupby("prompt")["part"].first()
+    pairs = [(f"prompt-{n}", f"prompt-{n + 1}") for n in range(0, 200, 10)]
+    both = [(part[a], part[b]) for a, b in pairs if a in part and b in part]
+    assert both
+    assert all(a == b for a, b in both)
 
 
 def test_clips_have_names_of_their_own(table):
@@ -106,10 +118,29 @@ def test_corpora_share_no_recording(table):
     assert (table.explode("recordings").groupby("recordings")["corpus"].nunique() == 1).all()
 
 
-def test_custom_has_speakers_and_attacks_of_its_own(table):
-    own, others = table[table["corpus"] == "custom"], table[table["corpus"] != "custom"]
-    assert not set(own["speaker"]) & set(others["speaker"])
-    assert set(own["attack"]) & set(others["attack"]) == {"bonafide"}
+def test_testing_splits_have_many_voices_and_none_of_them_speaks_too_much(table):
+    for part, least in (("source/testing", 10), ("for-2seconds/testing", 12), ("custom", 12)):
+        real = table[(table["part"] == part) & (table["label"] == 1)]
+        share = real["speaker"].value_counts(normalize=True)
+        assert len(share) >= least
+        assert share.max() <= 0.15
+
+
+def test_custom_and_telephone_have_speakers_of_their_own(table):
+    real = table[table["label"] == 1]
+    for name in ("custom", "telephone"):
+        assert not set(real.loc[real["corpus"] == name, "speaker"]) & set(real.loc[real["corpus"] != name, "speaker"])
+        assert real.loc[real["corpus"] == name, "codec"].nunique() == 1
+        assert not set(real.loc[real["corpus"] == name, "codec"]) & set(real.loc[real["split"] != "", "codec"])
+
+
+def test_testing_and_custom_have_systems_that_training_has_not(table):
+    attacks = table.groupby("part")["attack"].agg(set)
+    for name in ("source", "for-2seconds"):
+        assert attacks[f"{name}/training"] < attacks[f"{name}/testing"]
+        assert attacks[f"{name}/validation"] <= attacks[f"{name}/training"]
+    elsewhere = set().union(*attacks.drop("custom"))
+    assert attacks["custom"] & elsewhere == {"bonafide"}
 
 
 def test_for_2seconds_has_attacks_that_source_has_not(table):
@@ -118,26 +149,35 @@ def test_for_2seconds_has_attacks_that_source_has_not(table):
 
 
 def test_lengths_are_those_promised(table):
-    assert (table.loc[table["corpus"] == "for-2seconds", "length"] == 2.0).all()
-    assert table.loc[table["corpus"] == "source", "length"].between(1.0, 4.0).all()
-    assert table.loc[table["corpus"] == "custom", "length"].between(2.0, 4.0).all()
+    for part, rows in table.groupby("part"):
+        assert rows["length"].between(*planning.PARTS[part].length).all()
 
 
 def test_clips_of_a_recording_do_not_overlap(table):
-    for _, rows in table[(table["label"] == 1) & (table["corpus"] != "custom")].groupby("recordings"):
+    for _, rows in table[table["label"] == 1].groupby("recordings"):
         rows = rows.sort_values("start")
         assert (rows["start"].iloc[1:].to_numpy() >= (rows["start"] + rows["length"]).iloc[:-1].to_numpy() - 2e-3).all()
         assert ((rows["start"] + rows["length"]) <= rows["whole"]).all()
 
 
 def test_plan_depends_on_nothing_but_the_recordings(recorded, table):
-    pd.testing.assert_frame_equal(planning.plan(recorded.copy()), table)
+    shuffled = recorded.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(planning.plan(shuffled), table)
+
+
+def test_a_package_that_is_missing_takes_its_clips_alone(recorded, table):
+    less = planning.plan(recorded[recorded["package"] != "fillets-ng-data-nl"])
+    assert not less["speaker"].str.startswith("fillets-nl").any()
+    assert {"source/testing", "for-2seconds/testing"} <= set(less["part"])
+    assert (less.groupby("part").size() >= 0.8 * table.groupby("part").size()).all()
 
 
 def test_only_readers_of_the_language_are_given_text(table):
-    assert set(table.loc[table["attack"] == "flite", "language"]) == {"en"}
-    assert set(table.loc[table["attack"] == "piper-joe", "language"]) == {"en"}
-    assert set(table.loc[table["attack"] == "hibari", "language"]) == {"da"}
+    assert set(table.loc[table["attack"] == "flite", "language"]) <= {"en", "en_GB"}
+    assert set(table.loc[table["attack"] == "piper-joe", "language"]) <= {"en", "en_GB"}
+    read = table[table["attack"].isin(synthesis.READERS)]
+    assert len(read) > 500
+    assert all(all(texts) for texts in read["texts"])
 
 
 def test_excerpt_is_around_its_part():

@@ -113,17 +113,32 @@ def through_g722(wave: np.ndarray) -> np.ndarray:
 
 def through_vorbis(wave: np.ndarray) -> np.ndarray:
     """Code and decode with Vorbis at 44.1 kHz, the format of most of the volunteers' words."""
+    return _through_file(wave, rate=44_100, format="OGG", subtype="VORBIS")
+
+
+def through_opus(wave: np.ndarray) -> np.ndarray:
+    """Code and decode with Opus, the format of voice messages."""
+    return _through_file(wave, rate=RATE, format="OGG", subtype="OPUS")
+
+
+def through_gsm(wave: np.ndarray) -> np.ndarray:
+    """Code and decode with GSM 06.10 at 8 kHz, the format of a telephone."""
+    return _through_file(wave, rate=8000, format="WAV", subtype="GSM610")
+
+
+def _through_file(wave: np.ndarray, *, rate: int, format: str, subtype: str) -> np.ndarray:  # noqa: A002
     import soundfile
 
     peak = max(1.0, float(np.abs(wave).max()) / 0.99)
     buffer = io.BytesIO()
-    soundfile.write(buffer, audio.resample(wave / peak, rate=RATE, to=44_100), 44_100, format="OGG", subtype="VORBIS")
+    samples = audio.resample(wave / peak, rate=RATE, to=rate)
+    soundfile.write(buffer, samples, rate, format=format, subtype=subtype)
     buffer.seek(0)
     decoded, rate = soundfile.read(buffer, dtype="float64")
     return as_long(audio.resample(decoded, rate=rate, to=RATE).astype(np.float64) * peak, len(wave))
 
 
-CODECS = {"g722": through_g722, "vorbis": through_vorbis}
+CODECS = {"g722": through_g722, "vorbis": through_vorbis, "opus": through_opus, "gsm": through_gsm}
 
 
 def finish(wave: np.ndarray, *, codec: str, start: float, length: float, rng: np.random.Generator) -> np.ndarray:

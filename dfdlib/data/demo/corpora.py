@@ -19,15 +19,17 @@ from dfdlib import files, machine
 from dfdlib.data import audio
 from dfdlib.data.audio import RATE
 from dfdlib.data.demo import chain, debian, recordings, synthesis
-from dfdlib.data.demo.plan import plan
+from dfdlib.data.demo.plan import PARTS, VOICES, plan
 from dfdlib.errors import DataError, ParameterError, RunError
 
-#: What can be built. `source/training` trained the baseline detector; a report does not need it.
-PARTS = ("source/training", "source/validation", "source/testing", "for-2seconds", "custom")
-DEFAULT_PARTS = PARTS[1:]
+#: What a report does not need; the baseline detector was trained on it.
+TRAINING_PART = "source/training"
+DEFAULT_PARTS = tuple(part for part in PARTS if part != TRAINING_PART)
+#: Recordings that only that part uses.
+TRAINING_PACKAGES = (recordings.READINGS,)
 
 #: Raised whenever the recipe gives other clips than before: what was built with another one is built again.
-RECIPE = 2
+RECIPE = 3
 
 MANIFEST = "manifest.parquet"
 MANIFEST_COLUMNS = (
@@ -37,7 +39,7 @@ MANIFEST_COLUMNS = (
 CHUNK = 8  # clips that a worker takes at a time
 MOST_LEFT_OUT = 0.05  # of a part's clips; beyond that something is wrong with a tool, not with a recording
 SHORTEST = 0.15  # s of speech that a recording must hold
-LOWEST_RATE = 22_050  # Hz; recordings below have not the bandwidth of the rest
+LOWEST_RATE = 16_000  # Hz; recordings below have not the bandwidth of the rest, and are for the telephone
 AROUND = 0.3  # of an excerpt's length, read on either side of it
 SLOWEST = 0.5  # speed of a synthesiser, of its own pace
 SAFETY = 1.08  # times the length that a clip needs
@@ -57,7 +59,8 @@ def build(
     Parameters
     ----------
     root : str or Path
-        Gets ``source/``, ``for-2seconds/`` and ``custom/``, each with a ``manifest.parquet``, and ``packages/``.
+        Gets ``source/``, ``for-2seconds/``, ``custom/`` and ``telephone/``, each with a ``manifest.parquet``, and
+        ``packages/``.
     parts : sequence of str, optional
         Some of `PARTS`; by default all but ``source/training``.
     workers : int, optional
@@ -87,9 +90,10 @@ def build(
     workers = workers or machine.cores()
     progress = progress or _Show()
 
-    progress("fetching packages", 0, 1)
-    packages = debian.fetch(root / "packages", data=recordings.PACKAGES, programs=("espeak-ng", "flite"))
-    progress("fetching packages", 1, 1)
+    data = [name for name in recordings.PACKAGES if TRAINING_PART in parts or name not in TRAINING_PACKAGES]
+    packages = debian.fetch(root / "packages", data=data, programs=("espeak-ng", "flite"), progress=progress)
+    for name in packages.missing:
+        progress(f"{name}: not in this release, left out", 1, 1)
     # Spawned, not forked: a process that has used torch or a thread pool may not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
@@ -231,7 +235,7 @@ def _read(row: dict, packages: debian.Packages | None) -> tuple[np.ndarray, floa
     def speak(speed: float) -> np.ndarray:
         spoken = [synthesis.read(text, voice, speed=speed, packages=packages) for text in texts]
         # A first pass through the codec, which the recordings had when they were published.
-        return chain.join([chain.CODECS[row["codec"]](chain.trim(wave)) for wave in spoken])
+        return chain.join([chain.CODECS[row["published"]](chain.trim(wave)) for wave in spoken])
 
     wave = speak(1.0)
     # Words are cut where their twin is cut, between them or in them, so they are to last as long as it does.
@@ -305,6 +309,7 @@ def make_chunk(jobs: Iterable[Job], *, packages: debian.Packages) -> list[Result
 def _survey(root: Path, packages: debian.Packages, pool, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure the recordings, or read earlier measurements."""
     catalogue = recordings.catalogue(packages.root)
+    catalogue = catalogue[catalogue["speaker"].isin(VOICES)].reset_index(drop=True)
     versions = hashlib.sha256(json.dumps(packages.versions, sort_keys=True).encode()).hexdigest()
     kept = root / "packages" / f"survey-{RECIPE}-{files.short(versions)}.parquet"
     if not kept.is_file():
@@ -328,7 +333,7 @@ def look(path: str) -> tuple[float, str]:
     """Return the seconds of speech in a recording, and why it cannot be used ("" when it can)."""
     try:
         wave, rate = audio.load_at_native_rate(path)
-        if rate < LOWEST_RATE and not path.endswith(".g722"):
+        if rate < LOWEST_RATE and not path.endswith(".gsm"):
             return 0.0, f"recorded at {rate} Hz"
         seconds = len(chain.trim(audio.resample(wave, rate=rate, to=RATE))) / RATE
     except DataError as error:

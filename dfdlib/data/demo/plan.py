@@ -1,74 +1,125 @@
 """Plan every clip of the demo corpora, as a pure function of the table of recordings.
 
-A prompt (a sentence, in every language that has it) belongs to one split of a corpus; sentences that share words
-stay together. A long recording gives several clips. Each bona fide clip has a spoof twin, made by the attack that
-`ATTACKS` allots to it.
+A voice has one role, and so has each of its recordings: no voice and no sentence is in two splits of a corpus. Short
+recordings of a voice are joined, long ones give several clips. Each bona fide clip has a spoof twin, made by the attack that
+`PARTS` allots to it.
 """
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
-from dfdlib.data.demo.synthesis import READERS, voice
+from dfdlib.data.demo import synthesis
 
 SPLITS = ("training", "validation", "testing")
 
-#: Bona fide clips of each split and language that are made where the recordings suffice; spoof clips are as many.
-CLIPS = {
-    "source": {
-        "training": {"en": 140, "es": 640, "it": 440},
-        "validation": {"en": 20, "es": 60, "it": 40},
-        "testing": {"en": 20, "es": 60, "it": 40},
-    },
-    "for-2seconds": {
-        "training": {"en": 150, "fr": 180, "ru": 180},
-        "validation": {"en": 38, "fr": 46, "ru": 46},
-        "testing": {"en": 64, "fr": 74, "ru": 74},
-    },
+#: What each voice is for. A training voice is in the training splits of both corpora, with other sentences in each.
+#: Voices of which one language's packages may have recorded the same person have the same role.
+ROLES = {
+    "training": (
+        *("allison", "ivrvoice-ru", "nsh", "stamps-bg", "stamps-es", "stamps-fr", "stamps-ru"),
+        *("fillets-cs-m", "fillets-cs-v", "klettres-es", "klettres-he", "klettres-it", "klettres-nl"),
+        *("klettres-lt", "klettres-uk", "ktuberling-lt", "ktuberling-uk"),
+        *("ktuberling-gl", "ktuberling-nn", "ktuberling-wa"),
+    ),
+    "validation": ("carlo", "gcin-3", "stamps-ro", "klettres-pt_BR", "ktuberling-sl"),
+    "testing": (
+        *("june", "stamps-be", "stamps-ca", "stamps-el", "stamps-en", "stamps-nl", "fillets-nl-m", "fillets-nl-v"),
+        *(f"klettres-{language}" for language in "ar cs en_GB hu ml nb nds tn".split()),
+    ),
+    "custom": (
+        *(f"klettres-{language}" for language in "da de en fr ru".split()),
+        *(f"ktuberling-{language}" for language in "ca da de el en fr ga ro ru sr".split()),
+        "stamps-da",
+    ),
+    "telephone": ("menardi", "july-jimenez", "armelle"),
 }
-#: English prompts serve both: this share of them goes to for-2seconds.
-ENGLISH_SHARE = 0.68
+#: The role of each voice.
+VOICES = {voice: role for role, voices in ROLES.items() for voice in voices}
+#: Voices that say little: what they say is kept for them.
+SAY_LITTLE = ("stamps-en", "stamps-nl")
 
-#: Share of each attack among the spoof clips of a language ("" for the languages not named).
-ATTACKS = {
-    "source": {
-        "en": {"flite": 0.5, "espeak-ng": 0.25, "griffin-lim": 0.25},
-        "": {"espeak-ng": 0.5, "griffin-lim": 0.5},
-    },
-    "for-2seconds": {
-        "en": {"piper-joe": 0.8, "world": 0.2},
-        "": {"world": 0.6, "espeak-ng": 0.2, "griffin-lim": 0.2},
-    },
-    "custom": {"": {"hibari": 0.85, "lpc": 0.15}},
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a corpus: whose voices, how many bona fide clips (spoof clips are as many), and what they are like.
+
+    Attributes
+    ----------
+    corpus, split, role : str
+    clips : int
+        Bona fide clips, where the recordings suffice.
+    share : float
+        Of the sentences that voices of several roles say, against the other parts.
+    length : tuple of float
+        The shortest and the longest clip, s.
+    attacks : dict of str to float
+        Share of each attack among the spoof clips that it can make.
+    codec : str
+        The last codec of the chain; by default the one that the recording was published in.
+    without : tuple of str
+        Voices of the role that are left out.
+    """
+
+    corpus: str
+    split: str
+    role: str
+    clips: int
+    share: float
+    length: tuple[float, float]
+    attacks: dict[str, float]
+    codec: str = ""
+    without: tuple[str, ...] = ()
+
+
+_SOURCE, _TWO, _ELSEWHERE = (1.0, 3.0), (2.0, 2.0), (2.0, 3.2)
+_SOURCE_ATTACKS = {"espeak-ng": 3, "flite": 2, "griffin-lim": 3}
+_TWO_ATTACKS = {"espeak-ng": 1, "piper-joe": 2, "world": 3, "griffin-lim": 1}
+PARTS = {
+    "source/training": Part("source", "training", "training", 1200, 0.30, _SOURCE, _SOURCE_ATTACKS),
+    "source/validation": Part("source", "validation", "validation", 120, 0.12, _SOURCE, _SOURCE_ATTACKS),
+    "source/testing": Part("source", "testing", "testing", 210, 0.13, _SOURCE, {**_SOURCE_ATTACKS, "lpc": 2}),
+    "for-2seconds/training": Part(
+        "for-2seconds", "training", "training", 765, 0.25, _TWO, _TWO_ATTACKS, without=("nsh",)
+    ),
+    "for-2seconds/validation": Part("for-2seconds", "validation", "validation", 155, 0.10, _TWO, _TWO_ATTACKS),
+    "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 262, 0.15, _TWO, {**_TWO_ATTACKS, "lpc": 2}),
+    "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, {"hibari": 2, "lpc": 1}, codec="opus"),
+    "telephone": Part(
+        "telephone", "", "telephone", 105, 1.0, _ELSEWHERE, {"espeak-ng": 2, "world": 1, "lpc": 1}, codec="gsm"
+    ),
 }
+#: The codec that the recordings of a package were published in; "vorbis" where none is named.
+PUBLISHED = {"asterisk-core": "g722", "asterisk-prompt": "gsm"}
 
-TWO_SECONDS = 2.0
-SOURCE_CLIP = (1.0, 1.6, 4.0)  # s: shortest, usual and longest clip of the source corpus
-CUSTOM_CLIP = (2.0, 3.2)  # s: lengths of custom clips are drawn from here
 SPARE = 0.25  # s of a recording left over, so that a clip may begin at speech
-CUSTOM_SPEAKERS = 30  # at most
-CUSTOM_CLIPS_EACH = 7
-CUSTOM_WORDS = 9  # at most in a clip
+WORD_GAP = 0.1  # s between recordings that are joined
+MOST_JOINED = 9  # recordings in a clip
+MOST_PIECES = 4  # clips cut from one recording
 SHORTEST_WORD = 0.2  # s
-#: Languages whose written words Hibari can be given, through the phonemes that espeak-ng finds.
-HIBARI_LANGUAGES = frozenset("cs da de en en_GB es fr hu it lt nb nl pt_BR ru uk".split())
+MOST_OF_A_VOICE, FEW_VOICES = 0.14, 10  # of a part's clips, unless it has so few
+STAMPS_TOGETHER = 10  # descriptions of stamps that are one sentence, as far as splits go: they are joined among themselves
 
 COLUMNS = (
     *("clip", "part", "corpus", "split", "label", "attack", "language", "speaker", "sentence"),
-    *("recordings", "texts", "start", "whole", "length", "codec"),
+    *("recordings", "texts", "start", "whole", "length", "published", "codec"),
 )
 
 
-def plan(recordings: pd.DataFrame) -> pd.DataFrame:
+def plan(recordings: pd.DataFrame, *, attacks: Collection[str] | None = None) -> pd.DataFrame:
     """Return a row for every clip to make.
 
     Parameters
     ----------
     recordings : DataFrame
         As `recordings.measure` returns: the catalogue with ``seconds`` of speech.
+    attacks : collection of str, optional
+        Those whose programs are there; by default all.
 
     Returns
     -------
@@ -76,22 +127,24 @@ def plan(recordings: pd.DataFrame) -> pd.DataFrame:
         ``clip`` (path below the corpus' folder, without suffix), ``part``, ``corpus``, ``split``, ``label``,
         ``attack``, ``language``, ``speaker``, ``sentence``, ``recordings`` (ids; of a clip that is read from text,
         those of its twin), ``texts``, ``start`` and ``length`` (s) of the clip in the ``whole`` (s) recording,
-        ``codec``.
+        ``published`` and ``codec`` (the first and the last of the chain).
     """
-    prompts = recordings[recordings["package"].str.startswith("asterisk")]
-    rows = [
-        *_cut_prompts(prompts, "source", _source_pieces),
-        *_cut_prompts(prompts, "for-2seconds", _two_second_pieces),
-        *_join_words(recordings.drop(prompts.index)),
-    ]
-    real = pd.DataFrame(rows, columns=[column for column in COLUMNS if column not in {"clip", "label", "attack"}])
+    table = recordings.assign(role=recordings["speaker"].map(VOICES))
+    table = table[table["role"].notna() & (table["seconds"] >= SHORTEST_WORD)]
+    table = table.assign(unit=_units(table))
+    table = table.assign(part=_parts(table))
+    rows: list[dict] = []
+    for part, own in table.groupby("part", sort=False):
+        clips = [clip for _, voice in own.groupby(["speaker", "language"]) for clip in _clips_of(voice, str(part))]
+        rows += _allot(_choose(clips, PARTS[part].clips), PARTS[part].attacks, attacks)
+    real = pd.DataFrame(rows, columns=[column for column in COLUMNS if column not in {"clip", "label"}])
+    fake = real.assign(label=0)
     real = real.assign(label=1, attack="bonafide")
-    fake = real.assign(label=0, attack=_allot(real))
     fake["speaker"] = [
-        voice(attack, language=language, key=sentence).speaker if attack in READERS else speaker
-        for attack, language, sentence, speaker in zip(
-            fake["attack"], fake["language"], fake["sentence"], fake["speaker"], strict=True
-        )
+        synthesis.voice(row.attack, language=row.language, key=row.sentence).speaker
+        if row.attack in synthesis.READERS
+        else row.speaker
+        for row in fake.itertuples()
     ]
     table = pd.concat([real, fake], ignore_index=True)
     table["clip"] = _names(table)
@@ -126,148 +179,138 @@ def related_sentences(texts: dict[str, Sequence[str]], *, words: int = 4) -> dic
         for text in texts[name]:
             parts = [" ".join(re.findall(r"\w+", part.lower())) for part in re.split(r"[.?!;]+", text)]
             whole = " ".join(part for part in parts if part)
-            for part in {whole, *(part for part in parts if len(part.split()) >= words)}:
+            for part in {whole, *(part for part in parts if len(part.split()) >= words)} - {""}:
                 first, second = sorted((find(name), find(seen.setdefault(part, name))))
                 parent[second] = first
     return {name: find(name) for name in texts}
 
 
-def _cut_prompts(prompts: pd.DataFrame, corpus: str, pieces) -> list[dict]:
-    wanted = CLIPS[corpus]
-    languages = {language for counts in wanted.values() for language in counts}
-    groups = related_sentences({name: list(rows["text"]) for name, rows in prompts.groupby("sentence")})
-    prompts = prompts[prompts["language"].isin(languages)].assign(group=prompts["sentence"].map(groups))
-    if "en" in languages:
-        chosen = prompts["group"].map(lambda group: _draw("english", group) < ENGLISH_SHARE)
-        prompts = prompts[(prompts["language"] != "en") | (chosen == (corpus == "for-2seconds"))]
-
-    by_group: dict[str, list[dict]] = {}
-    for recording in prompts.itertuples():
-        for number, (start, length) in enumerate(pieces(recording.seconds)):
-            by_group.setdefault(recording.group, []).append(
-                {
-                    "corpus": corpus,
-                    "language": recording.language,
-                    "speaker": recording.speaker,
-                    "sentence": recording.sentence,
-                    "recordings": (recording.recording,),
-                    "texts": (recording.text,),
-                    "start": start,
-                    "whole": recording.seconds,
-                    "length": length,
-                    "codec": "g722",
-                    "number": number,
-                }
-            )
-
-    left = {split: dict(counts) for split, counts in wanted.items()}
-    rows = []
-    for group in sorted(by_group, key=lambda group: _draw(corpus, group)):
-        here = by_group[group]
-        split = max(SPLITS, key=lambda split: _need(here, left[split], wanted[split]))
-        for row in sorted(here, key=lambda row: _draw(row["recordings"][0], row["number"])):
-            if left[split].get(row["language"], 0) > 0:
-                left[split][row["language"]] -= 1
-                part = f"source/{split}" if corpus == "source" else corpus
-                rows.append({**row, "split": split, "part": part})
-    return rows
+def _units(table: pd.DataFrame) -> list[str]:
+    """Return for each recording what it may not be parted from: sentences that share words, stamps by the handful."""
+    groups: dict[str, str] = {}
+    # Prompts of the telephone are a corpus of their own, and words are said by one voice each.
+    for kind in ("asterisk-core", "tuxpaint"):
+        rows = table[table["package"].str.startswith(kind)]
+        groups |= related_sentences({name: list(own["text"]) for name, own in rows.groupby("sentence")})
+    kept = {groups[sentence] for sentence in table.loc[table["speaker"].isin(SAY_LITTLE), "sentence"]}
+    stamps = {group for group in groups.values() if group.startswith("stamps/")}
+    bundles = {True: len(stamps & kept), False: len(stamps - kept)}
+    units = []
+    for row in table.itertuples():
+        unit = groups.get(row.sentence, row.sentence) if row.role != "telephone" else f"telephone/{row.sentence}"
+        if unit.startswith("stamps/"):
+            is_kept = unit in kept
+            number = int(_draw("bundle", unit) * max(1, bundles[is_kept] // STAMPS_TOGETHER))
+            unit = f"stamps/{'kept-' if is_kept else ''}{number}"
+        units.append(unit)
+    return units
 
 
-def _need(clips: list[dict], left: dict[str, int], wanted: dict[str, int]) -> float:
-    """Return how much of a split's missing clips these clips would fill."""
-    return sum(left.get(clip["language"], 0) / wanted[clip["language"]] for clip in clips)
+def _parts(table: pd.DataFrame) -> list[str]:
+    """Return the part of each recording, "" for those whose sentence is for voices of another role."""
+    chosen = {}
+    for unit, own in table.groupby("unit"):
+        little = own["speaker"].isin(SAY_LITTLE)
+        roles = set(own.loc[little, "role"] if little.any() else own["role"])
+        open_to = {name: part.share for name, part in PARTS.items() if part.role in roles}
+        edges = np.cumsum([*open_to.values()]) / sum(open_to.values())
+        place = min(int(np.searchsorted(edges, _draw("part", unit), side="right")), len(edges) - 1)
+        chosen[unit] = list(open_to)[place]
+    parts = []
+    for row in table.itertuples():
+        part = PARTS[chosen[row.unit]]
+        parts.append(chosen[row.unit] if part.role == row.role and row.speaker not in part.without else None)
+    return parts
 
 
-def _two_second_pieces(seconds: float) -> list[tuple[float, float]]:
-    return _spread(seconds, int((seconds - SPARE) // TWO_SECONDS), TWO_SECONDS)
+def _clips_of(recordings: pd.DataFrame, part: str) -> Iterator[dict]:
+    """Yield the clips of one voice: long recordings are cut, short ones that may be joined are; each is used once."""
+    wanted, first = PARTS[part], recordings.iloc[0]
+    codec = next((codec for start, codec in PUBLISHED.items() if first["package"].startswith(start)), "vorbis")
+    alone = not first["sentence"].startswith(("klettres/", "ktuberling/", "gcin/"))
+    recordings = recordings.assign(together=recordings["unit"] if alone else first["speaker"])
+    number = 0
+    for unit, own in recordings.groupby("together"):
+        for taken, start, whole, length in _pieces(own, wanted.length):
+            yield {
+                "part": part,
+                "corpus": wanted.corpus,
+                "split": wanted.split,
+                "language": first["language"],
+                "speaker": first["speaker"],
+                "sentence": unit if alone else f"{unit}/{wanted.corpus}/{number}",
+                "recordings": tuple(each.recording for each in taken),
+                "texts": tuple(each.text for each in taken),
+                "start": start,
+                "whole": whole,
+                "length": length,
+                "published": codec,
+                "codec": wanted.codec or codec,
+            }
+            number += 1
 
 
-def _source_pieces(seconds: float) -> list[tuple[float, float]]:
-    shortest, usual, longest = SOURCE_CLIP
-    available = seconds - SPARE
-    if available < shortest:
-        return []
-    number = max(1, int(available // usual))
-    return _spread(seconds, number, min(available / number, longest))
-
-
-def _spread(seconds: float, number: int, length: float) -> list[tuple[float, float]]:
-    """Return (start, length) of `number` clips spread over a recording without overlap."""
-    if number < 1:
-        return []
-    step = (seconds - SPARE - length) / (number - 1) if number > 1 else 0.0
-    return [(round(index * step, 3), round(length, 3)) for index in range(number)]
-
-
-def _join_words(words: pd.DataFrame) -> list[dict]:
-    rows = []
-    words = words[words["seconds"] >= SHORTEST_WORD]
-    clips = {speaker: _clips_of(speaker, own) for speaker, own in words.groupby("speaker")}
-    most = sorted(clips, key=lambda speaker: (-len(clips[speaker]), speaker))[:CUSTOM_SPEAKERS]
-    for speaker in sorted(most):
-        rows += clips[speaker]
-    return rows
-
-
-def _clips_of(speaker: str, words: pd.DataFrame) -> list[dict]:
-    """Join one volunteer's words to clips; each recording is used once."""
-    rows: list[dict] = []
+def _pieces(recordings: pd.DataFrame, lengths: tuple[float, float]) -> Iterator[tuple[list, float, float, float]]:
+    """Yield recordings, and the start, the whole and the length (s) of a clip of them."""
+    low, high = lengths
     taken: list = []
-    order = sorted(words.itertuples(), key=lambda word: _draw("custom", word.recording))
-    for word in order:
-        taken.append(word)
-        length = round(CUSTOM_CLIP[0] + _draw(speaker, len(rows)) * (CUSTOM_CLIP[1] - CUSTOM_CLIP[0]), 3)
-        whole = sum(each.seconds for each in taken) + 0.1 * (len(taken) - 1)
-        if whole < length + SPARE:
+    for each in sorted(recordings.itertuples(), key=lambda each: _draw("order", each.recording)):
+        length = round(low + _draw("length", each.recording) * (high - low), 3)
+        if each.seconds >= length + SPARE:
+            count = min(MOST_PIECES, int((each.seconds - SPARE) // length))
+            step = (each.seconds - SPARE - length) / (count - 1) if count > 1 else 0.0
+            for index in range(count):
+                yield [each], round(index * step, 3), each.seconds, length
             continue
-        if len(taken) <= CUSTOM_WORDS:
-            rows.append(
-                {
-                    "part": "custom",
-                    "corpus": "custom",
-                    "split": "",
-                    "language": word.language,
-                    "speaker": speaker,
-                    "sentence": f"{speaker}/{len(rows)}",
-                    "recordings": tuple(each.recording for each in taken),
-                    "texts": tuple(each.text for each in taken),
-                    "start": 0.0,
-                    "whole": whole,
-                    "length": length,
-                    "codec": "vorbis",
-                    "number": len(rows),
-                }
-            )
-        taken = []
-        if len(rows) == CUSTOM_CLIPS_EACH:
-            break
+        taken.append(each)
+        whole = sum(one.seconds for one in taken) + WORD_GAP * (len(taken) - 1)
+        if whole >= length + SPARE:
+            if len(taken) <= MOST_JOINED:
+                yield taken, 0.0, whole, length
+            taken = []
+
+
+def _choose(clips: list[dict], count: int) -> list[dict]:
+    """Return `count` clips, as evenly from all voices as they have them."""
+    order = sorted(clips, key=lambda clip: _draw("choose", clip["recordings"], clip["start"]))
+    # One voice in two languages counts as two: those of a language are what can be read in it.
+    by_voice: dict[str, list[dict]] = {}
+    for clip in order:
+        by_voice.setdefault(f"{clip['speaker']} {clip['language']}", []).append(clip)
+    most = int(MOST_OF_A_VOICE * count) if len(by_voice) >= FEW_VOICES else count
+    ranked = [(place, clip) for own in by_voice.values() for place, clip in enumerate(own[:most])]
+    ranked.sort(key=lambda each: (each[0], _draw("voice", each[1]["speaker"], each[1]["language"])))
+    return [clip for _, clip in ranked[:count]]
+
+
+def _allot(clips: list[dict], shares: dict[str, float], there: Collection[str] | None) -> list[dict]:
+    """Give each clip's twin the attack that is furthest behind its share, of those that can make it."""
+    given = dict.fromkeys(shares, 0.0)
+    rows = []
+    for clip in sorted(clips, key=lambda clip: _draw("attack", clip["recordings"], clip["start"])):
+        able = [attack for attack in shares if (there is None or attack in there) and _can(attack, clip)]
+        if able:
+            attack = min(able, key=lambda attack: given[attack] / shares[attack])
+            given[attack] += 1
+            rows.append({**clip, "attack": attack})
     return rows
 
 
-def _allot(real: pd.DataFrame) -> list[str]:
-    """Return the attack of each twin: the shares of `ATTACKS`, exact to a clip within a split and language."""
-    attacks = pd.Series("", index=real.index)
-    for (corpus, _, language), rows in real.groupby(["corpus", "split", "language"]):
-        shares = ATTACKS[corpus].get(language, ATTACKS[corpus][""])
-        order = sorted(rows.index, key=lambda row: _draw("attack", real.at[row, "recordings"], real.at[row, "start"]))
-        names = list(shares)
-        edges = [sum(list(shares.values())[:number]) for number in range(len(names) + 1)]
-        for place, row in enumerate(order):
-            share = (place + 0.5) / len(order)
-            attack = next(
-                name for name, (low, high) in zip(names, pairwise(edges), strict=True) if low <= share < high + 1e-9
-            )
-            readable = language in HIBARI_LANGUAGES and all(real.at[row, "texts"])
-            attacks[row] = "lpc" if attack == "hibari" and not readable else attack
-    return list(attacks)
+def _can(attack: str, clip: dict) -> bool:
+    """Say whether a synthesiser can read the clip's text and language; one that rebuilds recordings always can."""
+    return attack not in synthesis.READERS or (
+        all(clip["texts"]) and synthesis.reads(attack, clip["language"])
+    )
 
 
 def _names(table: pd.DataFrame) -> list[str]:
     names = []
     for row in table.itertuples():
-        folder = ("Real" if row.label else "Fake") if row.corpus == "custom" else ("real" if row.label else "fake")
-        stem = f"{row.language}_{row.speaker}_{row.attack}_{row.sentence}_{row.start:g}".replace("/", ".")
-        names.append("/".join(part for part in (row.split, folder, re.sub(r"[^\w.+-]", "-", stem)) if part))
+        folder = ("Real" if row.label else "Fake") if row.split == "" else ("real" if row.label else "fake")
+        stem = f"{row.language}_{row.speaker}_{row.attack}_{row.sentence}_{_draw(row.recordings, row.start) * 1e6:06.0f}"
+        names.append(
+            "/".join(part for part in (row.split, folder, re.sub(r"[^\w.+-]", "-", stem.replace("/", "."))) if part)
+        )
     return names
 
 

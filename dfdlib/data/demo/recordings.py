@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-#: Language code to the folder of a voice in Debian's asterisk-core-sounds packages.
+#: Language code to the folder of a voice in Debian's asterisk-core-sounds packages, and who speaks.
 PROMPT_VOICES = {
     "en": ("en_US_f_Allison", "allison"),
     "es": ("es_MX_f_Allison", "allison"),
@@ -17,10 +17,21 @@ PROMPT_VOICES = {
     "it": ("it_IT_m_Carlo", "carlo"),
     "ru": ("ru_RU_f_IvrvoiceRU", "ivrvoice-ru"),
 }
+#: Package of telephone prompts to language, folder and who speaks. The core sounds say the same prompts.
+TELEPHONE_VOICES = {
+    "asterisk-prompt-it-menardi-gsm": ("it", "it_IT_f_Menardi", "menardi"),
+    "asterisk-prompt-es-co": ("es", "es", "july-jimenez"),
+    "asterisk-prompt-fr-armelle": ("fr", "fr", "armelle"),
+}
 WORD_PACKAGES = ("klettres-data", "ktuberling-data")
+STAMPS = "tuxpaint-stamps-default"
+DIALOGUES = {"fillets-ng-data-cs": "cs", "fillets-ng-data-nl": "nl"}
+SYLLABLES = "gcin-voice"
+READINGS = "festvox-ru"
 PACKAGES = (
     *(f"asterisk-core-sounds-{language}{kind}" for language in PROMPT_VOICES for kind in ("-g722", "")),
     *WORD_PACKAGES,
+    *(STAMPS, *DIALOGUES, SYLLABLES, READINGS, *TELEPHONE_VOICES),
 )
 
 # Three copies of the Serbian recordings under names of script and dialect.
@@ -39,10 +50,11 @@ def catalogue(root: str | Path) -> pd.DataFrame:
     -------
     DataFrame
         ``recording`` (an id), ``file`` (relative to `root`), ``package``, ``language``, ``speaker``, ``sentence``
-        (an id; a prompt has the same one in every language) and ``text`` ("" where the package has none).
+        (an id; the same one in every language and package that says it) and ``text`` ("" where the package has none).
     """
     root = Path(root)
-    rows = [*_prompts(root), *_words(root)]
+    readers = (_prompts, _words, _stamps, _dialogues, _syllables, _readings)
+    rows = [row for reader in readers for row in reader(root)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("recording", ignore_index=True)
 
 
@@ -73,20 +85,33 @@ def measure(table: pd.DataFrame, *, look: Callable[[str], tuple[float, str]], ma
     return table.assign(seconds=seen["seconds"], reason=seen["reason"])
 
 
+def _name(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _inside(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
 def _prompts(root: Path) -> Iterable[tuple]:
-    for language, (folder, speaker) in PROMPT_VOICES.items():
-        package = f"asterisk-core-sounds-{language}"
-        transcript = root / f"usr/share/doc/{package}/core-sounds-{language}.txt.gz"
+    """Yield the prompts of the core sounds, and those of telephone voices that the core sounds have too."""
+    sounds = root / "usr/share/asterisk/sounds"
+    wide = [
+        (f"asterisk-core-sounds-{language}-g722", language, folder, speaker, "g722")
+        for language, (folder, speaker) in PROMPT_VOICES.items()
+    ]
+    narrow = [(package, *voice, "gsm") for package, voice in TELEPHONE_VOICES.items()]
+    for package, language, folder, speaker, suffix in (*wide, *narrow):
+        core = f"asterisk-core-sounds-{language}"
+        transcript = root / f"usr/share/doc/{core}/core-sounds-{language}.txt.gz"
         if not transcript.is_file():
             continue
         texts = parse_transcripts(gzip.decompress(transcript.read_bytes()).decode("utf-8", errors="replace"))
-        sounds = root / "usr/share/asterisk/sounds" / folder
-        for file in sounds.rglob("*.g722"):
-            sentence = file.relative_to(sounds).with_suffix("").as_posix()
+        for file in (sounds / folder).rglob(f"*.{suffix}"):
+            sentence = _inside(file, sounds / folder)
             # A file without a transcript is a tone or a silence.
             if sentence in texts:
-                name = file.relative_to(root).as_posix()
-                yield f"{folder}/{sentence}", name, f"{package}-g722", language, speaker, sentence, texts[sentence]
+                yield f"{speaker}/{language}/{sentence}", _name(file, root), package, language, speaker, sentence, texts[sentence]
 
 
 def _words(root: Path) -> Iterable[tuple]:
@@ -101,11 +126,11 @@ def _words(root: Path) -> Iterable[tuple]:
             for file in folder.rglob("*"):
                 if file.suffix not in {".ogg", ".opus", ".wav"} or _NO_SPEECH.search(file.stem):
                     continue
-                name = file.relative_to(root).as_posix()
-                inside = file.relative_to(base).with_suffix("").as_posix()
+                inside = f"{game}/{_inside(file, base)}"
                 text = texts.get(file.relative_to(base).as_posix(), "")
-                speaker = f"{game}-{language}"
-                yield f"{game}/{inside}", name, package, language, speaker, f"{game}/{inside}", text
+                if game == "ktuberling" and language == "en":
+                    text = file.stem.split("_")[-1]  # an English word names the file
+                yield inside, _name(file, root), package, language, f"{game}-{language}", inside, text
 
 
 def _klettres_texts(file: Path) -> dict[str, str]:
@@ -114,3 +139,60 @@ def _klettres_texts(file: Path) -> dict[str, str]:
     except (OSError, xml.etree.ElementTree.ParseError):
         return {}
     return {sound.get("file", ""): unicodedata.normalize("NFC", sound.get("name", "")).lower() for sound in sounds}
+
+
+def _stamps(root: Path) -> Iterable[tuple]:
+    """Yield what volunteers say about Tux Paint's stamps; the words lie beside them, in all languages."""
+    base = root / "usr/share/tuxpaint/stamps"
+    # Letters, digits and the like were taken from other programs, or are the same recording several times.
+    for file in sorted(base.rglob("*_desc*.ogg")):
+        found = re.fullmatch(r"(.+)_desc(?:_(\w+))?", file.stem)
+        stamp = _inside(file.parent, base) + "/" + found[1] if found else ""
+        if not found or stamp.startswith("symbols/"):
+            continue
+        language = found[2] or "en"
+        text = _stamp_texts(file.with_name(f"{found[1]}.txt")).get(language, "")
+        yield f"stamps/{language}/{stamp}", _name(file, root), STAMPS, language, f"stamps-{language}", f"stamps/{stamp}", text
+
+
+def _stamp_texts(file: Path) -> dict[str, str]:
+    try:
+        first, *rest = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, ValueError):
+        return {}
+    named = dict(line.split(".utf8=", 1) for line in rest if ".utf8=" in line)
+    return {language: unicodedata.normalize("NFC", text.strip()) for language, text in {**named, "en": first}.items()}
+
+
+def _dialogues(root: Path) -> Iterable[tuple]:
+    """Yield the lines of the two fish of Fillets; names tell who speaks, and that two languages say the same."""
+    base = root / "usr/share/games/fillets-ng/sound"
+    for package, language in DIALOGUES.items():
+        for file in base.glob(f"*/{language}/*.ogg"):
+            fish = re.search(r"-([mv])-", file.stem)
+            if fish:
+                sentence = f"fillets/{file.parent.parent.name}/{file.stem}"
+                speaker = f"fillets-{language}-{fish[1]}"
+                yield f"{language}/{sentence}", _name(file, root), package, language, speaker, sentence, ""
+
+
+def _syllables(root: Path) -> Iterable[tuple]:
+    """Yield Mandarin syllables of two voices."""
+    base = root / "usr/share/gcin-voice/ogg"
+    for file in base.glob("*/[35].ogg"):
+        syllable = file.parent.name
+        yield f"gcin/{file.stem}/{syllable}", _name(file, root), SYLLABLES, "zh", f"gcin-{file.stem}", f"gcin/{syllable}", ""
+
+
+def _readings(root: Path) -> Iterable[tuple]:
+    """Yield the sentences that Festival's Russian voice was made from; a plus before a vowel marks stress."""
+    base = root / "usr/share/festival/voices/russian/msu_ru_nsh_clunits"
+    try:
+        lines = (base / "etc/txt.done.data").read_text(encoding="utf-8")
+    except OSError:
+        return
+    for name, text in re.findall(r'^\(\s*(\w+)\s+"(.*)"\s*\)', lines, re.MULTILINE):
+        file = base / "wav" / f"{name}.wav"
+        if file.is_file():
+            words = text.replace("+", "")
+            yield f"nsh/{name}", _name(file, root), READINGS, "ru", "nsh", f"nsh/{name}", words

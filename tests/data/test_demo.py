@@ -2,16 +2,18 @@
 
 import dataclasses
 import gzip
+import hashlib
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from dfdlib.data import audio, audit, corpus, demo
-from dfdlib.data.demo import chain, corpora, debian, recordings, synthesis
+from dfdlib.data.demo import chain, clips, corpora, debian, recordings, synthesis
 from dfdlib.data.demo import plan as planning
 from dfdlib.errors import DataError, ParameterError, RunError
 
@@ -186,11 +188,11 @@ def test_only_readers_of_the_language_are_given_text(table):
 
 def test_excerpt_is_around_its_part():
     text = " ".join(map(str, range(20)))
-    words, start = corpora.excerpt(text, 0.5, 0.2)
+    words, start = clips.excerpt(text, 0.5, 0.2)
     assert words.split() == [str(n) for n in range(8, 16)]
     assert start == pytest.approx((10 - 8) / 8)
-    assert corpora.excerpt("one", 0.0, 0.5) == ("one", 0.0)
-    assert corpora.excerpt(text, 0.0, 1.0) == (text, 0.0)
+    assert clips.excerpt("one", 0.0, 0.5) == ("one", 0.0)
+    assert clips.excerpt(text, 0.0, 1.0) == (text, 0.0)
 
 
 # Transcripts and recordings
@@ -288,17 +290,18 @@ def test_real_and_rebuilt_clips_share_a_format(attack, tmp_path, rng):
         "whole": 3.6,
         "published": "g722",
         "codec": "g722",
+        "hiss": chain.HISS,
         "clip": "a",
     }
-    clips = [corpora.make({**row, "attack": made}, [path]) for made in ("bonafide", attack)]
-    real, fake = (audit.nuisance_features(clip, RATE) for clip in clips)
+    one, other = (clips.make({**row, "attack": made}, [path]) for made in ("bonafide", attack))
+    real, fake = (audit.nuisance_features(clip, RATE) for clip in (one, other))
     assert real["duration"] == fake["duration"] == 2.0
     assert real["level"] == pytest.approx(fake["level"], abs=8.5)
     assert real["leading_silence"] == pytest.approx(fake["leading_silence"], abs=0.05)
     assert real["bandwidth"] == pytest.approx(fake["bandwidth"], rel=0.5)
     assert fake["offset"] < -60
-    assert not np.allclose(clips[0], clips[1], atol=0.01)
-    assert np.array_equal(clips[1], corpora.make({**row, "attack": attack}, [path]))
+    assert not np.allclose(one, other, atol=0.01)
+    assert np.array_equal(other, clips.make({**row, "attack": attack}, [path]))
 
 
 # Synthesis
@@ -400,18 +403,64 @@ def test_one_bad_recording_is_left_out(tmp_path, rng):
     audio.write_wav(good, speechlike(rng), rate=RATE)
     bad.write_bytes(b"no sound")
     row = {"attack": "bonafide", "start": 0.0, "length": 1.0, "whole": 2.5, "codec": "g722", "clip": "a"}
-    jobs = [corpora.Job(tmp_path / f"{name}.made.wav", row, [f"{name}.wav"]) for name in ("good", "bad")]
-    made, failed = corpora.make_chunk(jobs, packages=debian.Packages(root=tmp_path, versions={}))
+    row |= {"hiss": chain.HISS}
+    jobs = [clips.Job(tmp_path / f"{name}.made.wav", row, [f"{name}.wav"]) for name in ("good", "bad")]
+    made, failed = clips.make_chunk(jobs, packages=debian.Packages(root=tmp_path, versions={}))
     assert (made.duration, made.reason) == (1.0, "")
     assert "bad.wav" in failed.reason
     assert not jobs[1].path.exists()
+
+
+def test_a_clip_whose_twin_cannot_be_made_is_left_out_too(tmp_path, rng, monkeypatch):
+    names = [f"{number}.wav" for number in range(30)]
+    for name in names:
+        audio.write_wav(tmp_path / name, speechlike(rng, 2.0), rate=RATE)
+    known = pd.DataFrame({"recording": names, "file": names, "package": "a"}).set_index("recording")
+    same = {"corpus": "custom", "split": "", "part": "custom", "language": "da", "speaker": "b", "sentence": "c"}
+    same |= {
+        "texts": ("",),
+        "start": 0.0,
+        "whole": 1.6,
+        "length": 1.0,
+        "published": "vorbis",
+        "codec": "opus",
+        "hiss": chain.HISS,
+    }
+    rows = [
+        {
+            **same,
+            "clip": f"{folder}/{name}",
+            "recordings": (name,),
+            "label": int(attack == "bonafide"),
+            "attack": attack,
+        }
+        for name in names
+        for folder, attack in (("Real", "bonafide"), ("Fake", "griffin-lim"))
+    ]
+
+    def fails_once(wave, attack, *, seed):
+        if seed == int.from_bytes(hashlib.sha256(b"Fake/7.wav").digest()[:8], "big"):
+            raise DataError("no sound")
+        return wave
+
+    monkeypatch.setattr(synthesis, "vocode", fails_once)
+    pool = types.SimpleNamespace(map=map)
+    packages = debian.Packages(root=tmp_path, versions={})
+    nothing = pd.DataFrame(columns=["path", "reason"])
+    work = corpora._Work(tmp_path, packages, {"a": "1"}, known, nothing, pool, lambda *step: None)
+    corpora._build_part(work, "custom", pd.DataFrame(rows))
+    made = pd.read_parquet(tmp_path / "built/custom.parquet")
+    assert made.groupby("label").size().to_dict() == {0: 29, 1: 29}
+    gone = pd.read_csv(tmp_path / "built/custom.left_out.csv")
+    assert sorted(gone["reason"]) == ["its twin cannot be made", "no sound"]
+    assert not list((tmp_path / "custom").rglob("7.wav*"))
 
 
 def test_finished_clips_are_kept(tmp_path, rng):
     kept = tmp_path / "1.wav"
     audio.write_wav(kept, speechlike(rng), rate=RATE)
     before = kept.read_bytes()
-    corpora.make_chunk([corpora.Job(kept, {}, ["nowhere.wav"])], packages=debian.Packages(root=tmp_path, versions={}))
+    clips.make_chunk([clips.Job(kept, {}, ["nowhere.wav"])], packages=debian.Packages(root=tmp_path, versions={}))
     assert kept.read_bytes() == before
 
 

@@ -153,7 +153,12 @@ def test_a_sentence_without_sound_is_a_data_error_and_festival_goes_on(tmp_path)
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("„Ďábel“ said \\ “hi”…", b"Dabel said hi..."), ('a") (exit', b"a) (exit"), ("one\ntwo\x00", b"one two")],
+    [
+        ("„Ďábel“ said \\ “hi”…", b"Dabel said hi..."),
+        ("« Dábel » – hi", b"Dabel, hi"),
+        ('a") (exit', b"a) (exit"),
+        ("one\ntwo\x00", b"one two"),
+    ],
 )
 def test_text_is_written_so_that_festival_can_read_it(text, told, tmp_path):
     packages = fake(tmp_path, ANSWER)

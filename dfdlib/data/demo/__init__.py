@@ -6,7 +6,8 @@ use to a detector; what is left is how the sound was made.
 
 Read the parts in this order: `debian` fetches the packages, `recordings` lists and measures the recorded speech,
 `plan` decides every clip (a pure function), `synthesis` lists the spoof systems (`readers` and `festival` read text,
-`copies` rebuilds recordings), `chain` gives both classes one format, `corpora` does it all.
+`copies` rebuilds recordings), `chain` gives both classes one format, `clips` makes one after the other, `corpora` does
+it all.
 """
 
 from dfdlib.data.demo.corpora import DEFAULT_PARTS, PARTS, build

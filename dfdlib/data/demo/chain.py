@@ -20,7 +20,7 @@ LEADS = (0.03, 0.15)  # s into speech where clips begin: onsets differ between s
 MARGIN = 0.4  # s around a clip that vocoders and codecs may use
 FADE = 0.005  # s at both ends of a clip
 LEVELS = (-32.0, -24.0)  # dB of full scale, RMS: each clip's level is drawn from here
-HISS = (-48.0, -38.0)  # dB of the clip's RMS: noise that is added to every clip
+HISS = (-48.0, -38.0)  # dB of the clip's RMS: noise that is added to every clip, where a corpus has no more
 RUMBLE = 70.0  # Hz; nothing below passes
 G722_DELAY = 22  # samples, of its filter banks
 BANDS = 28  # of the equaliser
@@ -141,10 +141,18 @@ def _through_file(wave: np.ndarray, *, rate: int, format: str, subtype: str) -> 
 CODECS = {"g722": through_g722, "vorbis": through_vorbis, "opus": through_opus, "gsm": through_gsm}
 
 
-def finish(wave: np.ndarray, *, codec: str, start: float, length: float, rng: np.random.Generator) -> np.ndarray:
+def finish(
+    wave: np.ndarray,
+    *,
+    codec: str,
+    start: float,
+    length: float,
+    rng: np.random.Generator,
+    hiss: tuple[float, float] = HISS,
+) -> np.ndarray:
     """Add hiss, code and decode, cut, fade, and set a level drawn from `LEVELS`: the end of the chain."""
     wave = wave / (rms(wave) + 1e-12) * 10 ** (-26 / 20)
-    wave = wave + rng.standard_normal(len(wave)) * rms(wave) * 10 ** (rng.uniform(*HISS) / 20)
+    wave = wave + rng.standard_normal(len(wave)) * rms(wave) * 10 ** (rng.uniform(*hiss) / 20)
     wave = _fade(cut(CODECS[codec](wave), start=start, length=length, lead=rng.uniform(*LEADS)))
     wave = wave / (rms(wave) + 1e-12) * 10 ** (rng.uniform(*LEVELS) / 20)
     return wave / max(1.0, float(np.abs(wave).max()) / 0.99)

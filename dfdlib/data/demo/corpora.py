@@ -6,21 +6,17 @@ import json
 import multiprocessing
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from dfdlib import files, machine
-from dfdlib.data import audio
-from dfdlib.data.audio import RATE
-from dfdlib.data.demo import chain, debian, recordings, synthesis
+from dfdlib.data.demo import clips, debian, recordings, synthesis
 from dfdlib.data.demo.plan import PARTS, VOICES, plan
-from dfdlib.errors import DataError, ParameterError, RunError
+from dfdlib.errors import ParameterError, RunError
 
 #: What a report does not need; the baseline detector was trained on it.
 TRAINING_PART = "source/training"
@@ -43,9 +39,6 @@ MANIFEST_COLUMNS = (
 )
 CHUNK = 8  # clips that a worker takes at a time
 MOST_LEFT_OUT = 0.05  # of a part's clips; beyond that something is wrong with a tool, not with a recording
-AROUND = 0.3  # of an excerpt's length, read on either side of it
-SLOWEST = 0.5  # speed of a synthesiser, of its own pace
-SAFETY = 1.08  # times the length that a clip needs
 
 Progress = Callable[[str, int, int], None]
 
@@ -131,7 +124,7 @@ def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
     made_with = {"recipe": RECIPE, "packages": work.versions}
     _make_room(work.root, part, unfinished, json.dumps(made_with, sort_keys=True))
     jobs = [
-        Job(
+        clips.Job(
             work.root / row.corpus / f"{row.clip}.wav",
             row._asdict(),
             list(work.recordings.loc[list(row.recordings), "file"]),
@@ -141,17 +134,19 @@ def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
     # Clips cut from one recording follow each other, so that a worker reads it once.
     jobs.sort(key=lambda job: (job.row["recordings"], job.row["attack"], job.row["start"]))
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
-    results: list[Result] = []
+    results: list[clips.Result] = []
     work.progress(part, 0, len(jobs))
-    for chunk in work.pool.map(functools.partial(make_chunk, packages=work.packages), chunks):
+    for chunk in work.pool.map(functools.partial(clips.make_chunk, packages=work.packages), chunks):
         results += chunk
         work.progress(part, len(results), len(jobs))
 
     made, gone = [], []
+    failed = {_twins(job) for job, result in zip(jobs, results, strict=True) if result.reason}
     for job, result in zip(jobs, results, strict=True):
         path = job.path.relative_to(work.root / job.row["corpus"]).as_posix()
-        if result.reason:
-            gone.append({"path": path, "reason": result.reason})
+        if _twins(job) in failed:
+            gone.append({"path": path, "reason": result.reason or "its twin cannot be made"})
+            job.path.unlink(missing_ok=True)
         else:
             made.append({"path": path, "duration": result.duration, "sha256": result.sha256, **_origin(work, job)})
     if len(gone) > MOST_LEFT_OUT * len(jobs):
@@ -167,12 +162,17 @@ def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
     unfinished.unlink(missing_ok=True)
 
 
-def _origin(work: _Work, job: "Job") -> dict[str, object]:
+def _twins(job: clips.Job) -> tuple:
+    """Return what a bona fide clip and its spoof twin share, and no other clip of the part."""
+    return (job.row["recordings"], job.row["start"])
+
+
+def _origin(work: _Work, job: clips.Job) -> dict[str, object]:
     """Return what the manifest says of where a clip comes from."""
     row = job.row
     read = row["attack"] in synthesis.READERS
     recorded = work.recordings.loc[list(row["recordings"]), "package"]
-    sources = _reader(row, work.packages).packages if read else sorted(set(recorded))
+    sources = clips.reader(row, work.packages).packages if read else sorted(set(recorded))
     return {
         **{column: row[column] for column in ("label", "split", "speaker", "sentence", "attack", "language")},
         "source_package": " + ".join(sources),
@@ -192,127 +192,6 @@ def _make_room(root: Path, part: str, unfinished: Path, mark: str) -> None:
         shutil.rmtree(folder)
     with files.atomic(unfinished) as file:
         file.write(mark)
-
-
-def make(row: dict, files_: Sequence[Path], *, packages: debian.Packages | None = None) -> np.ndarray:
-    """Make one clip of the plan.
-
-    Parameters
-    ----------
-    row : dict
-        A row of `plan`.
-    files_ : sequence of Path
-        The recordings it names.
-    packages : Packages, optional
-        Where espeak-ng and flite are, for the attacks that need them.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,), at 16 kHz
-        Of ``row["length"]`` seconds.
-
-    Raises
-    ------
-    DataError
-        A recording cannot be read or holds no speech, or a synthesiser gave no sound.
-    """
-    rng = np.random.default_rng(_seed(row["clip"]))
-    partner = _speech(tuple(map(str, files_)))
-    wave, start = partner, row["start"]
-    if row["attack"] in synthesis.READERS:
-        wave, start = _read(row, packages)
-    wave, start = chain.surroundings(wave, start=start, length=row["length"])
-    if row["attack"] in synthesis.VOCODERS:
-        wave = synthesis.vocode(wave, row["attack"], seed=_seed(row["clip"]))
-    if row["attack"] != "bonafide":
-        wave = chain.match(wave, partner, rng=rng)
-    return chain.finish(wave, codec=row["codec"], start=start, length=row["length"], rng=rng)
-
-
-def _read(row: dict, packages: debian.Packages | None) -> tuple[np.ndarray, float]:
-    """Synthesise the text of a clip's twin, slower where it is too short; return it and the clip's start in it."""
-    voice = _reader(row, packages)
-    texts, before = list(row["texts"]), row["start"] / row["whole"]
-    if len(texts) == 1:
-        texts[0], before = excerpt(texts[0], before, row["length"] / row["whole"])
-
-    def speak(speed: float) -> np.ndarray:
-        spoken = [synthesis.read(text, voice, speed=speed, packages=packages) for text in texts]
-        # A first pass through the codec, which the recordings had when they were published.
-        return chain.join([chain.CODECS[row["published"]](chain.trim(wave)) for wave in spoken])
-
-    wave = speak(1.0)
-    # Words are cut where their twin is cut, between them or in them, so they are to last as long as it does.
-    needed = row["length"] * SAFETY if len(texts) == 1 else row["whole"]
-    if len(wave) < needed * RATE:
-        wave = speak(round(max(SLOWEST, len(wave) / RATE / needed), 2))
-    return wave, before * len(wave) / RATE
-
-
-def _reader(row: dict, packages: debian.Packages) -> synthesis.Voice:
-    there = packages.versions
-    return synthesis.voice(row["attack"], language=row["language"], key=row["sentence"], there=there)
-
-
-def excerpt(text: str, start: float, length: float) -> tuple[str, float]:
-    """Return the words of `text` around a part of it, and where that part starts in them.
-
-    Parameters
-    ----------
-    text : str
-    start, length : float
-        The part, as shares of the whole.
-
-    Returns
-    -------
-    excerpt : str
-        The part with `AROUND` of its length on either side, in whole words.
-    start : float
-        As a share of the excerpt.
-    """
-    words = text.split()
-    first = int(max(0.0, start - AROUND * length) * len(words))
-    last = max(first + 1, min(len(words), int(np.ceil((start + (1 + AROUND) * length) * len(words)))))
-    return " ".join(words[first:last]), max(0.0, (start * len(words) - first) / (last - first))
-
-
-@functools.lru_cache(maxsize=4)
-def _speech(paths: tuple[str, ...]) -> np.ndarray:
-    return chain.join([chain.trim(audio.load(path, rate=RATE)) for path in paths])
-
-
-def _seed(clip: str) -> int:
-    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "big")
-
-
-class Job(NamedTuple):
-    """A clip to make: where it goes, its row of the plan, and the recordings it needs."""
-
-    path: Path
-    row: dict
-    recordings: list[str]
-
-
-class Result(NamedTuple):
-    """The outcome of a job; the reason is "" for a clip that was made."""
-
-    sha256: str
-    duration: float
-    reason: str
-
-
-def make_chunk(jobs: Iterable[Job], *, packages: debian.Packages) -> list[Result]:
-    """Make the missing clips; a clip that cannot be made gets a reason, and the rest are made."""
-    results = []
-    for job in jobs:
-        try:
-            if not job.path.is_file():
-                wave = make(job.row, [packages.root / name for name in job.recordings], packages=packages)
-                audio.write_wav(job.path, wave, rate=RATE)
-            results.append(Result(files.sha256(job.path), round(audio.duration(job.path), 6), ""))
-        except DataError as error:
-            results.append(Result("", 0.0, str(error)))
-    return results
 
 
 def _survey(root: Path, packages: debian.Packages, pool, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -6,6 +6,7 @@ second and reads a sentence in a fiftieth.
 
 import atexit
 import functools
+import re
 import shutil
 import subprocess
 import tempfile
@@ -36,7 +37,7 @@ _QUIETLY = """
 """
 _DATA = "usr/share/festival"
 # Punctuation that the character sets of most voices lack.
-_PLAIN = str.maketrans("’‘–—\\", "'',, ", '“”„"')
+_PLAIN = str.maketrans("’‘–—\\", "'',, ", '“”„"«»') | {ord("…"): "..."}
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def _written(text: str, encoding: str) -> str:
             if encoded := shape.encode(encoding, "ignore"):
                 kept += encoded.decode(encoding)
                 break
-    return " ".join(kept.split())
+    # Punctuation that stands alone would be a word without sounds.
+    return re.sub(r" +(?=[,.;:!?])", "", " ".join(kept.split())).lstrip(",.;:!? ")
 
 
 class _Running:

@@ -62,6 +62,8 @@ class Part:
         The last codec of the chain; by default the one that the recording was published in.
     without : tuple of str
         Voices of the role that are left out.
+    hiss : tuple of float
+        The range of the noise that is added, dB of the clip's level.
     """
 
     corpus: str
@@ -73,6 +75,7 @@ class Part:
     attacks: dict[str, float]
     codec: str = ""
     without: tuple[str, ...] = ()
+    hiss: tuple[float, float] = chain.HISS
 
 
 _SOURCE, _TWO, _ELSEWHERE = (1.0, 3.0), (2.0, 2.0), (2.0, 3.2)
@@ -91,7 +94,7 @@ PARTS = {
     ),
     "for-2seconds/validation": Part("for-2seconds", "validation", "validation", 155, 0.10, _TWO, _TWO_ATTACKS),
     "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 262, 0.15, _TWO, {**_TWO_ATTACKS, **_TWO_NEW}),
-    "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, _ELSEWHERE_ATTACKS, codec="opus"),
+    "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, _ELSEWHERE_ATTACKS, "opus", hiss=(-38.0, -30.0)),
     "telephone": Part(
         "telephone", "", "telephone", 105, 1.0, _ELSEWHERE, {"espeak-ng": 2, "world": 1, "lpc": 1}, codec="gsm"
     ),
@@ -108,7 +111,7 @@ STAMPS_TOGETHER = 10  # descriptions that count as one sentence: they are joined
 
 COLUMNS = (
     *("clip", "part", "corpus", "split", "label", "attack", "language", "speaker", "sentence"),
-    *("recordings", "texts", "start", "whole", "length", "published", "codec"),
+    *("recordings", "texts", "start", "whole", "length", "published", "codec", "hiss"),
 )
 
 
@@ -128,10 +131,13 @@ def plan(recordings: pd.DataFrame, *, there: Collection[str] | None = None) -> p
         ``clip`` (path below the corpus' folder, without suffix), ``part``, ``corpus``, ``split``, ``label``,
         ``attack``, ``language``, ``speaker``, ``sentence``, ``recordings`` (ids; of a clip that is read from text,
         those of its twin), ``texts``, ``start`` and ``length`` (s) of the clip in the ``whole`` (s) recording,
-        ``published`` and ``codec`` (the first and the last of the chain).
+        ``published`` and ``codec`` (the first and the last of the chain), ``hiss`` (dB, a range).
     """
     table = recordings.assign(role=recordings["speaker"].map(VOICES))
-    table = table[table["role"].notna() & (table["seconds"] >= SHORTEST_WORD)]
+    table = table[table["role"].notna() & (table["seconds"] >= SHORTEST_WORD)].sort_values("recording")
+    # What a voice says twice may be two copies of a recording, and would be read twice.
+    again = table.duplicated(["speaker", "language", "text"]) & (table["text"] != "")
+    table = table[~(again & table["package"].str.startswith(("tuxpaint", "asterisk")))]
     table = table.assign(unit=_units(table))
     table = table.assign(part=_parts(table))
     table = table.sort_values("recording", ignore_index=True)
@@ -248,6 +254,7 @@ def _clips_of(recordings: pd.DataFrame, part: str) -> Iterator[dict]:
                 "length": length,
                 "published": codec,
                 "codec": wanted.codec or codec,
+                "hiss": wanted.hiss,
             }
             number += 1
 
@@ -303,7 +310,9 @@ def _can(attack: str, clip: dict, there: Collection[str] | None) -> bool:
     if attack not in synthesis.SYSTEMS:
         return False
     if attack in synthesis.READERS:
-        return all(clip["texts"]) and bool(synthesis.voices(attack, language=clip["language"], there=there))
+        voices = synthesis.voices(attack, language=clip["language"], there=there)
+        # A voice that is made of recordings gives them back when it reads their text.
+        return all(clip["texts"]) and any(voice.name != clip["speaker"] for voice in voices)
     return True
 
 

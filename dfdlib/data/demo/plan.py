@@ -93,7 +93,7 @@ PARTS = {
         "for-2seconds", "training", "training", 765, 0.25, _TWO, _TWO_ATTACKS, without=("nsh",)
     ),
     "for-2seconds/validation": Part("for-2seconds", "validation", "validation", 155, 0.10, _TWO, _TWO_ATTACKS),
-    "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 262, 0.15, _TWO, {**_TWO_ATTACKS, **_TWO_NEW}),
+    "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 260, 0.15, _TWO, {**_TWO_ATTACKS, **_TWO_NEW}),
     "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, _ELSEWHERE_ATTACKS, "opus", hiss=(-38.0, -30.0)),
     "telephone": Part(
         "telephone", "", "telephone", 105, 1.0, _ELSEWHERE, {"espeak-ng": 2, "world": 1, "lpc": 1}, codec="gsm"
@@ -107,7 +107,8 @@ MOST_JOINED = 9  # recordings in a clip
 MOST_PIECES = 4  # clips cut from one recording
 SHORTEST_WORD = 0.2  # s
 MOST_OF_A_VOICE, FEW_VOICES = 0.14, 10  # of a part's clips, unless it has so few
-STAMPS_TOGETHER = 10  # descriptions that count as one sentence: they are joined among themselves
+ENGLISH = 0.6  # how much earlier English clips are chosen
+TOGETHER = 10  # prompts or descriptions that count as one sentence: they are joined among themselves
 
 COLUMNS = (
     *("clip", "part", "corpus", "split", "label", "attack", "language", "speaker", "sentence"),
@@ -194,24 +195,22 @@ def related_sentences(texts: dict[str, Sequence[str]], *, words: int = 4) -> dic
 
 
 def _units(table: pd.DataFrame) -> list[str]:
-    """Return for each recording what it may not be parted from: sentences that share words, stamps by the handful."""
-    groups: dict[str, str] = {}
-    # Prompts of the telephone are a corpus of their own, and words are said by one voice each.
+    """Return for each recording what it may not be parted from: a handful of sentences that voices share, or itself."""
+    units: dict[tuple[str, str], str] = {}
+    # Prompts of the telephone are a corpus of their own, and other words are said by one voice each.
     for kind in ("asterisk-core", "tuxpaint"):
         rows = table[table["package"].str.startswith(kind)]
-        groups |= related_sentences({name: list(own["text"]) for name, own in rows.groupby("sentence")})
-    kept = {groups[sentence] for sentence in table.loc[table["speaker"].isin(SAY_LITTLE), "sentence"]}
-    stamps = {group for group in groups.values() if group.startswith("stamps/")}
-    bundles = {True: len(stamps & kept), False: len(stamps - kept)}
-    units = []
-    for row in table.itertuples():
-        unit = groups.get(row.sentence, row.sentence) if row.role != "telephone" else f"telephone/{row.sentence}"
-        if unit.startswith("stamps/"):
-            is_kept = unit in kept
-            number = int(_draw("bundle", unit) * max(1, bundles[is_kept] // STAMPS_TOGETHER))
-            unit = f"stamps/{'kept-' if is_kept else ''}{number}"
-        units.append(unit)
-    return units
+        groups = related_sentences({name: list(own["text"]) for name, own in rows.groupby("sentence")})
+        kept = {groups[sentence] for sentence in rows.loc[rows["speaker"].isin(SAY_LITTLE), "sentence"]}
+        for sentence, group in groups.items():
+            alike = kept if group in kept else set(groups.values()) - kept
+            number = int(_draw("bundle", group) * max(1, len(alike) // TOGETHER))
+            units[kind, sentence] = f"{kind}/{'kept-' if group in kept else ''}{number}"
+    own = [f"telephone/{row.sentence}" if row.role == "telephone" else row.sentence for row in table.itertuples()]
+    kinds = table["package"].str.extract("^(asterisk-core|tuxpaint)", expand=False)
+    return [
+        units.get((kind, row.sentence), alone) for kind, row, alone in zip(kinds, table.itertuples(), own, strict=True)
+    ]
 
 
 def _parts(table: pd.DataFrame) -> list[str]:
@@ -280,14 +279,18 @@ def _pieces(recordings: pd.DataFrame, lengths: tuple[float, float]) -> Iterator[
 
 
 def _choose(clips: list[dict], count: int) -> list[dict]:
-    """Return `count` clips, as evenly from all voices as they have them."""
+    """Return `count` clips, as evenly from all voices as they have them, but more in English: most systems read it."""
     order = sorted(clips, key=lambda clip: _draw("choose", clip["recordings"], clip["start"]))
-    # One voice in two languages counts as two: those of a language are what can be read in it.
+    # One voice in two languages counts as two.
     by_voice: dict[str, list[dict]] = {}
     for clip in order:
         by_voice.setdefault(f"{clip['speaker']} {clip['language']}", []).append(clip)
     most = int(MOST_OF_A_VOICE * count) if len(by_voice) >= FEW_VOICES else count
-    ranked = [(place, clip) for own in by_voice.values() for place, clip in enumerate(own[:most])]
+    ranked = [
+        (place * (1 - ENGLISH * clip["language"].startswith("en")), clip)
+        for own in by_voice.values()
+        for place, clip in enumerate(own[:most])
+    ]
     ranked.sort(key=lambda each: (each[0], _draw("voice", each[1]["speaker"], each[1]["language"])))
     return [clip for _, clip in ranked[:count]]
 

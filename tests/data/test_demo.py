@@ -62,6 +62,7 @@ def recorded():
                 say(package, language, f"fillets-{language}-{fish}", f"fillets/{fish}-{number}", "", (1, 6))
     for number in range(300):
         say(recordings.READINGS, "ru", "nsh", f"nsh/{number}", f"Sentence {number}.", (3, 14))
+    for number in range(900):
         say(recordings.SYLLABLES, "zh", "gcin-3", f"gcin/{number}", "", (0.3, 0.5))
     for speaker in [voice for voice in planning.VOICES if voice.startswith(("klettres-", "ktuberling-"))]:
         game, language = speaker.split("-")

@@ -352,6 +352,21 @@ def test_clips_of_another_recipe_are_removed(tmp_path):
     assert not clip.exists()
 
 
+def test_a_part_with_a_system_more_than_when_it_was_made_is_made_again(tmp_path, monkeypatch):
+    nothing = pd.DataFrame(columns=["path", "reason"])
+    packages = debian.Packages(root=tmp_path, versions={})
+    versions = corpora._python_packages()
+    work = corpora._Work(tmp_path, packages, versions, nothing, nothing, types.SimpleNamespace(map=map), print)
+    with monkeypatch.context() as before:
+        before.delitem(synthesis.SYSTEMS, "world-conversion")
+        corpora._build_part(work, "custom", pd.DataFrame(columns=list(planning.COLUMNS)))
+        corpora._write_manifest(tmp_path, "custom")
+        assert demo.build(tmp_path, parts=["custom"]) == tmp_path
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunError, match="apt-get"):
+        demo.build(tmp_path, parts=["custom"])
+
+
 def test_without_apt_one_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match=r"apt-get: not found.*data of your own") as caught:

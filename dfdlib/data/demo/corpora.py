@@ -121,7 +121,7 @@ class _Work:
 def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
     """Make the clips of one part; write its manifest and the list of clips left out."""
     unfinished = _stamp(work.root, part).with_suffix(".unfinished")
-    made_with = {"recipe": RECIPE, "packages": work.versions}
+    made_with = {"recipe": RECIPE, "packages": work.versions, "attacks": _attacks(part)}
     _make_room(work.root, part, unfinished, json.dumps(made_with, sort_keys=True))
     jobs = [
         clips.Job(
@@ -221,12 +221,18 @@ def _is_built(root: Path, part: str) -> bool:
 
 
 def _is_current(root: Path, part: str) -> bool:
-    """Say whether the clips of a part were made with this recipe and the Python packages installed now."""
+    """Say whether the clips of a part were made with this recipe, its attacks and the Python packages of now."""
     try:
         stamp = json.loads(_stamp(root, part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return stamp.get("recipe") == RECIPE and _python_packages().items() <= stamp.get("packages", {}).items()
+    if stamp.get("recipe") != RECIPE or stamp.get("attacks") != _attacks(part):
+        return False
+    return _python_packages().items() <= stamp.get("packages", {}).items()
+
+
+def _attacks(part: str) -> list[str]:
+    return [attack for attack in PARTS[part].attacks if attack in synthesis.SYSTEMS]
 
 
 def _stamp(root: Path, part: str) -> Path:

@@ -292,6 +292,7 @@ def test_real_and_rebuilt_clips_share_a_format(attack, tmp_path, rng):
         "published": "g722",
         "codec": "g722",
         "hiss": chain.HISS,
+        "recordings": ("recording",),
         "clip": "a",
     }
     one, other = (clips.make({**row, "attack": made}, [path]) for made in ("bonafide", attack))
@@ -419,7 +420,7 @@ def test_one_bad_recording_is_left_out(tmp_path, rng):
     audio.write_wav(good, speechlike(rng), rate=RATE)
     bad.write_bytes(b"no sound")
     row = {"attack": "bonafide", "start": 0.0, "length": 1.0, "whole": 2.5, "codec": "g722", "clip": "a"}
-    row |= {"hiss": chain.HISS}
+    row |= {"hiss": chain.HISS, "recordings": ("a",)}
     jobs = [clips.Job(tmp_path / f"{name}.made.wav", row, [f"{name}.wav"]) for name in ("good", "bad")]
     made, failed = clips.make_chunk(jobs, packages=debian.Packages(root=tmp_path, versions={}))
     assert (made.duration, made.reason) == (1.0, "")

@@ -47,10 +47,12 @@ def make(row: dict, files_: Sequence[Path], *, packages: debian.Packages | None 
     if row["attack"] in synthesis.READERS:
         wave, start = _read(row, packages)
     wave, start = chain.surroundings(wave, start=start, length=row["length"])
+    # Between joined recordings nothing sounds, whatever a vocoder or a filter would put there.
+    silent = (wave == 0) & (len(row["recordings"]) > 1)
     if row["attack"] in synthesis.VOCODERS:
         wave = synthesis.vocode(wave, row["attack"], seed=_seed(row["clip"]))
     if row["attack"] != "bonafide":
-        wave = chain.match(wave, partner, rng=rng)
+        wave = np.where(silent, 0.0, chain.match(wave, partner, rng=rng))
     wanted = {name: row[name] for name in ("codec", "length", "hiss")}
     return chain.finish(wave, start=start, rng=rng, **wanted)
 

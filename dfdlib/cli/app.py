@@ -160,6 +160,7 @@ def audit(
     out: Annotated[
         Path | None, typer.Option(help="Also write it: all of it to a .json file, or a row a clip to a .csv file.")
     ] = None,
+    name: options.Corpus = None,
     as_json: Json = False,
 ) -> None:
     """Look at a corpus before any detector does: faults, copies, leaks between splits, and what gives the label away.
@@ -176,7 +177,11 @@ def audit(
     outputs = [] if out is None else [files.Output(option="--out", path=out, suffixes=audits.SUFFIXES)]
     taken = options.check_outputs(*outputs, inputs=[*data, *(place / corpus.MANIFEST for place in data)])
     progress = printing.progress("decoding")
-    examined = [audits.examine(corpus.read(place, one_label=False), seed=seed, progress=progress) for place in data]
+    remembered = options.remembered() if name is not None else None
+    read = [corpus.read(place, corpus=name, one_label=False, remembered=remembered) for place in data]
+    for note in (note for one in read for note in one.notes):
+        printing.echo(note)
+    examined = [audits.examine(one, seed=seed, progress=progress) for one in read]
     between = audits.across(*examined) if len(examined) > 1 else ()
     if out is not None:
         audits.write(out, examined, between)

@@ -62,6 +62,15 @@ Threshold = Annotated[
 Sounds = Annotated[
     list[Path], typer.Argument(help="Sound files, folders, manifests, or - for a list on standard input.")
 ]
+Corpus = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus",
+        metavar="NAME",
+        help="Read clips by the lists of this public corpus (see dfd data list), NAME/PART for a part of it; or of a "
+        '.yaml file that describes one, or of columns: "speaker path - attack label".',
+    ),
+]
 Onnx = Annotated[Path | None, typer.Option(help="Score with this file of dfd export, in place of a checkpoint.")]
 Preprocessing = Annotated[str, typer.Option(help="corrected or original.")]
 Window = Annotated[

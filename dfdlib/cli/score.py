@@ -26,6 +26,7 @@ def score(
     checkpoint: options.Checkpoint = None,
     configuration: options.Configuration = None,
     onnx: options.Onnx = None,
+    corpus: options.Corpus = None,
     preprocessing: options.Preprocessing = "corrected",
     window: options.Window = "full",
     device: options.Device = "auto",
@@ -63,7 +64,7 @@ def score(
     how, step = _windows(preprocessing, window=window, hop=hop)
     left_out = ()
     with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
-        clips = _find(given, drawn=plot is not None)
+        clips = _find(given, corpus, drawn=plot is not None)
         scorer, detector = make_scorer(
             onnx, checkpoint, configuration=configuration, device=device, precision=precision
         )
@@ -82,11 +83,15 @@ def score(
     raise typer.Exit(1 if len(left_out) and is_whole else 0)
 
 
-def _find(given: list[Path], *, drawn: bool):
+def _find(given: list[Path], name: str | None, *, drawn: bool):
     """Return the clips, which the first process looks for."""
     from dfdlib.data import corpus
 
-    clips = processes.from_first(lambda: corpus.find(given))
+    remembered = options.remembered() if name is not None else None
+    clips = processes.from_first(lambda: corpus.find(given, corpus=name, remembered=remembered))
+    if processes.is_first():
+        for note in clips.notes:
+            printing.echo(note)
     if drawn and len(clips) > _PANELS:
         raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
     return clips

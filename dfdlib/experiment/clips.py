@@ -112,7 +112,9 @@ class Clips:
             )
         if not place.exists():
             raise DataError(f"there is no such folder; {self._remedy(name, place)}", path=place)
-        return reader.read(place, name=name)
+        public = getattr(self.profile.data.corpora, name.replace("-", "_"))
+        remembered = profile.root() / "data" / "cache" / "files.sqlite" if public is not None else None
+        return reader.read(place, name=name, corpus=public, remembered=remembered)
 
     @once
     def _custom_parts(self) -> tuple[Corpus, Corpus]:

@@ -19,7 +19,7 @@ import pydantic
 import yaml
 
 from dfdlib import machine
-from dfdlib.errors import ParameterError, RunError
+from dfdlib.errors import DfdError, ParameterError, RunError
 from dfdlib.training import recipe
 
 _PROFILES = importlib.resources.files("dfdlib.experiment") / "profiles"
@@ -35,13 +35,46 @@ class _Settings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Corpora(_Settings):
+    """Which public corpora the data are, as `data.corpora.describe` takes them; none for folders and manifests."""
+
+    for_2seconds: str | None = None
+    custom: str | None = None
+    source: str | None = None
+
+    @pydantic.field_validator("*")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        if name is not None:
+            from dfdlib.data import corpora
+
+            try:
+                corpora.describe(name)
+            except DfdError as error:
+                raise ValueError(str(error)) from error
+        return name
+
+
 class Data(_Settings):
-    """Where the corpora are; a corpus that is null has no chapter."""
+    """Where the corpora are; a corpus that is null has no chapter.
+
+    ``custom: {path: …, corpus: in-the-wild}`` is short for the path there and the name in `corpora`.
+    """
 
     for_2seconds: Path
     custom: Path
     source: Path | None = None
     build: Literal["demo"] | None = None
+    corpora: Corpora = Corpora()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _take_names(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        short = {name: one for name, one in values.items() if isinstance(one, dict) and set(one) == {"path", "corpus"}}
+        named = {name: one["corpus"] for name, one in short.items()} | (values.get("corpora") or {})
+        return values | {name: one["path"] for name, one in short.items()} | {"corpora": named}
 
 
 class Scoring(_Settings):

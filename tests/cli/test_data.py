@@ -1,10 +1,13 @@
 import json
 import types
+from pathlib import Path
 
 import pytest
-from test_members import plant
+from planted import plant
 
 from dfdlib.data import corpora, fetch
+
+CHECKPOINT = Path(__file__).parents[2] / "data/models/mini-baseline.safetensors"
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +65,7 @@ def test_fetch_prints_the_steps_where_an_agreement_is_needed(dfd, monkeypatch):
 
 def test_check_counts_clips_and_says_what_is_missing_and_left_over(dfd, root, tmp_path):
     plant(tmp_path / "DF", "asvspoof2021-df")
-    status, out, err = dfd("data", "check", "asvspoof2021-df", tmp_path / "DF")
+    status, out, _ = dfd("data", "check", "asvspoof2021-df", tmp_path / "DF")
     assert status == 1  # it has three lines, not 611,829
     assert "3 lines; published are 611,829 all (611,826 fewer here)" in out
     plant(tmp_path / "mlaad", "mlaad")
@@ -78,3 +81,19 @@ def test_check_counts_clips_and_says_what_is_missing_and_left_over(dfd, root, tm
     (paths,) = told["left_out"].values()
     assert paths == [str(tmp_path / "mlaad/fake/de/invented_vits/a.wav")]
     assert (root / "data/cache/files.sqlite").exists()
+
+
+@pytest.mark.parametrize("command", ["score", "audit"])
+def test_commands_take_a_corpus_by_name(dfd, tmp_path, command):
+    plant(tmp_path / "DF", "asvspoof2021-df")
+    rest = ["--checkpoint", CHECKPOINT, "--json"] if command == "score" else ["--json"]
+    status, out, err = dfd(command, tmp_path / "DF", "--corpus", "asvspoof2021-df", *rest)
+    assert status == 0, err
+    assert "asvspoof2021-df: 3 lines, 2 of them eval; published are 611,829 all" in err
+    told = json.loads(out)
+    if command == "score":
+        assert [row["codec"] for row in told["scores"]] == ["low_m4a", "high_ogg"]
+        assert [row["attack"] for row in told["scores"]] == ["Task1-team20", "bonafide"]
+    status, _, err = dfd(command, tmp_path / "DF", "--corpus", "asvspoof2021-fd")
+    assert status == 1
+    assert "corpus 'asvspoof2021-fd': there is none of that name" in err

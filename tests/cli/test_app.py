@@ -485,6 +485,7 @@ def test_every_number_that_can_be_given_has_limits():
         ("finetune --out /dev/null", "must be a file"),
         ("train-baseline --out mine.onnx", "must end with .safetensors"),
         ("train-baseline --out list.safetensors --set data.source={here}/list.csv", "is read by this command"),
+        ("data vocoder --out mine.pth", "must end with .safetensors"),
         ("report --folder list.csv", "is a file; name a folder"),
         ("report --folder Real --set data.custom={here}/Real", "is read by this command"),
     ],
@@ -514,6 +515,7 @@ def test_outputs_are_refused_before_any_work_is_done(dfd, clips, weights, monkey
         "finetune --out {there}/s.safetensors",
         "train-baseline --out {there}/s.safetensors",
         "report --folder {there}/s",
+        "data vocoder --out {there}/s.safetensors",
         "data build demo",
     ],
 )

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from dfdlib.data import audio, audit, corpus, demo
-from dfdlib.data.demo import chain, clips, corpora, debian, recordings, synthesis
+from dfdlib.data.demo import chain, clips, copies, corpora, debian, recordings, synthesis
 from dfdlib.data.demo import plan as planning
 from dfdlib.errors import DataError, ParameterError, RunError
 
@@ -364,6 +365,23 @@ def test_a_part_with_a_system_more_than_when_it_was_made_is_made_again(tmp_path,
         corpora._write_manifest(tmp_path, "custom")
         assert demo.build(tmp_path, parts=["custom"]) == tmp_path
     monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunError, match="apt-get"):
+        demo.build(tmp_path, parts=["custom"])
+
+
+def test_a_part_is_made_again_with_other_weights_of_the_vocoder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # nothing can be fetched, so nothing can be made
+    (tmp_path / "built").mkdir()
+    for part in ("custom", "telephone"):
+        made = {"recipe": corpora.RECIPE, "packages": corpora._made_by(part), "attacks": corpora._attacks(part)}
+        (tmp_path / f"built/{part}.json").write_text(json.dumps(made))
+        (tmp_path / part).mkdir()
+        (tmp_path / part / corpora.MANIFEST).write_bytes(b"a table")
+    assert demo.build(tmp_path, parts=["custom", "telephone"]) == tmp_path
+    weights = tmp_path / "other.safetensors"
+    weights.write_bytes(b"other weights")
+    monkeypatch.setattr(copies, "weights_file", lambda: weights)
+    assert demo.build(tmp_path, parts=["telephone"]) == tmp_path
     with pytest.raises(RunError, match="apt-get"):
         demo.build(tmp_path, parts=["custom"])
 

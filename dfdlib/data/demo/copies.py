@@ -4,15 +4,19 @@ Each function takes a waveform, shape (n_samples,) at 16 kHz, and a generator, a
 """
 
 import functools
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 
 from dfdlib.data.audio import RATE
 from dfdlib.data.demo import chain
+from dfdlib.errors import RunError
 
 
-def _pyworld():
+def load_world():
+    """Return the module pyworld."""
     with warnings.catch_warnings():
         # pyworld asks setuptools for its own version in a way that setuptools is about to drop.
         warnings.simplefilter("ignore")
@@ -23,7 +27,7 @@ def _pyworld():
 
 def world(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """WORLD (Morise et al., 2016): pitch, spectral envelope and aperiodicity, and speech from these alone."""
-    pyworld = _pyworld()
+    pyworld = load_world()
     wave = np.ascontiguousarray(wave, np.float64)
     pitch, times = pyworld.dio(wave, RATE)
     pitch = pyworld.stonemask(wave, pitch, times, RATE)
@@ -34,7 +38,7 @@ def world(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def converted(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Convert to another voice by WORLD: low voices become high and high ones low, formants and all."""
-    pyworld = _pyworld()
+    pyworld = load_world()
     wave = np.ascontiguousarray(wave, np.float64)
     pitch, times = pyworld.harvest(wave, RATE)
     envelope = pyworld.cheaptrick(wave, pitch, times, RATE)
@@ -90,7 +94,7 @@ def lpc(wave: np.ndarray, rng: np.random.Generator, *, order: int = 18, hop: int
     from scipy.linalg import solve_toeplitz
     from scipy.signal import butter, lfilter, sosfiltfilt
 
-    pyworld = _pyworld()
+    pyworld = load_world()
     wave = np.ascontiguousarray(wave, np.float64)
     pitch, times = pyworld.dio(wave, RATE)
     pitch = np.interp(np.arange(len(wave)) / RATE, times, pitch, right=0.0) * (
@@ -114,3 +118,26 @@ def lpc(wave: np.ndarray, rng: np.random.Generator, *, order: int = 18, hop: int
     # Pulses of one sign have a mean, which no recording has: it would give the attack away.
     built = sosfiltfilt(butter(2, 40.0, "highpass", fs=RATE, output="sos"), built)
     return built[2 * hop : 2 * hop + len(wave)]
+
+
+def neural(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A mel spectrogram inverted by a neural vocoder that was trained on other voices."""
+    from dfdlib.data.demo import vocoder  # torch takes a second to import
+
+    return vocoder.vocode(wave)
+
+
+def weights_file() -> Path:
+    """Return the weights of the neural vocoder, which come with the project.
+
+    Raises
+    ------
+    RunError
+        They are not there.
+    """
+    places = [*filter(None, [os.environ.get("DFD_ROOT")]), Path(__file__).absolute().parents[3]]
+    found = [Path(place) / "data" / "models" / "vocoder.safetensors" for place in places]
+    for path in found:
+        if path.is_file():
+            return path
+    raise RunError(f"{found[0]}: not there; take it from the repository, or dfd data vocoder makes it")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from dfdlib import files, machine
-from dfdlib.data.demo import clips, debian, recordings, synthesis
+from dfdlib.data.demo import clips, copies, debian, recordings, synthesis
 from dfdlib.data.demo.plan import PARTS, VOICES, plan
 from dfdlib.errors import ParameterError, RunError
 
@@ -121,7 +121,8 @@ class _Work:
 def _build_part(work: _Work, part: str, rows: pd.DataFrame) -> None:
     """Make the clips of one part; write its manifest and the list of clips left out."""
     unfinished = _stamp(work.root, part).with_suffix(".unfinished")
-    made_with = {"recipe": RECIPE, "packages": work.versions, "attacks": _attacks(part)}
+    versions = {**work.versions, **_made_by(part)}
+    made_with = {"recipe": RECIPE, "packages": versions, "attacks": _attacks(part)}
     _make_room(work.root, part, unfinished, json.dumps(made_with, sort_keys=True))
     jobs = [
         clips.Job(
@@ -221,14 +222,14 @@ def _is_built(root: Path, part: str) -> bool:
 
 
 def _is_current(root: Path, part: str) -> bool:
-    """Say whether the clips of a part were made with this recipe, its attacks and the Python packages of now."""
+    """Say whether the clips of a part were made with this recipe, its attacks and what is installed now."""
     try:
         stamp = json.loads(_stamp(root, part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     if stamp.get("recipe") != RECIPE or stamp.get("attacks") != _attacks(part):
         return False
-    return _python_packages().items() <= stamp.get("packages", {}).items()
+    return _made_by(part).items() <= stamp.get("packages", {}).items()
 
 
 def _attacks(part: str) -> list[str]:
@@ -250,6 +251,14 @@ def _write_manifest(root: Path, corpus: str) -> None:
 
 def _python_packages() -> dict[str, str]:
     return {name: machine.version(name) for name in (*synthesis.PYTHON, "onnxruntime", "soxr", "av", "soundfile")}
+
+
+def _made_by(part: str) -> dict[str, str]:
+    """Return the versions of what comes with Python and with the project and makes the clips of a part."""
+    if "neural-vocoder" not in PARTS[part].attacks:
+        return _python_packages()
+    weights = copies.weights_file()
+    return {**_python_packages(), "torch": machine.version("torch"), weights.name: files.sha256(weights)}
 
 
 def _one_thread() -> None:

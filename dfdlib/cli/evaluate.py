@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from dfdlib.cli import printing
+from dfdlib import files
+from dfdlib.cli import options, printing
 from dfdlib.cli.options import By, Copies, Json, Resamples, Seed, Threshold
 from dfdlib.errors import DataError
 from dfdlib.text import one_line
@@ -43,6 +44,7 @@ Claims = Annotated[
 ]
 Asv = Annotated[Path | None, typer.Option(help="ASV scores of an ASVspoof challenge; adds min_t_dcf.")]
 AsvKeys = Annotated[Path | None, typer.Option(help="What kind each ASV trial is, if another file says it.")]
+Html = Annotated[Path | None, typer.Option(help="Also write a page with tables and figures; it needs no network.")]
 
 
 def evaluate(
@@ -63,6 +65,7 @@ def evaluate(
     claims: Claims = None,
     asv: Asv = None,
     asv_keys: AsvKeys = None,
+    html: Html = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
     drop_copies: Copies = False,
@@ -73,18 +76,21 @@ def evaluate(
     Lists and keys are recognised by their content and joined by the names of the clips. Several corpora get a row each,
     their mean and pooled EER, and the errors of each at the threshold of every other one.
 
-    Example: dfd evaluate scores.txt --key trial_metadata.txt --per attack
+    Example: dfd evaluate scores.txt --key trial_metadata.txt --per attack --html card.html
     """
     how = {"form": key_form, "subset": subset, "higher": higher, "column": score_column}
     how |= {"allow_missing": allow_missing, "drop_copies": drop_copies}
     drawn = {"by": by, "resamples": resamples, "seed": seed}
     single = {"--key": key, "--per": per, "--threshold": threshold, "--validation": validation, "--claim": claims}
+    _check_page(html, scores, key, validation, validation_key, asv, asv_keys)
     if corpora or (scores is not None and scores.suffix.lower() in (".yaml", ".yml")):
         if bad := next((name for name, value in (single | {"--asv": asv}).items() if value is not None), None):
             raise typer.BadParameter(f"{bad} is for the scores of one corpus")
         if corpora and scores is not None:
             raise typer.BadParameter("give scores or --corpus, not both")
-        _evaluate_several(_from_yaml(scores) if scores else _from_options(corpora), how, drawn, as_json)
+        named = _from_yaml(scores) if scores else _from_options(corpora)
+        _check_page(html, *(entry.get(word) for entry in named.values() for word in ("scores", "key")))
+        _evaluate_several(named, how, drawn, html, as_json)
         return
     if scores is None:
         raise typer.BadParameter("give a list of scores, or several of them by --corpus")
@@ -92,7 +98,7 @@ def evaluate(
     if checked and threshold is not None:
         raise typer.BadParameter("--threshold and --validation both fix the threshold; give one of them")
     more = {"per": per or (), "threshold": threshold, "claimed": claims or (), **drawn}
-    _evaluate_one((scores, key, how), checked, more, (asv, asv_keys), as_json)
+    _evaluate_one((scores, key, how), checked, more, (asv, asv_keys), html, as_json)
 
 
 def compare(
@@ -104,6 +110,7 @@ def compare(
     score_column: ScoreColumn = None,
     allow_missing: AllowMissing = False,
     by: By = "auto",
+    html: Html = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
     drop_copies: Copies = False,
@@ -118,15 +125,36 @@ def compare(
     """
     if len(scores) < 2:
         raise typer.BadParameter("give the scores of two detectors or more")
+    _check_page(html, *scores, key)
     how = {"form": key_form, "subset": subset, "higher": higher, "column": score_column}
     how |= {"allow_missing": allow_missing, "drop_copies": drop_copies}
-    _compare(scores, key, how, {"by": by, "resamples": resamples, "seed": seed}, as_json)
+    _compare(scores, key, how, {"by": by, "resamples": resamples, "seed": seed}, html, as_json)
+
+
+# --- the page ---
+
+
+def _check_page(html: Path | None, *inputs: str | Path | None) -> None:
+    outputs = [] if html is None else [files.Output(option="--html", path=html, suffixes=(".html", ".htm"))]
+    options.check_outputs(*outputs, inputs=inputs)
+
+
+def _write_page(html: Path | None, kind: str, *found: object, drawn: dict) -> None:
+    """Write what one of the functions of `card` makes of what was found, if a page is wanted."""
+    if html is None:
+        return
+    from dfdlib.report import card
+
+    card.write(html, getattr(card, kind)(*found, resamples=drawn["resamples"], seed=drawn["seed"]))
+    printing.echo(f"written to {html}")
 
 
 # --- one corpus ---
 
 
-def _evaluate_one(given: tuple, checked: tuple | None, more: dict, asv: tuple, as_json: bool) -> None:
+def _evaluate_one(
+    given: tuple, checked: tuple | None, more: dict, asv: tuple, html: Path | None, as_json: bool
+) -> None:
     from dfdlib.data import keys
     from dfdlib.evaluation import tandem
     from dfdlib.experiment import evaluation
@@ -144,6 +172,7 @@ def _evaluate_one(given: tuple, checked: tuple | None, more: dict, asv: tuple, a
         printing.as_json(found.values())
     else:
         _print_one(found)
+    _write_page(html, "of_one", found, drawn=more)
     raise typer.Exit(0 if all(verdict.holds for verdict in found.verdicts) else 1)
 
 
@@ -203,7 +232,7 @@ def _from_yaml(path: Path) -> dict[str, dict]:
     return {str(name): entry for name, entry in entries.items()}
 
 
-def _evaluate_several(named: dict[str, dict], how: dict, drawn: dict, as_json: bool) -> None:
+def _evaluate_several(named: dict[str, dict], how: dict, drawn: dict, html: Path | None, as_json: bool) -> None:
     from dfdlib.data import keys
     from dfdlib.experiment import evaluation
 
@@ -229,6 +258,7 @@ def _evaluate_several(named: dict[str, dict], how: dict, drawn: dict, as_json: b
         printing.as_json(found.values())
     else:
         _print_several(found, width)
+    _write_page(html, "of_several", found, drawn=drawn)
 
 
 def _print_several(found, width: int) -> None:
@@ -250,10 +280,10 @@ def _interval(row: dict, name: str) -> str:
 # --- several detectors ---
 
 
-def _compare(scores: list[Path], key: Path | None, how: dict, drawn: dict, as_json: bool) -> None:
+def _compare(scores: list[Path], key: Path | None, how: dict, drawn: dict, html: Path | None, as_json: bool) -> None:
     from dfdlib.experiment import evaluation
 
-    table, systems, unmatched = _common(scores, key, how)
+    table, systems, unmatched, facts = _common(scores, key, how)
     found = evaluation.compare(table, systems, **drawn)
     values = {"by": found.drawn.by, "n_bonafide": int((table["label"] == 1).sum())}
     values |= {"n_spoof": int((table["label"] == 0).sum()), "n_unmatched": sum(unmatched)}
@@ -271,10 +301,11 @@ def _compare(scores: list[Path], key: Path | None, how: dict, drawn: dict, as_js
         printing.values(values)
     else:
         _print_compared(values)
+    _write_page(html, "of_comparison", found, facts, drawn=drawn)
 
 
 def _common(scores: list[Path], key: Path | None, how: dict) -> tuple:
-    """Return the clips that all detectors scored, the scores of each by name, and how many clips of each are not."""
+    """Return the clips that all detectors scored, the scores by name, how many clips of each are not, and the facts."""
     from dfdlib.data import keys
     from dfdlib.detector.scores import Scores, pair
 
@@ -291,7 +322,8 @@ def _common(scores: list[Path], key: Path | None, how: dict) -> tuple:
     printing.echo(f"{len(table)} clips in {'both' if len(scores) == 2 else 'all'}; without a partner: {without}")
     short = len({path.name for path in scores}) == len(scores)
     names = [path.name if short else f"{place}: {path}" for place, path in enumerate(scores, 1)]
-    return table, {name: table[f" {place}"].to_numpy(float) for place, name in enumerate(names)}, alone
+    systems = {name: table[f" {place}"].to_numpy(float) for place, name in enumerate(names)}
+    return table, systems, alone, [one.facts for one in given]
 
 
 def _differences(found: dict, adjusted: dict[str, float]) -> dict:
@@ -318,4 +350,4 @@ def _print_compared(values: dict) -> None:
     for one in values["pairs"]:
         low, high = one["delta_eer_ci"]
         change = f"{one['delta_eer']:+.4f} ({low:+.4f} to {high:+.4f})"
-        print(f"{one['before']:{width}}  {one['after']:{width}}  {change:26}  {one['delta_eer_p_holm']:.4f}")
+        print(f"{one['before']:{width}}  {one['after']:{width}}  {change:26}  {one['delta_eer_p_holm']:.2g}")

@@ -30,8 +30,10 @@ class Evaluated:
         A table for each column that was asked for.
     verdicts : tuple of Verdict
         What became of claims.
+    validation : Trials or None
+        Other clips, whose threshold ``found`` is at.
     fitted : Calibration or None
-        Fitted on validation scores, whose threshold ``found`` is at.
+        Fitted on them.
     costs : dict
         `calibration.carried_costs` of it.
     """
@@ -41,6 +43,7 @@ class Evaluated:
     found: dict
     per: dict[str, pd.DataFrame] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+    validation: Trials | None = None
     fitted: Calibration | None = None
     costs: dict = field(default_factory=dict)
 
@@ -58,6 +61,7 @@ class Evaluated:
             values["claims"] = [verdict._asdict() for verdict in self.verdicts]
         if self.fitted is not None:
             values["calibrated"] = {name: self.costs[name] for name in ("cllr", "act_dcf")}
+            values["read_validation"] = self.validation.facts
             values["calibrated"] |= {"slope": self.fitted.slope, "intercept": self.fitted.intercept}
         return values
 
@@ -100,7 +104,7 @@ def evaluate(
     drawn = intervals.groups_of(trials.table, by=by)
     found = intervals.evaluate(labels, scores, threshold=threshold, groups=drawn.groups, **options)
     verdicts = tuple(claims.check(claim, labels, scores, found) for claim in wanted)
-    return Evaluated(trials, drawn, {"by": drawn.by, **found}, tables, verdicts, fitted, costs)
+    return Evaluated(trials, drawn, {"by": drawn.by, **found}, tables, verdicts, validation, fitted, costs)
 
 
 def by_column(table: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What a reader sees: figures, tables, sentences, and the page they stand on.
 
-`build` runs the notebooks and writes the page.
+`build` runs the notebooks and writes the page; `card` writes one about scores that are there already.
 """
 
 import lazy_loader
@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "build",
+        "card",
         "columns",
         "inputs",
         "model_card",

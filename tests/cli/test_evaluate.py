@@ -231,3 +231,22 @@ def test_the_first_row_comes_at_once(dfd, tmp_path, rng):
     status, _, _ = dfd("evaluate", tmp_path / "s.txt", "--key", tmp_path / "k.csv")
     assert status == 0
     assert time.process_time() - start < 2
+
+
+def test_pages_are_written_beside_what_is_printed(dfd, lists, corpora, tmp_path):
+    scores, key = lists
+    page = tmp_path / "card.html"
+    command = ("evaluate", scores, "--key", key, "--resamples", 100)
+    status, out, err = dfd(*command, "--html", page)
+    assert status == 0, err
+    assert f"written to {page}" in err
+    assert "Scores of scores.txt" in page.read_text("utf-8")
+    assert out == dfd(*command)[1]
+    for html, said in ((scores, "must end with .html"), (tmp_path, "is a folder")):
+        status, _, err = dfd(*command, "--html", html)
+        assert status == 2
+        assert said in err
+    (tmp_path / "list.html").write_text(scores.read_text())
+    status, _, err = dfd("evaluate", tmp_path / "list.html", "--key", key, "--html", tmp_path / "list.html")
+    assert status == 2
+    assert "is read by this command" in err

@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "changes": ["AttackHeatmapDisplay", "ForestDisplay"],
         "curves": ["DetDisplay", "RocDisplay"],
         "look": ["COLOURS", "Display", "figure", "shown", "style"],
-        "output": ["save", "show"],
+        "output": ["as_png", "save", "show", "shown_width"],
         "recordings": ["SpectrogramDisplay", "TimelineDisplay"],
         "scores": ["CalibrationDisplay", "ReliabilityDisplay", "ScoreDisplay"],
         "training": ["CurveDisplay"],

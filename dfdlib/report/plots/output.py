@@ -37,15 +37,14 @@ def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path |
         raise ParameterError("alt is empty: say in one sentence what the figure shows, with its numbers")
     if folder is not None and not name:
         raise ParameterError(f"folder={str(folder)!r} without a name: name the figure's files")
-    _ground(fig)
-    png = _png(fig)
+    png = as_png(fig)
     if folder is not None:
         with atomic(Path(folder) / f"{name}.png", "wb") as file:
             file.write(png)
         entries = {"Date": None, "Title": name, "Description": alt}
         with style(), atomic(Path(folder) / f"{name}.svg", "wb") as file:
             fig.savefig(file, format="svg", facecolor="none", metadata=entries)
-    _display(png, alt=alt, width=round(fig.get_figwidth() * DPI / 2))
+    _display(png, alt=alt, width=shown_width(fig))
     # Only pyplot keeps figures alive; a figure of `figure()` goes when its last reference does.
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(fig)
@@ -66,6 +65,11 @@ def save(fig: Figure, path: str | Path, *, alt: str) -> None:
         fig.savefig(file, format=kind, dpi=DPI, facecolor="white", metadata=entries[kind])
 
 
+def shown_width(fig: Figure) -> int:
+    """Return how wide a page shows a figure, in its pixels."""
+    return round(fig.get_figwidth() * DPI / 2)
+
+
 def _display(png: bytes, *, alt: str, width: int) -> None:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import display
@@ -75,10 +79,14 @@ def _display(png: bytes, *, alt: str, width: int) -> None:
         display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
 
 
-def _png(fig: Figure) -> bytes:
-    """Return the figure as PNG with a palette of 256 colours: a third of the bytes, and no difference to be seen."""
+def as_png(fig: Figure) -> bytes:
+    """Return a figure as it is shown on a page: PNG, on a white ground with round corners, legible on a dark page.
+
+    Its palette of 256 colours takes a third of the bytes, and no difference can be seen.
+    """
     from PIL import Image
 
+    _ground(fig)
     drawn = io.BytesIO()
     with style():
         fig.savefig(drawn, format="png", dpi=DPI, facecolor="none")

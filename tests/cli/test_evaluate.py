@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -219,18 +218,6 @@ def test_nothing_heavy_is_imported(lists):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_the_first_row_comes_at_once(dfd, tmp_path, rng):
-    labels = np.arange(50_000) % 10 == 0
-    values = rng.standard_normal(labels.size) + 2 * labels
-    (tmp_path / "s.txt").write_text("".join(f"u{row} {value:.6f}\n" for row, value in enumerate(values)))
-    rows = "".join(f"u{row},{'bonafide' if label else 'spoof'}\n" for row, label in enumerate(labels))
-    (tmp_path / "k.csv").write_text(f"file,label\n{rows}")
-    start = time.process_time()
-    status, _, _ = dfd("evaluate", tmp_path / "s.txt", "--key", tmp_path / "k.csv")
-    assert status == 0
-    assert time.process_time() - start < 2
 
 
 def test_pages_are_written_beside_what_is_printed(dfd, lists, corpora, tmp_path):

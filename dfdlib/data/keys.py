@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dfdlib.data import protocols, score_lists, search
-from dfdlib.data.labels import LABEL_NAMES
+from dfdlib.data.labels import LABEL_NAMES, split_of
 from dfdlib.data.table_files import LINE, some
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.text import one_line
@@ -93,6 +93,10 @@ def trials(
     read = protocols.recognise(key, corpus=form)
     labels = read.table.drop(columns=LINE)
     chosen, subset = _subset(Path(key), labels, subset)
+    if len(read.skipped):
+        # Clips of neither class are no clips without a line.
+        labels = pd.concat([labels, read.skipped[["path"]]], ignore_index=True)
+        chosen = np.append(chosen, np.full(len(read.skipped), False))
     facts |= {"key": str(key), "key_read_as": read.form, "subset": subset, "n_key": len(labels)}
     table, counts = _joined(listed, labels, chosen, Path(key), allow_missing=allow_missing)
     return Trials(table, facts | counts)
@@ -176,7 +180,8 @@ def _subset(path: Path, labels: pd.DataFrame, wanted: str | None) -> tuple[np.nd
         wanted = "eval" if column == "subset" and (labels[column] == "eval").any() else "all"
     if wanted == "all":
         return np.full(len(labels), True), wanted
-    chosen = (labels[column] == wanted).to_numpy() if column else np.full(len(labels), False)
+    word = split_of(wanted) or wanted if column == "split" else wanted
+    chosen = (labels[column] == word).to_numpy() if column else np.full(len(labels), False)
     if not chosen.any():
         there = f"it has {some(labels[column].unique())}" if column else "its lines do not say of which they are"
         raise DataError(f"has no subset {one_line(wanted)!r}, {there}; or say all", path=path)
@@ -221,7 +226,9 @@ def _joined(
             raise DataError(
                 f"{one_line(known['path'][row])}: is {one} in {listed.path} but {other} in {key}; keep what is right"
             )
-    known = known[[name for name in known if name in ("path", "label") or _says(known[name])]]
+    # A key may be a table of somebody's scores.
+    kept = (name in ("path", "label") or (name != "score" and _says(known[name])) for name in known)
+    known = known.loc[:, list(kept)]
     # The names of the key are the same whoever made the scores.
     more = scored[[name for name in scored if name not in known]]
     return pd.concat([known, more], axis=1), counts
@@ -242,7 +249,7 @@ def said(facts: dict) -> list[str]:
             f"{facts['key']}: read as {facts['key_read_as']}, {facts['n_key']} clips, subset {facts['subset']}"
         )
         if facts["n_outside_subset"]:
-            lines[-1] += f"; {facts['n_outside_subset']} scores are of other subsets"
+            lines[-1] += f"; {facts['n_outside_subset']} scores are of others or of neither class"
     if missing := missing_names(facts):
         lines.append(f"left out: {missing}")
     return lines

@@ -129,6 +129,68 @@ def test_a_subset_is_taken_from_the_key(write):
         keys.trials(write("v.txt", "a A1 spoof 1\n"), subset="eval")
 
 
+def test_the_scores_of_a_key_are_nobodys(write):
+    key = write("k.csv", "path,label,score\na,spoof,7\nb,bonafide,8\n")
+    assert keys.trials(write("s.txt", "a 1\nb 2\n"), key).scores.tolist() == [1, 2]
+
+
+def test_what_the_list_says_stays_where_the_key_says_nothing(write):
+    scores = write("s.txt", "a A07 spoof 1\nb - bonafide 2\nc A08 spoof 3\n")
+    key = write("k.csv", "path,label\na,spoof\nb,bonafide\nc,spoof\n")
+    assert keys.trials(scores, key).table["attack"].tolist() == ["A07", "-", "A08"]
+    key.write_text("path,label,attack\na,spoof,X\nb,bonafide,\nc,spoof,Y\n")
+    assert keys.trials(scores, key).table["attack"].tolist() == ["X", "bonafide", "Y"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "read_as", "said"),
+    [
+        ("trial_metadata.txt",
+         ["TEF2 DF_E_9000011 low_m4a vcc2020 Task1-team20 spoof notrim eval neural Task1 team20 FF E",
+          "LA_0043 DF_E_9000027 high_ogg asvspoof - bonafide notrim eval bonafide - - - -"],
+         "asvspoof2021-df", {"codec": ["low_m4a", "high_ogg"], "attack": ["Task1-team20", "bonafide"]}),
+        ("ASVspoof5.eval.track_1.tsv",
+         ["E_4608 E_9000000024 M C11 4 E_9004890277 AC1 A24 spoof -",
+          "E_0017 E_9000000150 F - 0 - - bonafide bonafide -"],
+         "asvspoof5", {"codec": ["C11", ""], "gender": ["M", "F"]}),
+        ("ASVspoof2019.LA.cm.eval.trl.txt",
+         ["LA_0039 LA_E_9000001 - A11 spoof", "LA_0030 LA_E_9000003 - - bonafide"],
+         "asvspoof2019-la", {"attack": ["A11", "bonafide"], "speaker": ["LA_0039", "LA_0030"]}),
+    ],
+)  # fmt: skip
+def test_keys_of_public_corpora_are_recognised(write, name, lines, read_as, said):
+    key = write(name, "\n".join(lines) + "\n")
+    names = [line.split()[1] for line in lines]
+    found = keys.trials(write("s.txt", "".join(f"flac/{one}.flac {row}\n" for row, one in enumerate(names))), key)
+    assert found.facts["key_read_as"] == read_as
+    assert found.labels.tolist() == [0, 1]
+    assert {column: found.table[column].tolist() for column in said} == said
+
+
+def test_a_split_may_be_called_as_the_corpus_calls_it(write):
+    key = write(
+        "ASVspoof2019.LA.cm.eval.trl.txt", "LA_0039 LA_E_9000001 - A11 spoof\nLA_0030 LA_E_9000003 - - bonafide\n"
+    )
+    scores = write("s.txt", "LA_E_9000001 1\nLA_E_9000003 2\n")
+    assert keys.trials(scores, key, subset="eval").scores.tolist() == [1, 2]
+    with pytest.raises(DataError, match="no subset 'dev', it has testing"):
+        keys.trials(scores, key, subset="dev")
+
+
+def test_the_form_of_a_key_may_be_told(write):
+    key = write("k.txt", "x u1 0.1 fake\nx u2 0.1 real\n")
+    assert keys.trials(write("s.txt", "u1 1\nu2 2\n"), key, form="- path - label").labels.tolist() == [0, 1]
+
+
+def test_clips_of_neither_class_need_no_line(write):
+    key = write("audio-metadata-publish.csv",
+                "Filename,Date,Ground Truth,Public Comments,Finetuning Set\na_1.wav,d,Fake,,Test\n"
+                "b_2.mp3,d,Real,,Test\nc_3.wav,d,Unknown,,\n")  # fmt: skip
+    found = keys.trials(write("s.txt", "a_1 1\nb_2 2\nc_3 3\n"), key)
+    assert found.scores.tolist() == [1, 2]
+    assert found.facts["n_outside_subset"] == 1
+
+
 def test_many_names_are_joined_in_any_order(write):
     rng = np.random.default_rng(1)
     order = rng.permutation(5000)

@@ -45,7 +45,7 @@ def wanted(requirement, python=None):
 
 
 def direct():
-    for text in PROJECT["dependencies"]:
+    for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["fetch"]):
         yield Requirement(text), LOCK
     for text in PROJECT["optional-dependencies"]["test"]:
         yield Requirement(text), LOCK | TESTS

@@ -137,10 +137,11 @@ def data_check(
     Example: dfd data check in-the-wild data/corpora/in-the-wild
     """
     from dfdlib.data import corpora, corpus, search
+    from dfdlib.experiment import profile as profiles
 
     plain, _, _ = corpora.describe(name)
     whole = f"{plain}/all" if plain in corpora.all_of_them() and "/" not in name else name
-    found = corpus.find(folders, corpus=whole, one_label=False, remembered=options.remembered())
+    found = corpus.find(folders, corpus=whole, one_label=False, remembered=profiles.remembered())
     reasons = found.left_out.groupby("reason", sort=False)["path"].agg(list)
     differs = any("; published are " in note for note in found.notes)
     if as_json:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dfdlib import files
-from dfdlib.errors import ParameterError, RunError
+from dfdlib.errors import ParameterError
 
 #: What numpy and scikit-learn take for a seed is below this.
 _SEEDS = 2**32
@@ -152,13 +152,3 @@ def prepare_data(settings, *, parts: tuple[str, ...] | None = None) -> None:
     from dfdlib.experiment import profile as profiles
 
     demo.build(profiles.root() / "data" / settings.data.build, parts=parts)
-
-
-def remembered() -> Path | None:
-    """Return where durations and fingerprints of files are kept; None outside a checkout."""
-    from dfdlib.experiment import profile as profiles
-
-    try:
-        return profiles.root() / "data" / "cache" / "files.sqlite"
-    except RunError:
-        return None

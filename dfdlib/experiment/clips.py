@@ -113,8 +113,7 @@ class Clips:
         if not place.exists():
             raise DataError(f"there is no such folder; {self._remedy(name, place)}", path=place)
         public = getattr(self.profile.data.corpora, name.replace("-", "_"))
-        remembered = profile.root() / "data" / "cache" / "files.sqlite" if public is not None else None
-        return reader.read(place, name=name, corpus=public, remembered=remembered)
+        return reader.read(place, name=name, corpus=public, remembered=profile.remembered())
 
     @once
     def _custom_parts(self) -> tuple[Corpus, Corpus]:

@@ -188,6 +188,14 @@ def root() -> Path:
     raise RunError(f"{wrong}: is not the project's folder, for it holds no notebooks/; {remedy}")
 
 
+def remembered() -> Path | None:
+    """Return the file that keeps durations and fingerprints of sound files; None outside the project's folder."""
+    try:
+        return root() / "data" / "cache" / "files.sqlite"
+    except RunError:
+        return None
+
+
 def names() -> list[str]:
     """Return the names of the profiles that come with the package."""
     return sorted(entry.name.removesuffix(".yaml") for entry in _PROFILES.iterdir() if entry.name.endswith(".yaml"))

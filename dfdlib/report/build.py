@@ -85,7 +85,7 @@ def build(
     name = _known_from_anywhere(str(profile_name or settings.name))
     parameters = {"profile": name, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
-        inputs = fingerprints(settings, remembered=folder / "inputs.json")
+        inputs = fingerprints(settings, remembered=profile.remembered())
         hide = provenance.hider(folder, settings.checkpoint, *dict(settings.data).values())
         chapters = _chapters(sources, folder=folder, settings=settings, inputs=inputs)
         _run(chapters, wanted=wanted, force=force, folder=folder, parameters=parameters, echo=echo)

@@ -1,19 +1,15 @@
 """Fingerprints of what a report is made from, by content: the weights and every file of its corpora."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dfdlib import files
 from dfdlib.data import corpus, tables
+from dfdlib.data.inspection import Memory, Seen
 from dfdlib.errors import DataError
 from dfdlib.experiment import profile
-
-# What is known of a file: its size, when it and its entry were changed last (ns), and its SHA-256.
-_Known = dict[str, tuple[int, int, int, str]]
 
 
 def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -> dict[str, str]:
@@ -26,31 +22,23 @@ def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -
     ----------
     settings : Profile
     remembered : Path, optional
-        A file to keep SHA-256 in. A file whose size and times are as they were is not read again.
+        A file to keep SHA-256 in, see `inspection.Memory`.
     """
     data = settings.data
     places = {"checkpoint": settings.checkpoint, "for-2seconds": data.for_2seconds, "custom": data.custom}
     places |= {"source": data.source} if data.source is not None else {}
-    before = _read(remembered) if remembered is not None else {}
-    now: _Known = {}
-    found = {name: _of_place(place, before, now) for name, place in places.items()}
-    if remembered is not None and now != before:
-        with files.atomic(remembered) as file:
-            json.dump(now, file)
-    return found
+    with Memory(remembered) as memory:
+        return {name: _of_place(place, memory) for name, place in places.items()}
 
 
-def _of_place(place: Path, before: _Known, now: _Known) -> str:
+def _of_place(place: Path, memory: Memory) -> str:
     if not place.exists():
         return "missing"
     base = place if place.is_dir() else place.parent
-    paths = list(_parts(place))
-    with ThreadPoolExecutor() as pool:
-        for path, known in zip(paths, pool.map(lambda path: _look(path, before.get(path)), paths), strict=True):
-            now[path] = known
-    if paths == [str(place)]:
-        return now[str(place)][-1]
-    lines = sorted(f"{os.path.relpath(path, base)!r} {now[path][-1]}" for path in paths)
+    known = {path: seen.sha256 or seen.reason for path, seen in memory.seen(_parts(place), _look, durations=False)}
+    if list(known) == [str(place)]:
+        return known[str(place)]
+    lines = sorted(f"{os.path.relpath(path, base)!r} {content}" for path, content in known.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -75,17 +63,8 @@ def _parts(place: Path) -> Iterator[str]:
         yield from filter(os.path.isfile, (os.path.join(folder, name) for name in names))
 
 
-def _look(path: str, known: tuple | None) -> tuple[int, int, int, str]:
+def _look(path: str) -> Seen:
     try:
-        stat = os.stat(path)
-        signs = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        return tuple(known) if known and tuple(known[:3]) == signs else (*signs, files.sha256(path))
+        return Seen(files.sha256(path))
     except OSError as error:
-        return 0, 0, 0, f"unreadable: {error.strerror}"
-
-
-def _read(path: Path) -> _Known:
-    try:
-        return {name: tuple(known) for name, known in json.loads(path.read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+        return Seen("", reason=f"unreadable: {error.strerror}")

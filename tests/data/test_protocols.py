@@ -1,5 +1,6 @@
 """Lists of public corpora, each in its own form."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,16 @@ def test_parts_of_a_corpus():
     assert corpora.describe("ASVspoof2021_DF")[::2] == ("asvspoof2021-df", "eval")
     assert corpora.describe("asvspoof2021-df/progress")[2] == "progress"
     assert corpora.describe("in-the-wild")[2] == "all"
+
+
+def test_the_data_page_names_every_corpus_and_its_example_can_be_read(tmp_path):
+    page = (Path(__file__).parents[2] / "data/README.md").read_text("utf-8")
+    named = re.findall(r"`([a-z0-9-]+)`", "".join(re.findall(r"^\| `.*\| (?:its|a `meta).*$", page, re.MULTILINE)))
+    assert set(corpora.all_of_them()) <= set(named)
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    description = write(tmp_path, "mine.yaml", example)
+    found = protocols.recognise(write(tmp_path, "list-train.txt", "s a.wav x - A1 falsch\n"), corpus=str(description))
+    assert found.table[["path", "label", "codec", "split"]].to_numpy().tolist() == [["a.wav", 0, "x", "training"]]
 
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "reference" / "protocols"

@@ -62,17 +62,17 @@ def test_a_clip_that_changes_below_an_unchanged_manifest_is_seen(custom, name):
 
 def test_what_is_known_of_a_file_is_not_read_again(custom, tmp_path, monkeypatch):
     folder, fingerprint = custom
-    first = fingerprint(remembered=tmp_path / "inputs.json")
+    first = fingerprint(remembered=tmp_path / "inputs.sqlite")
     read = []
     monkeypatch.setattr(files, "sha256", lambda path, real=files.sha256: (read.append(path), real(path))[1])
-    assert fingerprint(remembered=tmp_path / "inputs.json") == first
+    assert fingerprint(remembered=tmp_path / "inputs.sqlite") == first
     assert not read
     spoil(folder / "Real/0.wav")
-    assert fingerprint(remembered=tmp_path / "inputs.json") != first
+    assert fingerprint(remembered=tmp_path / "inputs.sqlite") != first
     assert read == [str(folder / "Real/0.wav")]
-    (tmp_path / "inputs.json").write_text("{")
+    (tmp_path / "inputs.sqlite").write_text("no database")
     spoil(folder / "Real/0.wav")
-    assert fingerprint(remembered=tmp_path / "inputs.json") == first
+    assert fingerprint(remembered=tmp_path / "inputs.sqlite") == first
 
 
 def test_links_are_followed_and_do_not_lead_in_circles(custom, tmp_path):

@@ -1,10 +1,8 @@
-"""Sound files in, mono float32 waveforms out, always at a stated rate.
+"""Load sound files as mono float32 waveforms at a stated rate.
 
-`dfdlib.data.decoding` decodes files and averages their channels; soxr resamples.
-
-Files are decoded in blocks, and the blocks resampled as they come. `load` joins them; `stream` hands them on, so that
-hours of sound take no more memory than seconds, and nothing is decoded beyond what is asked for. The samples are the
-same to the bit.
+`dfdlib.data.decoding` decodes files in blocks and averages their channels; soxr resamples each block. `load` joins the
+blocks; `stream` yields them, so that hours of sound take no more memory than seconds. The samples are the same to the
+bit.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,8 +14,7 @@ from dfdlib import files
 from dfdlib.data import decoding
 from dfdlib.errors import DataError, ParameterError
 
-#: Raised whenever a file gives other samples, or is cut into other windows, than before: what was kept is then
-#: computed again. A test says when.
+#: Version of samples and windows: raise it when a file gives others than before, and kept results are computed again.
 VERSION = 2
 
 #: The rate, in Hz, that wav2vec 2.0 was trained on, and with it every detector here.
@@ -70,8 +67,6 @@ def stream(path: str | Path, *, rate: int, block: int) -> Iterator[np.ndarray]:
 
     Raises
     ------
-    DataError
-        As `load`, once the place in the file is reached.
     ParameterError
         `rate` or `block` is below one.
     """
@@ -97,26 +92,16 @@ def load_at_native_rate(path: str | Path) -> tuple[np.ndarray, int]:
     wave : ndarray of float32, shape (n_samples,)
     rate : int
         In Hz.
-
-    Raises
-    ------
-    DataError
-        As `load`.
     """
     rate, blocks = decoding.opened(Path(path))
     return _joined(list(blocks)), rate
 
 
 def duration(path: str | Path) -> float:
-    """Return the length of a sound file in seconds: that of what `load` decodes.
+    """Return the duration of a sound file in seconds, as `load` decodes it.
 
-    It is read from the header where libsndfile holds that against the size or the last page of the file, and for flac
-    and mp3 where the file's packets bear it out. Else the file is decoded.
-
-    Raises
-    ------
-    DataError
-        As `load`, as far as the file is decoded.
+    The header tells it where libsndfile checks that against the size or the last page of the file, and for flac and mp3
+    where the packets agree. Else the file is decoded.
     """
     frames, rate = decoding.length(Path(path))
     return frames / rate

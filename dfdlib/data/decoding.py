@@ -1,10 +1,8 @@
 """Decode sound files to the mean of their channels, at the rate that they are stored in.
 
 libsndfile (through soundfile) reads wav, flac, ogg and opus; what it does not know, or does not know well, goes to
-FFmpeg's libraries (through PyAV): mp3, m4a, mp4, g722 and the rest.
-
-How long a file is, decoding decides. Where a header says less than there is, as headers do that were written before
-the sound, FFmpeg is asked for the rest.
+FFmpeg's libraries (through PyAV): mp3, m4a, mp4, g722 and the rest. FFmpeg also decodes what a header written before
+the sound leaves out.
 """
 
 import codecs
@@ -20,24 +18,23 @@ import numpy as np
 
 from dfdlib.errors import DataError
 
-# Files that claim another rate than these, in Hz, are damaged; resampled as they say, they would fill the memory.
+# Limits of the sample rate (Hz). Damaged headers state others, and resampling from those would fill the memory.
 _SLOWEST, _FASTEST = 4_000, 768_000
 
-# Full scale is 1, and lossy decoders go little beyond. What goes beyond this is no waveform at that scale: too loud by
-# far, or whole numbers in a file of floating point, of so many bits if they go beyond 128.
+# Limit of the peak, where full scale is 1. Beyond it a file is too loud, or holds integers of so many bits as floats.
 _GREATEST = 8.0
 _BITS = (16, 24, 32)
 
-# Channels louder than this, mean square, whose mean is weaker than this share of them, cancel each other: -60, -40 dB.
+# Channels cancel each other where their mean square exceeds the first and that of their mean is below this share.
 _AUDIBLE, _CANCELLED = 1e-6, 1e-4
 
-# Samples, over all channels, that are decoded at a time: 1 MiB as float32, so that they stay in the processor's cache.
+# Samples of all channels per block: 1 MiB as float32, which fits the processor's cache.
 _BLOCK = 2**18
 
-# Bytes at the beginning of a file that tell text from all else.
+# Bytes read to tell text from sound.
 _HEAD = 4096
 
-# A g722 file is a bare stream: nothing in it tells FFmpeg what it is.
+# Formats of bare streams, which FFmpeg cannot detect.
 _FORMATS_WITHOUT_HEADER = {".g722": "g722"}
 
 
@@ -100,7 +97,7 @@ def _is_rate(rate: int) -> bool:
 
 
 def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Iterator[np.ndarray]:
-    """Yield the mean of the channels, having made sure that it is a waveform."""
+    """Check blocks of samples and yield the mean of their channels."""
     energy, energy_of_mean, count = 0.0, 0.0, 0
     for _, samples, scale in blocks:
         channels = samples.shape[1]
@@ -166,7 +163,7 @@ def _tape(path: Path):
     import soundfile
 
     class Tape(soundfile.SoundFile):
-        """Read from beginning to end. Else soundfile seeks after each block, which takes time and makes gaps."""
+        """Read from beginning to end: soundfile would seek after each block, which takes time and makes gaps."""
 
         def seekable(self) -> bool:
             return False
@@ -228,12 +225,11 @@ def _padding(container, stream, frame) -> int:
 
 
 def _borne_out(path: Path, file) -> bool:
-    """Return whether an open file holds as many frames as soundfile says.
+    """Check that an open file holds as many frames as soundfile says.
 
-    libsndfile holds what most headers say against the size of the file, or looks at its last page. What those of flac
-    and mp3 say it believes, though they may have been written before the sound, or the file may be cut short: there
-    the packets must say the same. And the last frame must be there, which costs next to nothing to look at but in Ogg
-    files and mp3s.
+    libsndfile checks most headers against the size of the file or its last page, but believes those of flac and mp3,
+    which may be wrong: their packets must agree. The last frame must be there, which is cheap to check but in Ogg and
+    mp3.
     """
     if file.format in ("FLAC", "MP3") and file.frames != _packets(path):
         return False
@@ -247,7 +243,7 @@ def _borne_out(path: Path, file) -> bool:
 
 
 def _packets(path: Path) -> int:
-    """Return how many frames the packets of a file say that they hold, which costs far less than decoding them."""
+    """Count the frames that the packets of a file announce, without decoding them."""
     av = _quiet_av()
     try:
         with av.open(str(path)) as container:

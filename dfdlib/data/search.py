@@ -1,8 +1,7 @@
-"""Find the files below folders. None is opened, none is forgotten.
+"""Find the files below folders, without opening them, and account for each.
 
-Every file is one of three: a clip to be tried, one that is left out with a reason, or one of a kind that is only
-counted: hidden files, and those whose suffix says that they are no sound. What neither suffix list knows is tried by
-its content.
+A file is a clip to try, left out with a reason, or counted by its kind: hidden files, and those whose suffix says that
+they are no sound. Files with an unknown suffix are tried by their content.
 
 Symbolic links to folders are followed, except back to a folder that they are in. A clip has the path by which it was
 reached, as it is its place there that tells its class.
@@ -37,14 +36,14 @@ NO_SOUND = frozenset(
     ".xspf .cue .mpd .sdp .exe .dll .so .o .a .iso .ttf .woff .woff2".split()
 )
 
-#: What other files are called that have no suffix worth a name.
+#: Kinds of files without a usable suffix.
 HIDDEN, NAMELESS = "hidden", "without a known suffix"
 
 NOT_TEXT = "its name is not UTF-8, so no table can hold it; rename it"
 
-# Suffixes longer than this are what follows a full stop in a sentence.
+# Longest suffix; longer ones follow a full stop in a sentence.
 _LONGEST_SUFFIX = 12
-# Kinds of other files that a line names.
+# Kinds of other files named in a line.
 _NAMED = 8
 
 
@@ -208,12 +207,12 @@ class Search:
 
 
 def order(clip: Clip) -> str:
-    """Return what sorts clips folder by folder, as paths compare: no name holds a zero, which comes first."""
+    """Return a key that sorts clips folder by folder: no name holds a zero, which sorts first."""
     return clip.path.replace(os.sep, "\0")
 
 
 def _holds(test: Callable[[], bool]) -> bool:
-    """Return what a test of a directory's entry says; links in a circle, and to where none may look, fail it."""
+    """Return the result of a test of a directory entry; False for circular and unreadable links."""
     try:
         return test()
     except OSError:

@@ -1,4 +1,4 @@
-"""Files of tables, as text: encodings, separators, headings and quotes. What the rows say, `tables` looks at."""
+"""Read files of tables as text: encodings, separators, headings and quotes. `tables` interprets the rows."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from dfdlib.data.labels import label_of, plain
 from dfdlib.errors import DataError
 from dfdlib.text import one_line
 
-#: What columns are called, as `plain` leaves a heading; where a table has several, the first counts.
+#: Headings of each column, as `plain` writes them; the first one found counts.
 COLUMNS = {
     "path": "path file filename filepath clip audio audiopath audiofile wav utterance utt uttid utteranceid recording "
     "trial id".split(),
@@ -28,7 +28,7 @@ COLUMNS = {
 #: The column with the line, or row of a Parquet file, that a row was read from. No heading can be called so.
 LINE = " line"
 
-# Characters at the beginning of a file among which its headings are.
+# Characters read to find the headings.
 _HEAD = 100_000
 _SEPARATORS = (",", ";", "\t", "|")
 _MARKS = {

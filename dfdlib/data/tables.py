@@ -1,4 +1,4 @@
-"""The one reader of tables: manifests and scores, as CSV or Parquet, whoever wrote them.
+"""Read and write tables of clips: manifests and scores, as CSV or Parquet, whoever wrote them.
 
 A table of text may be separated by commas, semicolons, tabs or pipes, be UTF-8 or UTF-16 with or without its mark, and
 name its columns in its own way (`COLUMNS`). Text stays text: the speaker ``01`` is not ``1``, and ``NA`` is a word.
@@ -95,7 +95,7 @@ def read_manifest(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def refuse_two_labels(table: pd.DataFrame) -> pd.DataFrame:
-    """Return clips, or raise DataError where those with a `LINE` have equal ``sha256`` and both labels."""
+    """Return clips; raise DataError where two with a `LINE` have equal ``sha256`` and different labels."""
     listed = table[table[LINE].notna()]
     bad = listed[listed.groupby("sha256")["label"].transform("nunique") > 1]
     if bad.empty:

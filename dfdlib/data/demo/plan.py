@@ -85,9 +85,9 @@ _SOURCE_ATTACKS = {
 }
 _TWO_ATTACKS = {"espeak-ng": 2, "flite-diphone": 1, "piper-joe": 4, "world": 3, "griffin-lim": 2}
 _ELSEWHERE_ATTACKS = {"hibari": 3, "world-conversion": 1, "lpc": 1}
-# Held out of training: synthesisers and a way of copying.
-_SOURCE_NEW = {"espeak-klatt": 2, "lpc": 2}
-_TWO_NEW = {"festival-hts": 2, "espeak-klatt": 1, "lpc": 2}
+# Held out of training.
+_SOURCE_NEW = {"espeak-klatt": 2, "festival-hts": 2}
+_TWO_NEW = {"festival-hts": 2, "espeak-klatt": 2}
 PARTS = {
     "source/training": Part("source", "training", "training", 1200, 0.30, _SOURCE, _SOURCE_ATTACKS),
     "source/validation": Part("source", "validation", "validation", 120, 0.12, _SOURCE, _SOURCE_ATTACKS),
@@ -99,7 +99,7 @@ PARTS = {
     "for-2seconds/testing": Part("for-2seconds", "testing", "testing", 260, 0.15, _TWO, {**_TWO_ATTACKS, **_TWO_NEW}),
     "custom": Part("custom", "", "custom", 210, 0.15, _ELSEWHERE, _ELSEWHERE_ATTACKS, "opus", hiss=(-38.0, -30.0)),
     "telephone": Part(
-        "telephone", "", "telephone", 105, 1.0, _ELSEWHERE, {"espeak-ng": 2, "world": 1, "lpc": 1}, codec="gsm"
+        "telephone", "", "telephone", 105, 1.0, _ELSEWHERE, {"espeak-ng": 2, "world": 1, "griffin-lim": 1}, codec="gsm"
     ),
 }
 #: The codec that the recordings of a package were published in; "vorbis" where none is named.

@@ -62,7 +62,9 @@ class Memory:
                 try:
                     self._database = _opened(self._path)
                     break
-                except (OSError, sqlite3.Error):
+                except (OSError, sqlite3.Error) as error:
+                    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                        break  # another process is at it: nothing is kept this time
                     with contextlib.suppress(OSError):
                         os.unlink(self._path)
         return self

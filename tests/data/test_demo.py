@@ -372,18 +372,20 @@ def test_a_part_with_a_system_more_than_when_it_was_made_is_made_again(tmp_path,
 def test_a_part_is_made_again_with_other_weights_of_the_vocoder(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))  # nothing can be fetched, so nothing can be made
     (tmp_path / "built").mkdir()
-    for part in ("custom", "telephone"):
+    parts = ("source/testing", "telephone")
+    for part in parts:
         made = {"recipe": corpora.RECIPE, "packages": corpora._made_by(part), "attacks": corpora._attacks(part)}
-        (tmp_path / f"built/{part}.json").write_text(json.dumps(made))
-        (tmp_path / part).mkdir()
-        (tmp_path / part / corpora.MANIFEST).write_bytes(b"a table")
-    assert demo.build(tmp_path, parts=["custom", "telephone"]) == tmp_path
+        (tmp_path / f"built/{part.replace('/', '-')}.json").write_text(json.dumps(made))
+        corpus = tmp_path / part.split("/")[0]
+        corpus.mkdir()
+        (corpus / corpora.MANIFEST).write_bytes(b"a table")
+    assert demo.build(tmp_path, parts=list(parts)) == tmp_path
     weights = tmp_path / "other.safetensors"
     weights.write_bytes(b"other weights")
     monkeypatch.setattr(copies, "weights_file", lambda: weights)
     assert demo.build(tmp_path, parts=["telephone"]) == tmp_path
     with pytest.raises(RunError, match="apt-get"):
-        demo.build(tmp_path, parts=["custom"])
+        demo.build(tmp_path, parts=["source/testing"])
 
 
 def test_without_apt_one_line_says_what_to_do(tmp_path, monkeypatch):

@@ -80,8 +80,12 @@ class Part:
 
 _SOURCE, _TWO, _ELSEWHERE = (1.0, 3.0), (2.0, 2.0), (2.0, 3.2)
 _SOURCE_ATTACKS = {
-    **{"espeak-ng": 3, "flite": 2, "festival-diphone": 2, "festival-units": 1},
-    **{"griffin-lim": 3, "neural-vocoder": 3},
+    "espeak-ng": 3,
+    "flite": 2,
+    "festival-diphone": 2,
+    "festival-units": 1,
+    "griffin-lim": 3,
+    "neural-vocoder": 3,
 }
 _TWO_ATTACKS = {"espeak-ng": 2, "flite-diphone": 1, "piper-joe": 4, "world": 3, "griffin-lim": 2}
 _ELSEWHERE_ATTACKS = {"hibari": 3, "world-conversion": 1, "lpc": 1}

@@ -32,6 +32,9 @@ from dfdlib.errors import CheckpointError
 #: each name, as many as there are.
 PREFIXES = ("_orig_mod.", "_fsdp_wrapped_module.", "module.", "model.", "net.", "detector.")
 
+#: What some call the front end, and how it is called here.
+RENAMED = {"m_ssl.": "ssl_model."}
+
 #: The keys that training programs keep weights under; the first that is there counts.
 WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "weights", "ema", "module")
 
@@ -329,6 +332,8 @@ def _state_dict(path: str | Path, content: object) -> tuple[dict[str, torch.Tens
     for name, value in content.items():
         plain = _PREFIXED.sub(lambda found: stripped.update(dict.fromkeys(_PREFIX.findall(found[0]))) or "", name)
         plain = plain or name
+        for theirs, ours in RENAMED.items():
+            plain = ours + plain.removeprefix(theirs) if plain.startswith(theirs) else plain
         if plain in tensors:
             raise CheckpointError(
                 f"{path}: holds two tensors called {plain} ({name} and another); save the weights of one network alone"

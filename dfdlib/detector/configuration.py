@@ -1,12 +1,33 @@
 """What a detector is made of, and the configurations that this project knows by name."""
 
 import dataclasses
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from dfdlib.data.audio import RATE
 from dfdlib.detector import aasist, frontend
+from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
 from dfdlib.errors import ParameterError
+
+#: What decides: a name for files, the settings, and the network. Those with `inputs` stand behind a front end; those
+#: without read waveforms.
+BACKENDS: dict[str, tuple[type, type[torch.nn.Module]]] = {
+    "aasist": (aasist.AasistConfiguration, aasist.Aasist),
+    "raw-aasist": (raw_aasist.RawAasistConfiguration, raw_aasist.RawAasist),
+    "rawnet2": (rawnet2.RawNet2Configuration, rawnet2.RawNet2),
+    "sls": (sls.SlsConfiguration, sls.Sls),
+    "nes2net": (nes2net.Nes2NetConfiguration, nes2net.Nes2Net),
+    "conformer": (conformer.ConformerConfiguration, conformer.Conformer),
+    "mean": (mean.MeanConfiguration, mean.Mean),
+}
+_KINDS = {configuration: kind for kind, (configuration, _) in BACKENDS.items()}
+_RAW = ("raw-aasist", "rawnet2")
+
+#: What detectors that read waveforms have in place of frames, in samples: 20 ms.
+_FRAME = 320
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,23 +38,59 @@ class DetectorConfiguration:
     ----------
     name : str
         What to call it.
-    frontend : FrontendConfiguration
-        The wav2vec 2.0 network.
-    backend : AasistConfiguration
-        The graph-attention network.
+    frontend : FrontendConfiguration or None
+        The wav2vec 2.0 network; None where the back end reads waveforms.
+    backend : object
+        The settings of one of `BACKENDS`.
     rate : int
         Sampling rate of the waveforms, in hertz.
+    normalise : bool
+        Whether each clip is brought to a mean of zero and a variance of one first.
+
+    Raises
+    ------
+    ParameterError
+        The back end is none, or it and the front end do not go together.
     """
 
     name: str
-    frontend: frontend.FrontendConfiguration
-    backend: aasist.AasistConfiguration
+    frontend: frontend.FrontendConfiguration | None
+    backend: object
     rate: int = RATE
+    normalise: bool = False
+
+    def __post_init__(self):
+        if type(self.backend) not in _KINDS:
+            raise ParameterError(f"backend={self.backend!r:.60}: expected the settings of {', '.join(BACKENDS)}")
+        if (self.kind in _RAW) != (self.frontend is None):
+            needs = "reads waveforms: it takes no front end" if self.kind in _RAW else "needs a front end"
+            raise ParameterError(f"the back end {self.kind} {needs}")
+
+    @property
+    def kind(self) -> str:
+        """The back end, as a key of `BACKENDS`."""
+        return _KINDS[type(self.backend)]
 
     @property
     def least_samples(self) -> int:
         """The shortest clip the detector can take, in samples."""
+        if self.frontend is None:
+            return self.backend.least_samples
         return self.frontend.samples(self.backend.least_frames)
+
+    @property
+    def takes_layers(self) -> bool:
+        """Whether the front end hands over what each of its layers gives, before its last norm."""
+        return self.kind == "sls"
+
+    @property
+    def takes_any_length(self) -> bool:
+        """Whether longer clips than the shortest will do."""
+        return self.kind != "sls"
+
+    def frames(self, samples: int) -> int:
+        """Return how many frames the detector makes of `samples` samples, or about how many."""
+        return max(1, samples // _FRAME) if self.frontend is None else self.frontend.frames(samples)
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Make sure that waveforms of this shape are a batch that the detector can take.
@@ -41,7 +98,7 @@ class DetectorConfiguration:
         Raises
         ------
         ParameterError
-            The shape is not (B, n), or n is below `least_samples`.
+            The shape is not (B, n), n is below `least_samples`, or not what a detector of one length takes.
         """
         if len(shape) != 2:
             raise ParameterError(f"waveforms of shape {tuple(shape)}: expected (clips, samples)")
@@ -50,10 +107,27 @@ class DetectorConfiguration:
                 f"waveforms of {shape[1]} samples: the detector {self.name} needs at least {self.least_samples} "
                 f"({1000 * self.least_samples / self.rate:.0f} ms); repeat the clip or leave it out"
             )
+        if not self.takes_any_length and self.frames(shape[1]) != self.backend.frames:
+            raise ParameterError(
+                f"waveforms of {shape[1]} samples: the detector {self.name} takes one length only, as fixed windows "
+                f"have ({self.backend.frames} frames); choose the window fixed"
+            )
 
     def to_dict(self) -> dict:
-        """Return the configuration as plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Return the configuration as plain values, ready for JSON.
+
+        What was added since files are written stands there only where it says something.
+        """
+        values = dataclasses.asdict(self)
+        if not self.normalise:
+            del values["normalise"]
+        if self.frontend is not None:
+            for name in _ADDED:
+                if values["frontend"][name] == _default(frontend.FrontendConfiguration, name):
+                    del values["frontend"][name]
+        if self.kind != "aasist":
+            values["backend"] = {"kind": self.kind} | values["backend"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "DetectorConfiguration":
@@ -64,24 +138,41 @@ class DetectorConfiguration:
         ParameterError
             A key is missing or unknown, or a value is out of range.
         """
-        inner = _checked(cls, values)
-        front = _checked(frontend.FrontendConfiguration, inner["frontend"])
-        back = _checked(aasist.AasistConfiguration, inner["backend"])
-        if not isinstance(inner["name"], str) or inner["rate"] != RATE:
-            raise ParameterError(f"name={inner['name']!r}, rate={inner['rate']!r}: expected a text and {RATE}")
-        return cls(
-            name=inner["name"],
-            frontend=frontend.FrontendConfiguration(**front),
-            backend=aasist.AasistConfiguration(**back),
-        )
+        inner = _checked(cls, values, optional=("normalise",))
+        front, back = inner["frontend"], inner["backend"]
+        if front is not None:
+            front = frontend.FrontendConfiguration(**_checked(frontend.FrontendConfiguration, front, optional=_ADDED))
+        kind = back.get("kind", "aasist") if isinstance(back, Mapping) else "aasist"
+        if kind not in BACKENDS:
+            raise ParameterError(f"configuration: no back end is called {kind!r:.60}; there are {', '.join(BACKENDS)}")
+        if isinstance(back, Mapping):
+            back = {name: value for name, value in back.items() if name != "kind"}
+        backend = BACKENDS[kind][0](**_checked(BACKENDS[kind][0], back))
+        if kind != "aasist":  # which looks itself
+            _require_types(backend)
+        normalise = inner.get("normalise", False)
+        if not isinstance(inner["name"], str) or inner["rate"] != RATE or not isinstance(normalise, bool):
+            raise ParameterError(
+                f"name={inner['name']!r}, rate={inner['rate']!r}, normalise={normalise!r}: expected a text, {RATE} and "
+                "true or false"
+            )
+        return cls(name=inner["name"], frontend=front, backend=backend, normalise=normalise)
 
 
-def _checked(kind: type, values: object) -> dict:
+#: Settings of the front end that older files do not have.
+_ADDED = ("convolution_bias", "group_norm", "norm_first", "code_words")
+
+
+def _default(kind: type, name: str) -> object:
+    return next(field.default for field in dataclasses.fields(kind) if field.name == name)
+
+
+def _checked(kind: type, values: object, *, optional: tuple[str, ...] = ()) -> dict:
     """Return `values` with lists as tuples, having made sure that its keys are the fields of `kind`."""
     if not isinstance(values, Mapping):
         raise ParameterError(f"configuration: expected the settings of {kind.__name__}, found {values!r:.60}")
     names = {field.name for field in dataclasses.fields(kind)}
-    if wrong := sorted(names ^ set(values)):
+    if wrong := sorted(names - set(optional) - set(values) | set(values) - names):
         raise ParameterError(f"configuration: missing or unknown settings of {kind.__name__}: {', '.join(wrong)}")
     return {name: _as_tuple(value) for name, value in values.items()}
 
@@ -90,7 +181,96 @@ def _as_tuple(value: object) -> object:
     return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
 
 
-CONFIGURATIONS = {
-    "xlsr-300m": DetectorConfiguration(name="xlsr-300m", frontend=frontend.XLSR_300M, backend=aasist.FULL),
-    "mini": DetectorConfiguration(name="mini", frontend=frontend.MINI, backend=aasist.SMALL),
+def _require_types(backend: object) -> None:
+    """Refuse values that are of another type than the field's, and sizes below one: files hold anything."""
+    for field in dataclasses.fields(backend):
+        value = getattr(backend, field.name)
+        values = value if isinstance(value, tuple) else (value,)
+        kind = field.type
+        if typing.get_origin(kind) is tuple:
+            kind = typing.get_args(kind)[0]
+            fits = isinstance(value, tuple) and bool(value)
+        else:
+            fits = not isinstance(value, tuple)
+        for one in values:
+            if typing.get_origin(kind) is typing.Literal:
+                fits &= isinstance(one, str) and one in typing.get_args(kind)
+            elif kind is bool:
+                fits &= isinstance(one, bool)
+            else:
+                whole = isinstance(one, int) and not isinstance(one, bool)
+                fits &= (whole or (kind is float and isinstance(one, float))) and 0 < one < 2**31
+        if not fits:
+            raise ParameterError(f"configuration: {field.name}={value!r:.60}: not a value of {type(backend).__name__}")
+
+
+def _known() -> dict[str, DetectorConfiguration]:
+    xlsr, mini = frontend.XLSR_300M, frontend.MINI
+    plain = nes2net.Nes2NetConfiguration(stacked=False, dilation=1)
+    parts = {
+        "xlsr-300m": (xlsr, aasist.FULL),
+        "mini": (mini, aasist.SMALL),
+        "mini-nes2net": (mini, replace(plain, groups=4, inner_groups=4)),
+        "mini-conformer": (mini, conformer.ConformerConfiguration(width=48, blocks=2, kernel=15)),
+        "aasist": (None, raw_aasist.RawAasistConfiguration()),
+        "aasist-l": (None, raw_aasist.LIGHT),
+        "rawnet2": (None, rawnet2.RawNet2Configuration()),
+        "rawnet2-asvspoof5": (None, rawnet2.RawNet2Configuration(norm_first=True)),
+        "xlsr-sls": (xlsr, sls.SlsConfiguration()),
+        "xlsr-nes2net": (xlsr, plain),
+        "xlsr-nes2net-x": (xlsr, nes2net.Nes2NetConfiguration()),
+        "xlsr-conformer": (xlsr, conformer.ConformerConfiguration()),
+        "xlsr-tcm": (xlsr, conformer.ConformerConfiguration(head_tokens=True)),
+        "antideepfake-small": (frontend.WAV2VEC2_BASE, mean.MeanConfiguration()),
+        "antideepfake-300m": (xlsr, mean.MeanConfiguration()),
+        "antideepfake-1b": (frontend.XLSR_1B, mean.MeanConfiguration()),
+        "antideepfake-2b": (frontend.XLSR_2B, mean.MeanConfiguration()),
+        "antideepfake-hubert-xl": (frontend.HUBERT_XL, mean.MeanConfiguration()),
+    }
+    return {
+        name: DetectorConfiguration(name=name, frontend=front, backend=back, normalise=name.startswith("antideepfake-"))
+        for name, (front, back) in parts.items()
+    }
+
+
+CONFIGURATIONS = _known()
+
+#: Signatures of the state dicts of `CONFIGURATIONS`: a file is recognised without building a network, which
+#: tests/benchmarks/bench_loading.py measures and a test of describing holds. Of equal ones the first counts.
+SIGNATURES = {
+    "xlsr-300m": "48ab1563645d0555a45321e1a64303605caedaf17e662957e5dfa2ebdfe08fa9",
+    "mini": "3ce8944e8b42b3366d209ca190f0715346ab247a42acd68403b652ab0292dc4c",
+    "mini-nes2net": "43bb896032ed4c35f83d12c14bfad441b39a2f8354b09c89a95d435c923f5f56",
+    "mini-conformer": "20005226d6f2f24e006a3fc923675d3d556b6732f6b166cd92f471b543a91f6e",
+    "aasist": "adca522432796fe4132f651599d50f9e864ab72b403d90173249c1e12772d5ed",
+    "aasist-l": "692783500e96d637a347e5f97b10ca14ec9078ecd52e063df97a25121d84cb1f",
+    "rawnet2": "322ae362fdf127886fa97b868a00b45867d872f36e0f7adaf4f1db798b0bd4c2",
+    "rawnet2-asvspoof5": "322ae362fdf127886fa97b868a00b45867d872f36e0f7adaf4f1db798b0bd4c2",
+    "xlsr-sls": "862f5fd900943c88f10b462de07bf0f36cb86aa184f7a0c4eca0eb2c1bc6aa8c",
+    "xlsr-nes2net": "56f605c4481ca6f2fdeffcac8a78b46e99a97815e29cc67a356b9fbac76541fb",
+    "xlsr-nes2net-x": "87366cdd87b0a4588d6a74cde5630a2d0cd75fda66024e3c09fe413b05f2d196",
+    "xlsr-conformer": "20787259ab711020b9548452aaaaba91fffe4a857a0346a3e81926e3cfc03b49",
+    "xlsr-tcm": "b9c72c3a777b56bead6e50f686dd4075c06b4348aade90d5ec3867e83fbb2261",
+    "antideepfake-small": "119f224e896ae468dd826ce49fbfc5f62a76a171b6e9d250e508736293c61045",
+    "antideepfake-300m": "b4f5950502c461779973b0df1c75ce9e4f90a3a868b5fbe5fe14e08597c975dc",
+    "antideepfake-1b": "459a93a72b9690eb0b66d7ffd485809b45e451178332ed465051ed85d9d8ee9f",
+    "antideepfake-2b": "61b9acc1fee37b0a17e0479da839a7ed7489241b517388fbd9337e7a691cbb8d",
+    "antideepfake-hubert-xl": "06222ff78d5b01e32487aca8bb439616d43811ab0912252ca98bac60febe560b",
 }
+
+#: Other names of these.
+ALIASES = {"xlsr-aasist": "xlsr-300m"}
+
+
+def named(name: str) -> DetectorConfiguration:
+    """Return one of `CONFIGURATIONS`.
+
+    Raises
+    ------
+    ParameterError
+        There is none of that name.
+    """
+    name = ALIASES.get(name, name)
+    if name not in CONFIGURATIONS:
+        raise ParameterError(f"no detector is called {name!r}; there are {', '.join(CONFIGURATIONS)}")
+    return CONFIGURATIONS[name]

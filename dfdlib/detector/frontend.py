@@ -23,7 +23,7 @@ References
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -33,7 +33,7 @@ from dfdlib.detector import wav2vec2
 from dfdlib.errors import ParameterError
 
 #: How the names of the parameters begin that no feature depends on.
-PRETRAINING_ONLY = ("mask_emb", "quantizer.", "project_q.", "final_proj.")
+PRETRAINING_ONLY = ("mask_emb", "quantizer.", "project_q.", "final_proj.", "label_embs_concat")
 
 
 def _is_size(value: object) -> bool:
@@ -56,6 +56,16 @@ class FrontendConfiguration:
         Whether the network carries the quantiser of pre-training; it is never used here.
     final_width : int
         Width of the projections of pre-training; never used here.
+    convolution_bias : bool
+        Whether the convolutions of the feature extractor have a bias.
+    group_norm : bool
+        The feature extractor normalises after its first layer alone, each channel over the whole clip, in place of
+        every frame after each layer.
+    norm_first : bool
+        The encoder's layers normalise before attention and feed-forward, and the encoder once more at its end; else
+        they do so after each, and the encoder at its beginning.
+    code_words : int
+        Over 0: what serves pre-training is that of HuBERT, which tells so many sounds apart.
 
     Raises
     ------
@@ -72,6 +82,10 @@ class FrontendConfiguration:
     position_groups: int
     quantize_targets: bool
     final_width: int
+    convolution_bias: bool = True
+    group_norm: bool = False
+    norm_first: bool = True
+    code_words: int = 0
 
     def __post_init__(self):
         # Configurations also come out of files, and fairseq evaluates the description of the convolutions as
@@ -84,8 +98,11 @@ class FrontendConfiguration:
         for name in ("width", "layers", "heads", "feed_forward", "position_kernel", "position_groups", "final_width"):
             if not _is_size(getattr(self, name)):
                 raise ParameterError(f"{name}={getattr(self, name)!r}: must be a positive whole number")
-        if not isinstance(self.quantize_targets, bool):
-            raise ParameterError(f"quantize_targets={self.quantize_targets!r}: must be true or false")
+        for name in ("quantize_targets", "convolution_bias", "group_norm", "norm_first"):
+            if not isinstance(getattr(self, name), bool):
+                raise ParameterError(f"{name}={getattr(self, name)!r}: must be true or false")
+        if self.code_words != 0 and not _is_size(self.code_words):
+            raise ParameterError(f"code_words={self.code_words!r}: must be a whole number, 0 or more")
         for name in ("heads", "position_groups"):
             if self.width % getattr(self, name):
                 raise ParameterError(f"{name}={getattr(self, name)}: must divide width={self.width}")
@@ -120,6 +137,21 @@ XLSR_300M = FrontendConfiguration(
     final_width=768,
 )
 
+XLSR_1B = replace(XLSR_300M, width=1280, layers=48, feed_forward=5120, final_width=1024)
+XLSR_2B = replace(XLSR_1B, width=1920, feed_forward=7680)
+HUBERT_XL = replace(XLSR_1B, quantize_targets=False, convolution_bias=False, code_words=504)
+WAV2VEC2_BASE = replace(
+    XLSR_300M,
+    width=768,
+    layers=12,
+    heads=12,
+    feed_forward=3072,
+    final_width=256,
+    convolution_bias=False,
+    group_norm=True,
+    norm_first=False,
+)
+
 MINI = FrontendConfiguration(
     # The first layer has more channels than taps, so its long stride loses nothing of the waveform.
     convolutions=((48, 20, 10), (64, 8, 4), (64, 4, 4), (64, 2, 2)),
@@ -133,7 +165,14 @@ MINI = FrontendConfiguration(
     final_width=1,  # the narrowest that fairseq makes of a layer that is never used
 )
 
-CONFIGURATIONS = {"xlsr-300m": XLSR_300M, "mini": MINI}
+CONFIGURATIONS = {
+    "xlsr-300m": XLSR_300M,
+    "mini": MINI,
+    "xls-r-1b": XLSR_1B,
+    "xls-r-2b": XLSR_2B,
+    "hubert-xl": HUBERT_XL,
+    "wav2vec2-base": WAV2VEC2_BASE,
+}
 
 
 class Frontend(nn.Module):
@@ -155,14 +194,14 @@ class Frontend(nn.Module):
         self.configuration = configuration
         fairseq = wav2vec2.load()
         settings = fairseq.Wav2Vec2Config(
-            extractor_mode="layer_norm",
-            conv_bias=True,
+            extractor_mode="default" if configuration.group_norm else "layer_norm",
+            conv_bias=configuration.convolution_bias,
             conv_feature_layers=repr([tuple(layer) for layer in configuration.convolutions]),
             encoder_layers=configuration.layers,
             encoder_embed_dim=configuration.width,
             encoder_ffn_embed_dim=configuration.feed_forward,
             encoder_attention_heads=configuration.heads,
-            layer_norm_first=True,
+            layer_norm_first=configuration.norm_first,
             conv_pos=configuration.position_kernel,
             conv_pos_groups=configuration.position_groups,
             quantize_targets=configuration.quantize_targets,
@@ -180,6 +219,10 @@ class Frontend(nn.Module):
             # Checkpoints hold `weight_g` and `weight_v`, the names of the older weight norm that torch deprecates.
             warnings.simplefilter("ignore", FutureWarning)
             self.model = fairseq.Wav2Vec2Model(settings)
+        if configuration.code_words:  # HuBERT differs in what only pre-training uses
+            del self.model.project_q
+            words = torch.empty(configuration.code_words, configuration.final_width)
+            self.model.label_embs_concat = nn.Parameter(nn.init.uniform_(words))
         position = self.model.encoder.pos_conv[0]
         position.register_forward_hook(_forget_weight)
         _forget_weight(position)
@@ -187,17 +230,28 @@ class Frontend(nn.Module):
             if name.startswith(PRETRAINING_ONLY):
                 parameter.requires_grad_(False)
 
-    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Return features of shape (B, T, width) for waveforms of shape (B, n) at 16 kHz."""
+    def forward(self, waveforms: torch.Tensor, *, layers: bool = False) -> torch.Tensor:
+        """Return features of shape (B, T, width) for waveforms of shape (B, n) at 16 kHz.
+
+        With `layers`, of shape (L, B, T, width): what each layer of the encoder hands to the next, before the norm at
+        the end of the encoder.
+        """
         network = self.model
         x = network.layer_norm(extract(network.feature_extractor, waveforms))
         if network.post_extract_proj is not None:
             x = network.post_extract_proj(x)
         x = x + _positions(network.encoder.pos_conv, x)
+        if not self.configuration.norm_first:
+            x = network.encoder.layer_norm(x)
         x = x.transpose(0, 1)  # as fairseq's layers take them
+        outputs = []
         for layer in network.encoder.layers:
             x, _ = layer(x)
-        return network.encoder.layer_norm(x.transpose(0, 1))
+            outputs.append(x)
+        if layers:
+            return torch.stack(outputs).transpose(1, 2)
+        x = x.transpose(0, 1)
+        return network.encoder.layer_norm(x) if self.configuration.norm_first else x
 
 
 def extract(extractor: nn.Module, waveforms: torch.Tensor) -> torch.Tensor:
@@ -207,8 +261,14 @@ def extract(extractor: nn.Module, waveforms: torch.Tensor) -> torch.Tensor:
     channel's frames together, and so turns them round before and after every layer norm, and again going back.
     """
     x = waveforms[..., None]
-    for convolution, _, (_, norm, _), activation in extractor.conv_layers:
-        x = activation(norm(_convolved(x, convolution)))
+    for convolution, _, *rest in extractor.conv_layers:
+        x = _convolved(x, convolution)
+        *norm, activation = rest
+        if norm and isinstance(norm[0], nn.GroupNorm):
+            x = norm[0](x.transpose(1, 2)).transpose(1, 2)
+        elif norm:
+            x = norm[0][1](x)  # between two transpositions
+        x = activation(x)
     return x
 
 
@@ -230,7 +290,7 @@ def _convolved(x: torch.Tensor, convolution: nn.Conv1d) -> torch.Tensor:
         for tap in range(0, together, stride)
     ]
     parts += [(x[:, tap::stride][:, :frames], taps[tap : tap + 1]) for tap in range(together, kernel)]
-    result = convolution.bias
+    result = x.new_zeros(len(convolution.weight)) if convolution.bias is None else convolution.bias
     for rows, some in parts:
         result = torch.baddbmm(result, rows, some.flatten(0, 1).expand(batch, -1, -1))
     return result

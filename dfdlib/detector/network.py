@@ -12,16 +12,18 @@ with the whole configuration in the header.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from dfdlib import files
-from dfdlib.detector import aasist, checkpoints, frontend
-from dfdlib.detector.configuration import CONFIGURATIONS, DetectorConfiguration
+from dfdlib.detector import checkpoints, frontend
+from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, SIGNATURES, DetectorConfiguration, named
 from dfdlib.errors import CheckpointError, ParameterError
 
 #: Raised whenever the same weights give other logits than before: what was kept is then computed again.
@@ -30,19 +32,13 @@ VERSION = 1
 #: How names of entries end that are state but not parameters.
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
-#: Signatures of the state dicts of `CONFIGURATIONS`: a file is recognised without building a network, which
-#: tests/benchmarks/bench_loading.py measures and a test of describing holds.
-SIGNATURES = {
-    "xlsr-300m": "48ab1563645d0555a45321e1a64303605caedaf17e662957e5dfa2ebdfe08fa9",
-    "mini": "3ce8944e8b42b3366d209ca190f0715346ab247a42acd68403b652ab0292dc4c",
-}
 
+class Detector(nn.Module):
+    """Waveforms to logits: a back end, fed by a front end of its own or by the waveforms.
 
-class Detector(aasist.Aasist):
-    """Waveforms to logits: the back end, fed by a front end of its own.
-
-    It extends the back end instead of holding it because that is how the published files name their parameters:
-    those of the front end begin with `ssl_model.model.`, those of the back end with nothing.
+    It is made as a subclass of the back end's class as well, which stands in `CLASSES`, because that is how the
+    published files name their parameters: those of the front end begin with `ssl_model.model.`, those of the back end
+    with nothing.
 
     Parameters
     ----------
@@ -50,10 +46,15 @@ class Detector(aasist.Aasist):
         Usually one of `CONFIGURATIONS`; `build` is the usual way here.
     """
 
+    def __new__(cls, configuration: DetectorConfiguration | None = None):
+        # Without a configuration it is a copy that is made.
+        return super().__new__(cls if configuration is None else CLASSES[configuration.kind])
+
     def __init__(self, configuration: DetectorConfiguration):
-        super().__init__(configuration.backend, inputs=configuration.frontend.width)
+        front = configuration.frontend
+        super().__init__(configuration.backend, **({} if front is None else {"inputs": front.width}))
         self.configuration = configuration
-        self.ssl_model = frontend.Frontend(configuration.frontend)
+        self.ssl_model = None if front is None else frontend.Frontend(front)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch of clips of equal length.
@@ -74,7 +75,31 @@ class Detector(aasist.Aasist):
             The shape is another, or the clips are shorter than `configuration.least_samples`.
         """
         self.configuration.check(waveforms.shape)
-        return super().forward(self.ssl_model(waveforms))
+        waveforms = self.normalised(waveforms)
+        if self.ssl_model is None:
+            return self.decide(waveforms)
+        return self.decide(self.ssl_model(waveforms, layers=self.configuration.takes_layers))
+
+    def normalised(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return waveforms, shape (B, n), as the network wants them."""
+        return F.layer_norm(waveforms, waveforms.shape[1:]) if self.configuration.normalise else waveforms
+
+    @property
+    def encoder_layers(self) -> Sequence[nn.Module]:
+        """The layers of the front end's encoder; none where there is no front end."""
+        return () if self.ssl_model is None else self.ssl_model.model.encoder.layers
+
+    def decide(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the logits for what the front end gives, or for waveforms where there is none."""
+        return super().forward(features)
+
+
+#: The class of detectors with each back end. They have names in this module, as copies and pickles want.
+CLASSES = {
+    kind: type(f"{module.__name__}Detector", (Detector, module), {"__module__": __name__})
+    for kind, (_, module) in BACKENDS.items()
+}
+globals().update({made.__name__: made for made in CLASSES.values()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +168,8 @@ class _NoDrawing(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if function is torch.rand:
+            function = torch.empty
         if function in {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.cpu}:
             return args[0]
         if function is torch._weight_norm:
@@ -298,11 +325,7 @@ def _of_header(path: str | Path, content: checkpoints.Content) -> tuple[Detector
 
 
 def _configuration(configuration: str | DetectorConfiguration) -> DetectorConfiguration:
-    if isinstance(configuration, DetectorConfiguration):
-        return configuration
-    if configuration not in CONFIGURATIONS:
-        raise ParameterError(f"no detector is called {configuration!r}; there are {', '.join(CONFIGURATIONS)}")
-    return CONFIGURATIONS[configuration]
+    return configuration if isinstance(configuration, DetectorConfiguration) else named(configuration)
 
 
 def _signature(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -318,7 +341,7 @@ def _recognised(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _seems(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    known = {(one.frontend.layers, one.frontend.width): one.name for one in CONFIGURATIONS.values()}
+    known = {(one.layers, one.width): name for name, one in frontend.CONFIGURATIONS.items()}
     return checkpoints.seems(shapes, known=known)
 
 
@@ -329,11 +352,19 @@ def _closest(tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
         return CONFIGURATIONS[name]
     sizes = checkpoints.sizes(shapes)
 
-    def likeness(known: DetectorConfiguration) -> tuple[int, bool]:
-        shared = checkpoints.shapes(skeleton(known).state_dict()).items() & shapes.items()
-        return len(shared), sizes == (known.frontend.layers, known.frontend.width)
+    def has_sizes(known: DetectorConfiguration) -> bool:
+        front = known.frontend
+        return (None if front is None else (front.layers, front.width)) == sizes
 
-    return max(CONFIGURATIONS.values(), key=likeness)
+    # Of other sizes, these may stand for all: large ones take long to look at.
+    possible = list(filter(has_sizes, CONFIGURATIONS.values())) or [
+        CONFIGURATIONS[name] for name in ("xlsr-300m", "mini")
+    ]
+
+    def likeness(known: DetectorConfiguration) -> int:
+        return len(checkpoints.shapes(skeleton(known).state_dict()).items() & shapes.items())
+
+    return max(possible, key=likeness)
 
 
 def _fit(path: str | Path, content: checkpoints.Content, network: torch.nn.Module, *, target: str) -> None:

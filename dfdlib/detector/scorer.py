@@ -21,6 +21,7 @@ compare the numbers on a GPU where there is one.
 
 import copy
 import hashlib
+import json
 import typing
 
 import numpy as np
@@ -29,7 +30,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfdlib import machine
-from dfdlib.detector import aasist, frontend
+from dfdlib.detector import frontend
 from dfdlib.detector import network as detector
 from dfdlib.errors import CheckpointError, ParameterError
 
@@ -92,6 +93,10 @@ class TorchScorer:
         self.device = torch.device(machine.device(device))
         self.least_samples = model.configuration.least_samples
         self.fingerprint = detector.fingerprint(model)
+        if model.configuration.kind != "aasist":
+            # Settings that weights do not tell, as where a norm stands, are part of what decides.
+            settings = json.dumps(model.configuration.to_dict() | {"name": ""}, sort_keys=True)
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint} {settings}".encode()).hexdigest()
         if precision != "float32":
             self.fingerprint = hashlib.sha256(f"{self.fingerprint} precision={precision}".encode()).hexdigest()
         self._precision = PRECISIONS[precision]
@@ -99,7 +104,13 @@ class TorchScorer:
         if (parameter.device.type, parameter.dtype) != (self.device.type, torch.float32):
             model = copy.deepcopy(model).to(self.device, torch.float32)
         self._model = model.eval()
-        self._frontend = FrozenFrontend(model.ssl_model)
+        self._frontend = None
+        if model.ssl_model is not None:
+            self._frontend = FrozenFrontend(model.ssl_model, layers=model.configuration.takes_layers)
+        elif precision != "float32":
+            raise ParameterError(
+                f"precision={precision}: the detector {model.configuration.name} has no front end; use float32"
+            )
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
         """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
@@ -111,7 +122,7 @@ class TorchScorer:
         """
         self._model.configuration.check(windows.shape)
         self._model.eval()
-        frames = self._model.configuration.frontend.frames(windows.shape[1])
+        frames = self._model.configuration.frames(windows.shape[1])
         waveforms = torch.from_numpy(windows)
         if self.device.type == "cuda":
             waveforms = waveforms.pin_memory()
@@ -122,10 +133,13 @@ class TorchScorer:
 
     def _forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         waveforms = waveforms.to(self.device, torch.float32, non_blocking=True)
+        waveforms = self._model.normalised(waveforms)
+        if self._frontend is None:
+            return self._model.decide(waveforms)
         # Autocast mixes half precision with single, which is the safe way to half precision.
         with torch.autocast(self.device.type, self._precision, enabled=self._precision.itemsize == 2):
             features = self._frontend(waveforms)
-        return aasist.Aasist.forward(self._model, features)
+        return self._model.decide(features)
 
 
 class FrozenFrontend:
@@ -137,11 +151,13 @@ class FrozenFrontend:
     ----------
     network : Frontend
         On the device and in the precision to compute with.
+    layers : bool
+        Give what each layer of the encoder hands to the next, as `Frontend.forward` does.
     """
 
-    def __init__(self, network: frontend.Frontend):
+    def __init__(self, network: frontend.Frontend, *, layers: bool = False):
         model = network.model
-        self.configuration = network.configuration
+        self.configuration, self.gives_layers = network.configuration, layers
         self.layers = [_Convolution(layer) for layer in model.feature_extractor.conv_layers]
         self.norm, self.projection = model.layer_norm, model.post_extract_proj
         self.position = _PositionConvolution(model.encoder.pos_conv[0])
@@ -149,19 +165,32 @@ class FrozenFrontend:
 
     @torch.inference_mode()
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Return features of shape (B, T, width) for waveforms of shape (B, n) at 16 kHz."""
+        """Return features of shape (B, T, width), or (L, B, T, width), for waveforms of shape (B, n) at 16 kHz."""
         frames = torch.stack([self._extract(waveform) for waveform in waveforms])
         x = self.projection(self.norm(frames)).to(waveforms.dtype)
         x += F.gelu(self.position(x))
+        norm_first, outputs = self.configuration.norm_first, []
+        if not norm_first:
+            x = self.encoder.layer_norm(x)
         for layer in self.encoder.layers:
-            x += _attend(layer.self_attn, layer.self_attn_layer_norm(x))
-            x += layer.fc2(_gelu_(layer.fc1(layer.final_layer_norm(x))))
-        return self.encoder.layer_norm(x)
+            if norm_first:
+                x += _attend(layer.self_attn, layer.self_attn_layer_norm(x))
+                x += layer.fc2(_gelu_(layer.fc1(layer.final_layer_norm(x))))
+            else:
+                x = layer.self_attn_layer_norm(x + _attend(layer.self_attn, x))
+                x = layer.final_layer_norm(x + layer.fc2(_gelu_(layer.fc1(x))))
+            if self.gives_layers:
+                outputs.append(x.clone())
+        if self.gives_layers:
+            return torch.stack(outputs)
+        return self.encoder.layer_norm(x) if norm_first else x
 
     def _extract(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return what the convolutions make of one waveform: (n,) to (T, channels)."""
-        configuration, block = self.configuration, BLOCK[waveform.device.type]
+        configuration = self.configuration
         total = configuration.frames(len(waveform))
+        # A group norm is over the whole clip.
+        block = total if configuration.group_norm else BLOCK[waveform.device.type]
         blocks = []
         for start in range(0, total, block):
             needed = configuration.samples(min(block, total - start))
@@ -180,9 +209,11 @@ class _Convolution:
     """
 
     def __init__(self, layer: nn.Sequential):
-        convolution, self.norm = layer[0], layer[2][1]
+        convolution, *norm = layer[0], *layer[2:-1]
+        self.norm = norm[0] if norm and isinstance(norm[0], nn.GroupNorm) else norm[0][1] if norm else None
         self.kernel, self.stride = convolution.kernel_size[0], convolution.stride[0]
-        self.bias = convolution.bias.detach()
+        weight = convolution.weight.detach()
+        self.bias = weight.new_zeros(len(weight)) if convolution.bias is None else convolution.bias.detach()
         taps = convolution.weight.detach().permute(2, 1, 0)  # (kernel, before, after)
         # Rows of one channel are too short for a good product; there the overlapping rows are copied out instead.
         together = self.kernel if taps.shape[1] == 1 else self.stride
@@ -195,7 +226,12 @@ class _Convolution:
             rows = x.as_strided((frames, len(taps)), (self.stride * channels, 1), first)
             result = torch.addmm(result, rows, taps)
             first += len(taps)
-        return _gelu_(F.layer_norm(result, self.norm.normalized_shape, self.norm.weight, self.norm.bias, self.norm.eps))
+        norm = self.norm
+        if isinstance(norm, nn.GroupNorm):
+            result = norm(result.T[None])[0].T.contiguous()
+        elif norm is not None:
+            result = F.layer_norm(result, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        return _gelu_(result)
 
 
 class _PositionConvolution:

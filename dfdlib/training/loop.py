@@ -224,11 +224,15 @@ def frozen_parameters(model: network.Detector, recipe: Recipe) -> list[torch.nn.
     Raises
     ------
     ParameterError
-        More layers than the encoder has.
+        More layers than the encoder has, or there is no front end.
     """
-    front = model.ssl_model.model
     if recipe.freeze == "none":
         return []
+    if model.ssl_model is None:
+        raise ParameterError(
+            f"freeze = {recipe.freeze}: the detector {model.configuration.name} has no front end; choose none"
+        )
+    front = model.ssl_model.model
     if recipe.freeze == "frontend":
         return list(front.parameters())
     below = [front.feature_extractor, front.layer_norm]
@@ -254,7 +258,7 @@ def class_weights(recipe: Recipe, labels: np.ndarray) -> list[float]:
 def _prepared(model: network.Detector, recipe: Recipe) -> Iterator[None]:
     """Freeze parameters, checkpoint activations and share batch norm as the recipe says; undo it at the end."""
     frozen = [parameter for parameter in frozen_parameters(model, recipe) if parameter.requires_grad]
-    layers = model.ssl_model.model.encoder.layers if recipe.checkpointing else ()
+    layers = model.encoder_layers if recipe.checkpointing else ()
     norms = {
         module: type(module) for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
     }

@@ -47,7 +47,7 @@ def shard(model: Detector, *, mesh) -> None:
     """Shard the weights of `model` over the processes (FSDP2), a unit for each layer of the encoder."""
     from torch.distributed.fsdp import fully_shard
 
-    for layer in model.ssl_model.model.encoder.layers:
+    for layer in model.encoder_layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
 

@@ -44,8 +44,6 @@ class ConformerConfiguration:
 class Conformer(nn.Module):
     """Features of shape (B, T, inputs) to logits of shape (B, 2): column 0 spoof, column 1 bona fide."""
 
-    takes_layers = False
-
     def __init__(self, configuration: ConformerConfiguration, *, inputs: int = 1024):
         super().__init__()
         self.LL = nn.Linear(inputs, configuration.width)
@@ -207,6 +205,7 @@ class _Transposed(nn.Module):
 
 def _sines(frames: int, width: int) -> torch.Tensor:
     """Return the table of absolute positions, shape (1, frames, width)."""
-    columns = torch.arange(width)
-    angles = torch.arange(frames)[:, None] / 10_000 ** (2 * (columns // 2).double() / width)
+    # On the processor, whatever torch's default device is now, and quick to compute.
+    columns = torch.arange(width, device="cpu")
+    angles = torch.arange(frames, device="cpu")[:, None] / 10_000 ** (2 * (columns // 2).double() / width)
     return torch.where(columns % 2 == 0, angles.sin(), angles.cos()).float().unsqueeze(0)

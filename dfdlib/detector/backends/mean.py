@@ -23,8 +23,6 @@ class MeanConfiguration:
 class Mean(nn.Module):
     """Features of shape (B, T, inputs) to logits of shape (B, 2): column 0 spoof, column 1 bona fide."""
 
-    takes_layers = False
-
     def __init__(self, configuration: MeanConfiguration, *, inputs: int = 1024):
         super().__init__()
         self.proj_fc = nn.Linear(inputs, 2)

@@ -51,8 +51,6 @@ class Nes2NetConfiguration:
 class Nes2Net(nn.Module):
     """Features of shape (B, T, inputs) to logits of shape (B, outputs): column 0 spoof, column 1 bona fide."""
 
-    takes_layers = False
-
     def __init__(self, configuration: Nes2NetConfiguration, *, inputs: int = 1024):
         super().__init__()
         self.Nested_Res2Net_TDNN = _Outer(configuration, inputs)

@@ -38,9 +38,6 @@ class SlsConfiguration:
 class Sls(nn.Module):
     """Layers of features, shape (L, B, frames, inputs), to log-probabilities, shape (B, 2): spoof, bona fide."""
 
-    #: The front end hands over what each of its layers gives, before its last norm.
-    takes_layers = True
-
     def __init__(self, configuration: SlsConfiguration, *, inputs: int = 1024):
         super().__init__()
         self.first_bn = nn.BatchNorm2d(1)

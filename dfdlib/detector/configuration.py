@@ -143,7 +143,7 @@ class DetectorConfiguration:
         if front is not None:
             front = frontend.FrontendConfiguration(**_checked(frontend.FrontendConfiguration, front, optional=_ADDED))
         kind = back.get("kind", "aasist") if isinstance(back, Mapping) else "aasist"
-        if kind not in BACKENDS:
+        if not isinstance(kind, str) or kind not in BACKENDS:
             raise ParameterError(f"configuration: no back end is called {kind!r:.60}; there are {', '.join(BACKENDS)}")
         if isinstance(back, Mapping):
             back = {name: value for name, value in back.items() if name != "kind"}

@@ -55,6 +55,8 @@ class Detector(nn.Module):
         super().__init__(configuration.backend, **({} if front is None else {"inputs": front.width}))
         self.configuration = configuration
         self.ssl_model = None if front is None else frontend.Frontend(front)
+        if configuration.takes_layers:  # from before this norm, which then gets no gradient
+            self.ssl_model.model.encoder.layer_norm.requires_grad_(False)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch of clips of equal length.

@@ -189,16 +189,20 @@ class FrozenFrontend:
         """Return what the convolutions make of one waveform: (n,) to (T, channels)."""
         configuration = self.configuration
         total = configuration.frames(len(waveform))
-        # A group norm is over the whole clip.
-        block = total if configuration.group_norm else BLOCK[waveform.device.type]
+        if configuration.group_norm:  # over the whole clip, with the samples at its end that make no frame of their own
+            return self._convolved(waveform)
+        block = BLOCK[waveform.device.type]
         blocks = []
         for start in range(0, total, block):
             needed = configuration.samples(min(block, total - start))
-            x = waveform[start * configuration.stride :][:needed, None]
-            for layer in self.layers:
-                x = layer(x)
-            blocks.append(x)
+            blocks.append(self._convolved(waveform[start * configuration.stride :][:needed]))
         return torch.cat(blocks)
+
+    def _convolved(self, waveform: torch.Tensor) -> torch.Tensor:
+        x = waveform[:, None]
+        for layer in self.layers:
+            x = layer(x)
+        return x
 
 
 class _Convolution:

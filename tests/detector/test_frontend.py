@@ -33,7 +33,7 @@ def test_importing_the_module_does_not_import_fairseq():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("configuration", [XLSR_300M, MINI], ids=frontend.CONFIGURATIONS)
+@pytest.mark.parametrize("configuration", frontend.CONFIGURATIONS.values(), ids=frontend.CONFIGURATIONS)
 def test_a_frame_every_20_ms(configuration: FrontendConfiguration):
     assert configuration.stride == 320
 
@@ -42,7 +42,7 @@ def test_published_numbers_of_frames():
     assert [XLSR_300M.frames(samples) for samples in (64_600, 48_000, 400, 399, 0)] == [201, 149, 1, 0, 0]
 
 
-@pytest.mark.parametrize("configuration", [XLSR_300M, MINI], ids=frontend.CONFIGURATIONS)
+@pytest.mark.parametrize("configuration", frontend.CONFIGURATIONS.values(), ids=frontend.CONFIGURATIONS)
 def test_samples_is_the_least_for_so_many_frames(configuration: FrontendConfiguration):
     for frames in (1, 2, 3, 201):
         samples = configuration.samples(frames)

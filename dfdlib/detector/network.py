@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from dfdlib import files
 from dfdlib.detector import checkpoints, frontend
+from dfdlib.detector.bare import NoDrawing
 from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, SIGNATURES, DetectorConfiguration, named
 from dfdlib.errors import CheckpointError, ParameterError
 
@@ -157,31 +157,8 @@ def skeleton(configuration: str | DetectorConfiguration) -> Detector:
     ParameterError
         There is no configuration of that name.
     """
-    with torch.device("meta"), _NoDrawing():
+    with torch.device("meta"), NoDrawing():
         return Detector(_configuration(configuration))
-
-
-class _NoDrawing(TorchFunctionMode):
-    """Leaves out whatever computes initial weights.
-
-    There is nothing to compute on the meta device, and to find that out torch would import its compiler for a second
-    (tests/benchmarks/bench_loading.py; a test of loading holds it).
-    """
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is torch.rand:
-            function = torch.empty
-        if function in {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.cpu}:
-            return args[0]
-        if function is torch._weight_norm:
-            return args[0].detach()
-        if getattr(function, "__module__", None) == "torch.nn.init":
-            return kwargs["tensor"]
-        if function is torch.norm_except_dim:
-            tensor, _, kept = args
-            return tensor.new_empty([size if axis == kept else 1 for axis, size in enumerate(tensor.shape)])
-        return (torch.empty if function is torch.randn else function)(*args, **kwargs)
 
 
 def load(path: str | Path, *, configuration: str | DetectorConfiguration | None = None) -> Detector:

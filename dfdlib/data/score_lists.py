@@ -119,7 +119,8 @@ def _load(path: Path, column: str | None) -> tuple[Raw, str]:
         parquet = file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
     if not parquet:
         text = table_files.text_of(path)
-        first = next((line for line in io.StringIO(text) if line.strip()), "")
+        found = re.search(r".*\S.*", text)
+        first = found[0] if found else ""
         if any(is_number(word.strip("\"'")) for word in re.split(r"[\s,;|]+", first)) and not _known(first):
             if column is not None:
                 raise DataError(f"column {one_line(column)!r}: the list has no headings", path=path)

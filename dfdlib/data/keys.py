@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from dfdlib.data import protocols, score_lists, search
 from dfdlib.data.labels import LABEL_NAMES, split_of
@@ -99,6 +100,9 @@ def trials(
         chosen = np.append(chosen, np.full(len(read.skipped), False))
     facts |= {"key": str(key), "key_read_as": read.form, "subset": subset, "n_key": len(labels)}
     table, counts = _joined(listed, labels, chosen, Path(key), allow_missing=allow_missing)
+    del listed, read, labels
+    # Else what a million names took is kept for Arrow alone.
+    pyarrow.default_memory_pool().release_unused()
     return Trials(table, facts | counts)
 
 
@@ -136,7 +140,6 @@ def match(names: pd.Series, others: pd.Series, *, prefixed: bool = False) -> tup
 
 def _match(left: pd.Series, right: pd.Series, names: pd.Series, others: pd.Series) -> tuple[np.ndarray, str] | None:
     """Return `match` of names as they are, of which `names` and `others` are the originals; None where none fits."""
-    import pyarrow
     import pyarrow.compute
 
     # Arrow's own search makes no Python text of a million names.

@@ -31,11 +31,12 @@ from numpy.typing import ArrayLike
 from dfdlib import machine
 from dfdlib.errors import DataError
 from dfdlib.evaluation import counts, metrics
+from dfdlib.evaluation.units import Units, count
 
 #: Metrics that can be resampled, as `metrics.evaluate` names them.
 NAMES = (
     "eer", "eer_interpolated", "eer_convex_hull", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr",
-    "far", "frr", "hter",
+    "far", "frr", "hter", "macro_eer",
 )  # fmt: skip
 #: Those that need a threshold.
 AT_THRESHOLD = ("far", "frr", "hter")
@@ -46,45 +47,110 @@ _BLOCK = 2**18
 _LARGE = 2**14
 
 
+def of_attacks(labels: np.ndarray, attacks: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the trials of each attack, by name: its spoofs and all bona fide ones, as row numbers."""
+    real = labels == metrics.BONAFIDE
+    return {name: np.flatnonzero(real | (attacks == name)) for name in sorted(set(attacks[~real]))}
+
+
 class Strata:
-    """Units (trials or groups) that are drawn with replacement, each within its stratum: a class or a kind of group.
+    """Units (trials, groups, or speakers and sentences) that are drawn with replacement.
 
     Parameters
     ----------
     labels : ndarray, shape (n,), validated.
-    groups : array_like, shape (n,), optional
+    groups : Units or array_like, shape (n,), optional
+        What is drawn together; None draws trials, each class apart.
 
     Attributes
     ----------
     member : ndarray of int, shape (n,)
-        The unit of each trial. Units of one stratum have neighbouring numbers.
-    sizes : ndarray of int, shape (strata,)
-        How many units each stratum has.
-    variance : ndarray, shape (strata,)
-        What each stratum contributes to the variance of a mean over each class, relative to the others.
+        The cell of each trial: trials that always have one weight. With one kind of unit a cell is a unit; with two it
+        is what one of each have in common, and its weight is the product of theirs.
+    cells : int
+    kinds : list of Count
+        How many units of each kind each class has, bona fide first, and how evenly they share its trials.
+    grouped : bool
+        Whether units of both classes are drawn together, not each class by itself.
     """
 
-    def __init__(self, labels: np.ndarray, groups: ArrayLike | None) -> None:
+    def __init__(self, labels: np.ndarray, groups: "Units | ArrayLike | None") -> None:
         self.labels = labels
         real = labels == metrics.BONAFIDE
-        if groups is None:
-            self.member, stratum = np.empty(labels.size, dtype=np.intp), np.sort(1 - real.astype(np.int8))
-            self.member[np.argsort(~real, kind="stable")] = np.arange(labels.size)
+        members = groups.members if isinstance(groups, Units) else () if groups is None else (_checked(groups, real),)
+        self.grouped = bool(members)
+        if members:
+            units = [np.unique(member, return_inverse=True)[1] for member in members]
+            self._sizes = [member.max() + 1 for member in units]
+            cells, self.member = np.unique(np.stack(units), axis=1, return_inverse=True)
+            self.member = self.member.ravel()
+            self._units = list(cells)
         else:
-            self.member, stratum = _grouped(real, groups)
-        self.units = stratum.size
-        self.sizes = np.bincount(stratum)
-        shares = [np.bincount(stratum[self.member[which]], minlength=self.sizes.size) / which.sum()
-                  for which in (real, ~real)]  # fmt: skip
-        self.variance = np.square(shares).sum(axis=0) / self.sizes
+            self.member = np.empty(labels.size, dtype=np.intp)
+            self.member[np.argsort(~real, kind="stable")] = np.arange(labels.size)
+            units, self._sizes, self._units = [self.member], [int(real.sum()), int((~real).sum())], None
+        self.cells = int(self.member.max()) + 1
+        self._trials = np.stack(
+            [np.bincount(self.member[part], minlength=self.cells) for part in (real, ~real)], axis=1
+        )
+        self._members = units
+        self.kinds = [
+            count("group", member[part], label) for member in units for label, part in ((1, real), (0, ~real))
+        ]
+        if self.grouped and min(kind.units for kind in self.kinds) < 2:
+            fewest = min(self.kinds, key=lambda kind: kind.units)
+            raise DataError(
+                f"{fewest.units} group among the {'bona fide' if fewest.label else 'spoof'} trials: what others would "
+                "change cannot be told from it; use finer groups, or leave groups out to draw by clip"
+            )
+
+    @property
+    def coarsest(self) -> np.ndarray:
+        """The unit of each trial (n,), of the kind with the least effective number in a class."""
+        least = min(range(len(self.kinds)), key=lambda number: self.kinds[number].effective)
+        return self._members[least // 2]
+
+    def worth(self, scores: np.ndarray) -> tuple[float, float]:
+        """Return how many independent trials those of each class are worth, as their scores (n,) resemble each other.
+
+        The variance of the scores, as normal deviates of their ranks, over that of their mean, which the means of the
+        units show; at least the effective number of units, and at most the trials.
+        """
+        from scipy.special import ndtri
+        from scipy.stats import rankdata
+
+        found = []
+        for number, part in enumerate((self.labels == metrics.BONAFIDE, self.labels == metrics.SPOOF)):
+            kinds, size = self.kinds[number::2], int(part.sum())
+            if not self.grouped:
+                found.append(float(size))
+                continue
+            normal = ndtri((rankdata(scores[part]) - 0.5) / size)
+            normal -= normal.mean()
+            variance = sum(
+                np.square(np.bincount(member[part], weights=normal)).sum() / size**2 / (1 - 1 / kind.effective)
+                for member, kind in zip(self._members, kinds, strict=True)
+            )
+            least = min(kind.effective for kind in kinds)
+            found.append(float(np.clip(normal.var() / variance, least, size)) if variance > 0 else least)
+        return found[0], found[1]
 
     def draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
-        """Return how often each unit is drawn in `rows` resamples, uint8 (rows, units)."""
+        """Return the weight of each cell in `rows` resamples, uint8 or uint16 (rows, cells); no class is ever empty."""
         # A unit that is drawn 256 times would need a chance of less than 1e-500: eight bits are enough.
-        drawn = np.empty((rows, self.units), dtype=np.uint8)
-        for end, size in zip(np.cumsum(self.sizes), self.sizes, strict=True):
-            drawn[:, end - size : end] = _multinomial(size, rows, rng)
+        if self._units is None:
+            return np.concatenate([_multinomial(size, rows, rng).astype(np.uint8) for size in self._sizes], axis=1)
+        drawn = self._draw(rows, rng)
+        while (empty := np.flatnonzero((drawn @ self._trials.astype(np.float64) == 0).any(axis=1))).size:
+            drawn[empty] = self._draw(empty.size, rng)
         return drawn
+
+    def _draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
+        kinds = (
+            np.take(_multinomial(size, rows, rng).astype(np.uint8), cells, axis=1)
+            for size, cells in zip(self._sizes, self._units, strict=True)
+        )
+        return functools.reduce(lambda one, other: one.astype(np.uint16) * other, kinds)
 
     def resample(self, function, *, resamples: int, seed: int) -> np.ndarray:
         """Return `function` of the weights of all resamples, (resamples, ...): computed by blocks, on all cores.
@@ -114,10 +180,26 @@ class SortedScores:
     scores : ndarray, shape (n,), validated.
     threshold : float, optional
         For `AT_THRESHOLD`.
+    attacks : ndarray, shape (n,), optional
+        For "macro_eer": the attack of each spoof.
+    rows : ndarray of int, optional
+        The trials that count; by default all.
     """
 
-    def __init__(self, strata: Strata, scores: np.ndarray, *, threshold: float | None = None) -> None:
-        order = np.argsort(scores, kind="stable")
+    def __init__(
+        self,
+        strata: Strata,
+        scores: np.ndarray,
+        *,
+        threshold: float | None = None,
+        attacks: np.ndarray | None = None,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        self._attacks = [] if attacks is None else [
+            SortedScores(strata, scores, rows=own) for own in of_attacks(strata.labels, attacks).values()
+        ]  # fmt: skip
+        rows = np.arange(scores.size) if rows is None else rows
+        order = rows[np.argsort(scores[rows], kind="stable")]
         ordered, real = scores[order], strata.labels[order] == metrics.BONAFIDE
         # The units of the trials of each class, from the lowest score up.
         self._units = strata.member[order[real]], strata.member[order[~real]]
@@ -143,17 +225,7 @@ class SortedScores:
         """Return metrics, float64 (rows, names), of resamples given as weights of units, uint8 (rows, units)."""
         bonafide, spoof = (_running(drawn, units) for units in self._units)
         totals = bonafide[:, -1].astype(np.int64), spoof[:, -1].astype(np.int64)
-        found = {}
-        if {"eer", "eer_interpolated"} & set(names):
-            found["eer"], found["eer_interpolated"], _ = counts.equal_errors(bonafide, spoof, self._below)
-        if {"auc", "min_dcf", "min_cllr", "eer_convex_hull"} & set(names):
-            corners = np.take(bonafide, self._corners[0], axis=1), np.take(spoof, self._corners[1], axis=1)
-        if "auc" in names:
-            found["auc"] = counts.area(*corners)
-        if "min_dcf" in names:
-            found["min_dcf"] = _least_cost(corners, totals)
-        if {"min_cllr", "eer_convex_hull"} & set(names):
-            found["min_cllr"], found["eer_convex_hull"] = counts.hull(*corners)
+        found = _of_order(bonafide, spoof, names, below=self._below, corners=self._corners)
         if "cllr" in names:
             means = [
                 drawn[:, units].astype(np.float64) @ cost / total
@@ -162,10 +234,21 @@ class SortedScores:
             found["cllr"] = sum(means) / 2
         if "act_dcf" in names:
             found["act_dcf"] = metrics.detection_cost(*_rates(bonafide, spoof, totals, self._bayes))
+        if "macro_eer" in names:
+            found["macro_eer"] = self._macro_eer(drawn)
         if set(AT_THRESHOLD) & set(names):
             far, frr = _rates(bonafide, spoof, totals, self._fixed)
             found |= {"far": far, "frr": frr, "hter": (far + frr) / 2}
         return np.stack([found[name] for name in names], axis=1)
+
+    def _macro_eer(self, drawn: np.ndarray) -> np.ndarray:
+        """Return the mean EER over the attacks of which any trial was drawn, (rows,)."""
+        found = np.full((len(self._attacks), len(drawn)), np.nan)
+        for place, attack in enumerate(self._attacks):
+            some = np.flatnonzero(drawn[:, attack._units[1]].any(axis=1))
+            if some.size:
+                found[place, some] = attack.values(drawn[some], ["eer"])[:, 0]
+        return np.nanmean(found, axis=0)
 
     def frr_at_far(self, drawn: np.ndarray, far: np.ndarray) -> np.ndarray:
         """Return the lowest FRR (rows, k) at which FAR is at most each of `far`, falling or rising, (k,)."""
@@ -203,16 +286,17 @@ class Bootstrap:
         names: Sequence[str],
         groups: ArrayLike | None = None,
         threshold: float | None = None,
+        attacks: np.ndarray | None = None,
         resamples: int = 1000,
         seed: int = 0,
     ) -> None:
         self.strata = Strata(labels, groups)
-        ranked = [SortedScores(self.strata, scores, threshold=threshold) for scores in systems]
+        ranked = [SortedScores(self.strata, scores, threshold=threshold, attacks=attacks) for scores in systems]
 
         def values(drawn: np.ndarray) -> np.ndarray:
             return np.stack([scores.values(drawn, names) for scores in ranked], axis=1)
 
-        self.observed = values(np.ones((1, self.strata.units), dtype=np.uint8))[0]
+        self.observed = values(np.ones((1, self.strata.cells), dtype=np.uint8))[0]
         self.draws = self.strata.resample(values, resamples=resamples, seed=seed)
 
 
@@ -265,8 +349,8 @@ def _large_multinomial(size: int, rng: np.random.Generator) -> np.ndarray:
     return drawn
 
 
-def _grouped(real: np.ndarray, groups: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return the group number of each trial (n,), and the kind of each group (groups,), numbered along with it."""
+def _checked(groups: ArrayLike, real: np.ndarray) -> np.ndarray:
+    """Return the group of each trial (n,) as text."""
     import pandas as pd
 
     groups = np.asarray(groups, dtype=object)
@@ -279,19 +363,14 @@ def _grouped(real: np.ndarray, groups: ArrayLike) -> tuple[np.ndarray, np.ndarra
             f"{f' and {len(missing) - 5} more' if len(missing) > 5 else ''}, counted from 0; "
             "name them, or leave groups out to draw by clip"
         )
-    _, member = np.unique(groups.astype(str), return_inverse=True)
-    trials, bonafide = np.bincount(member), np.bincount(member, weights=real)
-    kinds = np.where(bonafide == trials, 0, np.where(bonafide == 0, 1, 2))
-    if np.bincount(kinds).max() < 2:
-        raise DataError(
-            f"{trials.size} group{'s' if trials.size > 1 else ''} among {real.size} trials, no two of a kind: "
-            "there is nothing to draw; use finer groups, or leave groups out to draw by clip"
-        )
-    order = np.argsort(kinds, kind="stable")
-    number = np.empty_like(order)
-    number[order] = np.arange(order.size)
-    _, kinds = np.unique(kinds[order], return_inverse=True)  # kinds that do not occur have no number
-    return number[member], kinds
+    return groups.astype(str)
+
+
+def of_ranks(bonafide: np.ndarray, spoof: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Return metrics of order (rows, names), of the trials of each class below every threshold, both (rows, k + 1)."""
+    every = np.arange(bonafide.shape[1])
+    found = _of_order(bonafide, spoof, names, below=(every, every), corners=(every, every))
+    return np.stack([found[name] for name in names], axis=1)
 
 
 # --- metrics of running sums: pairs are of bona fide and spoof, in this order ---
@@ -308,6 +387,23 @@ def _running(drawn: np.ndarray, units: np.ndarray) -> np.ndarray:
     sums = np.zeros((len(drawn), units.size + 1), dtype=np.int32)
     np.cumsum(np.take(drawn, units, axis=1), axis=1, dtype=np.int32, out=sums[:, 1:])
     return sums
+
+
+def _of_order(bonafide, spoof, names, *, below, corners) -> dict[str, np.ndarray]:
+    """Return the metrics that the order of the scores decides, by name."""
+    found = {}
+    if {"eer", "eer_interpolated"} & set(names):
+        found["eer"], found["eer_interpolated"], _ = counts.equal_errors(bonafide, spoof, below)
+    if not {"auc", "min_dcf", "min_cllr", "eer_convex_hull"} & set(names):
+        return found
+    corners = np.take(bonafide, corners[0], axis=1), np.take(spoof, corners[1], axis=1)
+    if "auc" in names:
+        found["auc"] = counts.area(*corners)
+    if "min_dcf" in names:
+        found["min_dcf"] = _least_cost(corners, (bonafide[:, -1], spoof[:, -1]))
+    if {"min_cllr", "eer_convex_hull"} & set(names):
+        found["min_cllr"], found["eer_convex_hull"] = counts.hull(*corners)
+    return found
 
 
 def _rates(bonafide, spoof, totals, places) -> tuple[np.ndarray, np.ndarray]:

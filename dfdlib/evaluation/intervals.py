@@ -41,14 +41,16 @@ in it, whatever the interval.
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfdlib.errors import DataError, ParameterError
-from dfdlib.evaluation import bootstrap, limits, metrics
+from dfdlib.errors import ParameterError
+from dfdlib.evaluation import bootstrap, exchange, limits, metrics, units
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap, SortedScores, Strata
+from dfdlib.evaluation.units import Units
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,11 +59,6 @@ if TYPE_CHECKING:
 METRICS = bootstrap.NAMES
 #: What `paired_differences` compares unless told otherwise.
 COMPARED = ("eer", "auc", "min_dcf")
-#: Columns whose values tie clips together, closest first; `groups_of` takes the first that is complete.
-TIES = ("sentence", "speaker")
-
-# With fewer groups there is too little to draw from to choose them unasked.
-_FEWEST_GROUPS = 5
 
 
 class Interval(NamedTuple):
@@ -95,7 +92,7 @@ class Grouping(NamedTuple):
     """What is drawn together: the name of the column ("clip" for none), and the group of each row or None."""
 
     by: str
-    groups: np.ndarray | None
+    groups: Units | None
 
 
 def interval(labels: ArrayLike, scores: ArrayLike, *, metric: str = "eer", **options) -> Interval:
@@ -108,8 +105,9 @@ def intervals(
     scores: ArrayLike,
     *,
     names: Sequence[str] | None = None,
-    groups: ArrayLike | None = None,
+    groups: Units | ArrayLike | None = None,
     threshold: float | None = None,
+    attacks: ArrayLike | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -118,16 +116,23 @@ def intervals(
 
     Parameters
     ----------
-    labels, scores : array_like, shape (n,)
-        1 for bona fide, 0 for spoof; a higher score means bona fide.
+    labels : array_like, shape (n,)
+        1 for bona fide, 0 for spoof.
+    scores : array_like, shape (n,) or ndarray, shape (seeds, n)
+        A higher score means bona fide. With several rows, as from trainings with several seeds, a metric is the mean
+        over the rows, and the interval holds what other clips and what other seeds would change.
     names : sequence of str, optional
-        Of `METRICS`; by default all that ``threshold`` allows.
-    groups : array_like, shape (n,), optional
-        Speaker, source or sentence of each trial: trials that are drawn together. None draws by clip.
+        Of `METRICS`; by default all that ``threshold`` and ``attacks`` allow.
+    groups : Units or array_like, shape (n,), optional
+        What is drawn together, from `units.of`, or the group of each trial. None draws by clip.
     threshold : float, optional
-        A threshold that was fixed on other data, for "far", "frr" and "hter".
+        A threshold that was fixed on other data, for "far", "frr" and "hter". The interval takes it as it is; `carried`
+        does not.
+    attacks : array_like of str, shape (n,), optional
+        The attack of each spoof, for "macro_eer": the mean over the attacks of the EER of each against all bona fide
+        trials. What bona fide rows say is ignored.
     resamples : int
-        Number of resamples, at least 100.
+        Number of resamples, at least 100 and 1 / (1 - level).
     level : float
         Coverage that is aimed at, strictly between 0 and 1.
     seed : int
@@ -136,17 +141,23 @@ def intervals(
     Raises
     ------
     DataError
-        Trials that `metrics` refuses; ``groups`` of another length, with a missing value, or fewer than two of
-        every kind.
+        Trials that `metrics` refuses; ``groups`` of another length, with a missing value, or one group in a class.
     """
-    names = tuple(names or (name for name in METRICS if threshold is not None or name not in AT_THRESHOLD))
-    _check(names, threshold, resamples, level)
-    labels, scores = metrics.validate(labels, scores)
-    boot = Bootstrap(labels, [scores], names=names, groups=groups, threshold=threshold, resamples=resamples, seed=seed)
+    without = (*(AT_THRESHOLD if threshold is None else ()), *(("macro_eer",) if attacks is None else ()))
+    names = tuple(names or (name for name in METRICS if name not in without))
+    _check(names, without, threshold, resamples, level)
+    rows = _rows(labels, scores)
+    labels, _ = metrics.validate(labels, rows[0])
+    boot = Bootstrap(
+        labels, rows, names=names, groups=groups, threshold=threshold, attacks=_texts(attacks), resamples=resamples,
+        seed=seed,
+    )  # fmt: skip
     found = {}
     for number, name in enumerate(names):
-        value, draws = float(boot.observed[0, number]), boot.draws[:, 0, number]
-        found[name] = Interval(value, *limits.of_metric(name, value, draws, boot.strata, level))
+        each, draws = boot.observed[:, number], boot.draws[:, :, number].mean(axis=1)
+        value, others = float(each.mean()), lambda there, each=each: _of_seeds(there(each))
+        ends = limits.of_metric(name, value, draws, boot.strata, rows[0], level, others=others)
+        found[name] = Interval(value, *ends)
     return found
 
 
@@ -176,6 +187,7 @@ def paired_differences(
     *,
     names: Sequence[str] = COMPARED,
     threshold: float | None = None,
+    attacks: ArrayLike | None = None,
     level: float = 0.95,
     resamples: int = 1000,
     **options,
@@ -190,37 +202,55 @@ def paired_differences(
     ----------
     labels : array_like, shape (n,)
         1 for bona fide, 0 for spoof.
-    before, after : array_like, shape (n,) or (seeds, n)
+    before, after : array_like, shape (n,) or ndarray, shape (seeds, n)
         Scores of the two systems on the same clips in the same order. With several rows, as from trainings with
-        several seeds, a metric is the mean over the rows; the interval says what other clips would change, not what
-        other seeds would.
-    names, threshold, level, resamples, **options
+        several seeds, a metric is the mean over the rows, and the interval holds what other clips and what other seeds
+        would change. As many rows of both are pairs of the same seed.
+    names, threshold, attacks, level, resamples, **options
         Of `intervals`, with ``groups`` and ``seed``.
 
     Returns
     -------
     dict of Difference
-        ``before``, ``after``, ``delta = after - before``, its ``low`` and ``high``, and ``p``, two-sided: Student's t
-        of the interval's centre over its standard error, so that p is below 0.05 where the 95 % interval leaves out 0.
-        A negative delta is an improvement for everything but "auc".
+        ``before``, ``after``, ``delta = after - before``, its ``low`` and ``high``, and ``p``, two-sided and never 0.
+        p is below 0.05 where the 95 % interval leaves out 0, and only there. Where a system makes fewer than five
+        errors in a class, changes of what ranks decide have to pass the `exchange` test as well. A negative delta is
+        an improvement for everything but "auc".
     """
     names = tuple(names)
-    _check(names, threshold, resamples, level)
+    without = (*(AT_THRESHOLD if threshold is None else ()), *(("macro_eer",) if attacks is None else ()))
+    _check(names, without, threshold, resamples, level)
     before, after = _rows(labels, before), _rows(labels, after)
     labels, _ = metrics.validate(labels, before[0])
-    boot = Bootstrap(labels, [*before, *after], names=names, threshold=threshold, resamples=resamples, **options)
-    same = len(before) == len(after) and all(_same_order(*pair) for pair in zip(before, after, strict=True))
-    split = len(before)
+    attacks, split = _texts(attacks), len(before)
+    boot = Bootstrap(
+        labels, [*before, *after], names=names, threshold=threshold, attacks=attacks, resamples=resamples, **options
+    )
+    exchanged = {}
+    ranked = [name for name in names if name in exchange.BY_RANK and exchange.has_few_errors(
+        labels, [*before, *after], attacks if name == "macro_eer" else None)]  # fmt: skip
+    if ranked:
+        several = math.lcm(split, len(after))
+        pair = (np.repeat(rows, several // len(rows), axis=0) for rows in (before, after))
+        seed = options.get("seed", 0)
+        draws = exchange.changes(boot.strata, *pair, names=ranked, attacks=attacks, resamples=resamples, seed=seed)
+        exchanged = dict(zip(ranked, draws.T, strict=True))
     found = {}
     for number, name in enumerate(names):
-        observed, draws = boot.observed[:, number], boot.draws[:, :, number]
-        old, new = float(observed[:split].mean()), float(observed[split:].mean())
+        old, new = boot.observed[:split, number], boot.observed[split:, number]
+        delta, draws = float(new.mean() - old.mean()), boot.draws[:, :, number]
         changes = draws[:, split:].mean(axis=1) - draws[:, :split].mean(axis=1)
-        low, high, p = limits.of_change(name, new - old, changes, boot.strata, level)
-        if np.ptp(draws, axis=0).max() < 1e-12 and not same:
-            ends = [limits.without_spread(name, value, boot.strata, level) for value in (old, new)]
-            low, high = ends[1][0] - ends[0][1], ends[1][1] - ends[0][0]
-        found[name] = Difference(old, new, new - old, min(low, new - old), max(high, new - old), p)
+        others = _of_seeds(new - old) if len(new) == len(old) else [*_of_seeds(old), *_of_seeds(new)]
+        if name in exchanged:
+            _, least = limits.without_spread(name, 0.0, boot.strata, before[0], level)
+            low, high, p = limits.of_few_errors(
+                delta, changes, exchanged[name], boot.strata, level, least=least, others=others
+            )
+        else:
+            low, high, p = limits.of_change(name, delta, changes, boot.strata, level, others=others)
+        if name not in ("act_dcf", "cllr"):
+            low, high = max(-1.0, low), min(1.0, high)
+        found[name] = Difference(float(old.mean()), float(new.mean()), delta, low, high, p)
     return found
 
 
@@ -238,6 +268,32 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     left = np.arange(p_values.size, 0, -1)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(left * p_values[order]))
     return adjusted
+
+
+def holm_levels(p_values: ArrayLike, *, level: float = 0.95) -> np.ndarray:
+    """Return the level (k,) at which each interval of a family leaves out 0 just where `holm` rejects.
+
+    With j of k hypotheses rejected, the i-th smallest p was held against (1 - level) / (k - i + 1), and those that
+    stay were held against (1 - level) / (k - j): each interval is made at the risk that its p was held against. They
+    hold together at least as often as Holm's procedure errs at most.
+    """
+    adjusted = holm(p_values)
+    order = np.argsort(np.asarray(p_values, dtype=np.float64), kind="stable")
+    rejected = int(np.sum(adjusted < 1 - level))
+    risks = np.empty(adjusted.size)
+    risks[order] = [(1 - level) / (adjusted.size - min(place, rejected)) for place in range(adjusted.size)]
+    return 1 - risks
+
+
+def smallest_change(difference: Difference, *, level: float = 0.95, power: float = 0.8) -> float:
+    """Return the smallest true change that a test set of this kind would have shown, with so much power.
+
+    Half the width of the interval, times ``1 + z(power) / z((1 + level) / 2)``: 1.43 at the defaults. Where nothing
+    was shown, smaller changes than this are not ruled out.
+    """
+    normal = NormalDist()
+    reach = max(difference.high - difference.delta, difference.delta - difference.low)
+    return reach * (1 + normal.inv_cdf(power) / normal.inv_cdf((1 + level) / 2))
 
 
 def curve_band(
@@ -266,9 +322,9 @@ def curve_band(
     far : array_like, shape (k,), optional
         Shares; by default 121 points from 0.0005 to 0.9995, evenly spaced as normal deviates, as a DET plot's axis is.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtr, ndtri, stdtrit
 
-    _check((), None, resamples, level)
+    _check((), (), None, resamples, level)
     labels, scores = metrics.validate(labels, scores)
     far = ndtr(np.linspace(ndtri(0.0005), ndtri(0.9995), 121)) if far is None else np.asarray(far, dtype=np.float64)
     if far.ndim != 1 or not np.all((far >= 0) & (far <= 1)):
@@ -276,12 +332,12 @@ def curve_band(
     strata = Strata(labels, groups)
     ranked = SortedScores(strata, scores)
     draws = strata.resample(lambda drawn: ranked.frr_at_far(drawn, far), resamples=resamples, seed=seed)
-    observed = ranked.frr_at_far(np.ones((1, strata.units), dtype=np.uint8), far)[0]
-    times, widening, _ = limits.student(strata, level)
-    outer = float(ndtr(-times * widening))
+    observed = ranked.frr_at_far(np.ones((1, strata.cells), dtype=np.uint8), far)[0]
+    widening, freedom = limits.student(strata)
+    outer = float(ndtr(-stdtrit(freedom, 0.5 + level / 2) * widening))
     low, high = np.quantile(draws, [outer, 1 - outer], axis=0)
     for place in np.flatnonzero(np.ptp(draws, axis=0) == 0):
-        low[place], high[place] = limits.without_spread("frr", float(observed[place]), strata, level)
+        low[place], high[place] = limits.without_spread("frr", float(observed[place]), strata, scores, level)
     low, high = np.minimum(low, observed), np.maximum(high, observed)
     # A curve never rises with the FAR, so neither do its limits.
     order = np.argsort(far)
@@ -290,33 +346,9 @@ def curve_band(
 
 
 def groups_of(table: "DataFrame", *, by: str = "auto") -> Grouping:
-    """Choose what is drawn together: the one place where that is decided.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A row a trial, with the columns of a corpus or of a table of scores.
-    by : str
-        - "auto": the sentence, which ties a real clip to the fakes that were made of it, or else the speaker: the
-          first that every row has and that takes at least five values; else by clip;
-        - "clip": every clip on its own;
-        - "attack": spoof clips by attack, bona fide ones each on their own;
-        - the name of any other column. A `DataError` where there is none, or a row has no value in it.
-    """
-    if by == "auto":
-        by = next((name for name in TIES if _complete(table, name) and table[name].nunique() >= _FEWEST_GROUPS), "clip")
-    if by == "clip":
-        return Grouping("clip", None)
-    if by not in table:
-        raise DataError(f"by={by!r}: the table has no such column; choose auto, clip or one of {', '.join(table)}")
-    values = table[by].astype(object).to_numpy(copy=True)
-    if by == "attack":
-        real = table["label"].to_numpy() == metrics.BONAFIDE
-        values[real] = [f"bona fide {row}" for row in np.flatnonzero(real)]
-    empty = np.flatnonzero([value is None or value != value or str(value) == "" for value in values])
-    if empty.size:
-        raise DataError(f"by={by!r}: row {empty[0]}, counted from 0, has no value in that column; choose another one")
-    return Grouping(by, values)
+    """Choose what is drawn together, by `units.of`."""
+    drawn = units.of(table, by=by)
+    return Grouping(drawn.by, drawn if drawn.kinds else None)
 
 
 def _rows(labels: ArrayLike, scores: ArrayLike) -> list[np.ndarray]:
@@ -325,24 +357,26 @@ def _rows(labels: ArrayLike, scores: ArrayLike) -> list[np.ndarray]:
     return [metrics.validate(labels, row)[1] for row in (scores if several else [scores])]
 
 
-def _same_order(first: np.ndarray, second: np.ndarray) -> bool:
-    places = (np.unique(scores, return_inverse=True)[1] for scores in (first, second))
-    return np.array_equal(*places)
+def _texts(attacks: ArrayLike | None) -> np.ndarray | None:
+    return None if attacks is None else np.asarray(attacks, dtype=object).astype(str)
 
 
-def _complete(table: "DataFrame", name: str) -> bool:
-    return name in table and bool((table[name].notna() & (table[name].astype(str) != "")).all())
+def _of_seeds(values: np.ndarray) -> list[limits.Spread]:
+    """Return what other seeds would change in the mean of values (seeds,); nothing is known from one."""
+    return [limits.Spread(float(np.var(values, ddof=1)) / values.size, values.size - 1)] if values.size > 1 else []
 
 
-def _check(names: Sequence[str], threshold: float | None, resamples: int, level: float) -> None:
+def _check(names: Sequence[str], without: Sequence[str], threshold: float | None, resamples: int, level: float) -> None:
     for name in names:
         if name not in METRICS:
             raise ParameterError(f"metric={name!r}: must be one of {', '.join(METRICS)}")
-        if name in AT_THRESHOLD and threshold is None:
-            raise ParameterError(f"metric={name!r}: needs a threshold")
+        if name in without:
+            raise ParameterError(f"metric={name!r}: needs {'attacks' if name == 'macro_eer' else 'a threshold'}")
     if threshold is not None and np.isnan(threshold):
         raise ParameterError(f"threshold={threshold}: must be a number on the scale of the scores")
-    if resamples < 100:
-        raise ParameterError(f"resamples={resamples}: must be at least 100")
     if not 0 < level < 1:
         raise ParameterError(f"level={level}: must lie between 0 and 1, both excluded (0.95 for 95 %)")
+    # p is never below 1 / (resamples + 1), which must be able to fall below the risk.
+    fewest = max(100, math.ceil(1 / (1 - level) - 1e-9))
+    if resamples < fewest:
+        raise ParameterError(f"resamples={resamples}: must be at least {fewest} for intervals of {100 * level:g} %")

@@ -15,7 +15,9 @@ that is as wide as its units allow: no failure among n has an upper limit of ``1
 """
 
 import math
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,47 +25,117 @@ from numpy.typing import ArrayLike
 from dfdlib.evaluation import metrics
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Strata
 
-_RATES = ("eer", "eer_interpolated", "eer_convex_hull", *AT_THRESHOLD)
+_RATES = ("eer", "eer_interpolated", "eer_convex_hull", "macro_eer", *AT_THRESHOLD)
 # Metrics fitted to the test set, and the share of the squared correction that is added to their variance.
 _FITTED = {"min_dcf": 0.15, "min_cllr": 0.0}
 _OPTIMISM = 1 / (2 ** (2 / 3) - 1)
 
 
-def of_metric(name: str, value: float, draws: np.ndarray, strata: Strata, level: float) -> tuple[float, float]:
-    """Return the interval of a metric with the observed value, from its draws (resamples,)."""
+class Spread(NamedTuple):
+    """A further source of spread, beside the clips: a variance, on the scale of the interval, and its freedom."""
+
+    variance: float
+    freedom: float
+
+
+def of_metric(
+    name: str,
+    value: float,
+    draws: np.ndarray,
+    strata: Strata,
+    scores: np.ndarray,
+    level: float,
+    *,
+    others: Callable[[Callable], Sequence[Spread]] = lambda there: (),
+) -> tuple[float, float]:
+    """Return the interval of a metric with the observed value on scores (n,), from its draws (resamples,).
+
+    ``others`` gives further sources of spread on a scale, whose map it is called with.
+    """
+    there, back = scale(name, strata)
+    centre, found = float(there(value)), list(others(there))
     if np.ptp(draws) < 1e-12:
-        return without_spread(name, value, strata, level)
-    there, back = _scale(name, strata)
-    scaled, centre = there(draws), float(there(value))
+        low, high = without_spread(name, value, strata, scores, level)
+        reach = _reach(found, level)
+        return min(low, float(back(centre - reach)), value), max(high, float(back(centre + reach)), value)
+    scaled = there(draws)
     correction = (float(np.mean(scaled)) - centre) * (_OPTIMISM if name in _FITTED else 1.0)
-    spread = math.sqrt(float(np.var(scaled, ddof=1)) + _FITTED.get(name, 0.0) * correction**2)
-    times, widening, _ = student(strata, level)
-    reach = times * widening * spread
+    variance = float(np.var(scaled, ddof=1)) + _FITTED.get(name, 0.0) * correction**2
+    widening, freedom = student(strata)
+    reach = _reach([Spread(variance * widening**2, freedom), *found], level)
     low, high = float(back(centre - correction - reach)), float(back(centre - correction + reach))
     return min(low, value), max(high, value)
 
 
-def of_change(name: str, delta: float, draws: np.ndarray, strata: Strata, level: float) -> tuple[float, float, float]:
+def of_change(
+    name: str, delta: float, draws: np.ndarray, strata: Strata, level: float, *, others: Sequence[Spread] = ()
+) -> tuple[float, float, float]:
     """Return the interval of a change from its draws (resamples,), on the plain scale, and p for no change.
 
     The bias is removed from equal error rates alone: ties among the trials of a resample shift them, while other
-    biases are alike in both systems and cancel.
+    biases are alike in both systems and cancel. p is never below 1 in the number of resamples and 1.
     """
     from scipy.special import stdtr
 
-    centre = delta - (float(np.mean(draws)) - delta) if name.startswith("eer") else delta
-    times, widening, freedom = student(strata, level)
-    error = float(np.std(draws, ddof=1)) * widening
+    centre = delta - (float(np.mean(draws)) - delta) if name.startswith(("eer", "macro")) else delta
+    widening, freedom = student(strata)
+    sources = [Spread(float(np.var(draws, ddof=1)) * widening**2, freedom), *others]
+    error, freedom = _combined(sources)
+    reach = _reach(sources, level)
+    centre = float(np.clip(centre, delta - reach, delta + reach))  # the interval holds the change itself
     p = float(2 * stdtr(freedom, -abs(centre / error))) if error > 1e-12 else float(abs(delta) < 1e-12)
-    return centre - error * times, centre + error * times, p
+    return centre - reach, centre + reach, max(p, 1 / (draws.size + 1))
 
 
-def _scale(name: str, strata: Strata):
+def _combined(sources: Sequence[Spread]) -> tuple[float, float]:
+    """Return the standard error of several sources of spread together, and its degrees of freedom (Satterthwaite)."""
+    total = sum(source.variance for source in sources)
+    if total <= 0:
+        return 0.0, 1.0
+    return math.sqrt(total), total**2 / sum(source.variance**2 / source.freedom for source in sources)
+
+
+def _reach(sources: Sequence[Spread], level: float) -> float:
+    from scipy.special import stdtrit
+
+    error, freedom = _combined(sources)
+    return float(stdtrit(freedom, 0.5 + level / 2)) * error
+
+
+def of_few_errors(
+    delta: float,
+    draws: np.ndarray,
+    exchanged: np.ndarray,
+    strata: Strata,
+    level: float,
+    *,
+    least: float,
+    others: Sequence[Spread] = (),
+) -> tuple[float, float, float]:
+    """Return the interval of a change and p, from its draws and from its exchanges, both (resamples,).
+
+    Both procedures have to rule out no change, so the interval reaches as far as the farther one and p is the larger.
+    ``least`` is how far it reaches where nothing moves.
+    """
+    low, high, p = of_change("", delta, draws, strata, level, others=others)
+    size = np.sort(np.abs(exchanged))[::-1]
+    p = max(p, (1 + int(np.sum(size >= abs(delta) - 1e-12))) / (size.size + 1))
+    beyond = math.ceil((1 - level) * (size.size + 1) - 1e-9) - 2
+    reach = max((high - low) / 2, float(size[beyond]) if beyond >= 0 else 1.0)
+    return (delta - reach, delta + reach, p) if reach > 1e-12 else (delta - least, delta + least, 1.0)
+
+
+def scale(name: str, strata: Strata):
     """Return the map onto the scale that a metric's interval is made on, and the way back."""
+    from scipy.special import ndtr, ndtri
+
     bonafide = int(np.sum(strata.labels == metrics.BONAFIDE))
     spoof = strata.labels.size - bonafide
     if name in _RATES:
-        return (lambda x: np.arcsin(np.sqrt(np.clip(x, 0, 1)))), (lambda y: np.sin(np.clip(y, 0, np.pi / 2)) ** 2)
+        half = 0.5 / min(bonafide, spoof)  # half a trial, so that no errors have a place on the scale
+        return (lambda x: ndtri((np.asarray(x) + half) / (1 + 2 * half))), (
+            lambda y: np.clip((1 + 2 * half) * ndtr(y) - half, 0, 1)
+        )
     if name == "auc":
         half = 0.5 / (bonafide * spoof)  # half a pair, so that a perfect order has a place on the scale
         return (lambda x: np.log((x + half) / (1 - x + half))), (
@@ -75,24 +147,26 @@ def _scale(name: str, strata: Strata):
     return (lambda x: np.log(x + least)), (lambda y: np.clip(np.exp(y) - least, 0, most))
 
 
-def student(strata: Strata, level: float) -> tuple[float, float, float]:
-    """Return Student's t, how much wider a bootstrap's standard deviation ought to be, and its degrees of freedom."""
-    from scipy.special import stdtrit
+def student(strata: Strata) -> tuple[float, float]:
+    """Return how much wider a bootstrap's standard deviation ought to be, and its degrees of freedom.
 
-    several = strata.sizes > 1
-    freedom, widening = 1.0, 1.0
-    if several.any():
-        size, variance = strata.sizes[several], strata.variance[several]
-        freedom = float(variance.sum() ** 2 / (variance**2 / (size - 1)).sum())
-        widening = math.sqrt((variance * size / (size - 1)).sum() / variance.sum())
-    return float(stdtrit(freedom, 0.5 + level / 2)), widening, freedom
+    Classes that are drawn apart add to each other's freedom; units that are drawn once for both do not.
+    """
+    effective = np.array([kind.effective for kind in strata.kinds])
+    if strata.grouped:
+        effective = effective.reshape(-1, 2).min(axis=1)
+    effective = effective[effective > 1 + 1e-9]
+    if not effective.size:
+        return 1.0, 1.0
+    variance = 1 / effective
+    freedom = float(variance.sum() ** 2 / (variance**2 / (effective - 1)).sum())
+    return math.sqrt(variance.sum() / (variance * (1 - variance)).sum()), freedom
 
 
-def without_spread(name: str, value: float, strata: Strata, level: float) -> tuple[float, float]:
+def without_spread(name: str, value: float, strata: Strata, scores: np.ndarray, level: float) -> tuple[float, float]:
     """Return the interval of a metric that no resample changes: no error, or nothing but errors."""
-    real = strata.labels == metrics.BONAFIDE
-    # The upper Clopper–Pearson limits of rates that were 0 among so many units.
-    miss, accept = (1 - ((1 - level) / 2) ** (1 / np.unique(strata.member[which]).size) for which in (real, ~real))
+    # The upper Clopper–Pearson limits of rates that were 0 among so many independent trials of each class.
+    miss, accept = (1 - ((1 - level) / 2) ** (1 / trials) for trials in strata.worth(scores))
     either = max(miss, accept)
     dcf = max(metrics.detection_cost(accept, 0.0), metrics.detection_cost(0.0, miss))
     # One of the two rates alone for the HTER; two blocks, each with half of the errors of the other class, for minCllr.

@@ -6,7 +6,7 @@ and ``spoof`` (a forged clip of the speaker). A higher ASV score means the speak
 `min_t_dcf` is the tandem detection cost of ASVspoof 2019 ("legacy": Kinnunen et al., Odyssey 2018) and 2021 ("revised":
 Kinnunen et al., IEEE/ACM TASLP 28, 2020): the detector lets clips pass to an ASV system whose threshold is fixed
 beforehand. `min_a_dcf` is the architecture-agnostic cost of ASVspoof 5 (Shim et al., Odyssey 2024), for systems that
-give one score for both tasks. `read_scores` reads the files of the challenges.
+give one score for both tasks. `t_eer` needs neither priors nor costs. `read_scores` reads the files of the challenges.
 """
 
 from pathlib import Path
@@ -53,10 +53,8 @@ class Priors(NamedTuple):
     c_fa_spoof: float
 
 
-#: ASVspoof 2019 and 2021: one trial in twenty is a spoof, and of the others one in a hundred is another speaker.
+#: ASVspoof 2019, 2021 and 5: one trial in twenty is a spoof, and of the others one in a hundred is another speaker.
 TANDEM = Priors(target=0.9405, nontarget=0.0095, spoof=0.05, c_miss=1, c_fa=10, c_fa_spoof=10)
-#: ASVspoof 5, track 2.
-AGNOSTIC = Priors(target=0.9, nontarget=0.05, spoof=0.05, c_miss=1, c_fa=10, c_fa_spoof=20)
 
 
 def rates(scores: AsvScores, *, threshold: float | None = None) -> AsvRates:
@@ -123,7 +121,7 @@ def min_t_dcf(
     return (through + cost) / (through + min(miss, accept))
 
 
-def min_a_dcf(scores: AsvScores, *, priors: Priors = AGNOSTIC) -> tuple[float, float]:
+def min_a_dcf(scores: AsvScores, *, priors: Priors = TANDEM) -> tuple[float, float]:
     """Return the minimum normalised architecture-agnostic detection cost, and its threshold.
 
     ``(w_miss miss(t) + w_fa fa(t) + w_spoof spoof(t)) / min(w_miss, w_fa + w_spoof)`` at its lowest, where the rates
@@ -137,6 +135,36 @@ def min_a_dcf(scores: AsvScores, *, priors: Priors = AGNOSTIC) -> tuple[float, f
     cost = weights[0] * miss + weights[1] * fa + weights[2] * accept
     best = int(np.argmin(cost))
     return float(cost[best] / min(weights[0], weights[1] + weights[2])), float(thresholds[best])
+
+
+def t_eer(labels: ArrayLike, scores: ArrayLike, asv: AsvScores) -> float:
+    """Return the concurrent tandem equal error rate of a detector and an ASV system (Kinnunen et al., 2023).
+
+    A clip is accepted when both accept it, and their errors are independent. Of all pairs of thresholds the one is
+    taken where targets are rejected as often as nontargets and as spoofs are accepted; it needs no priors and no costs.
+    Where no pair gives three equal rates, the mean of the three is returned where they differ least.
+
+    Parameters
+    ----------
+    labels, scores : array_like, shape (n,)
+        The detector's: 1 for bona fide, 0 for spoof; a higher score means bona fide.
+    asv : AsvScores
+    """
+    counts = metrics.tally(labels, scores)
+    kinds = [np.sort(column) for column in _checked(asv)]
+    thresholds = np.append(np.unique(np.concatenate(kinds)), np.inf)
+    below = [np.searchsorted(column, thresholds, side="left") / column.size for column in kinds]
+    miss, other, spoof = below[0], 1 - below[1], 1 - below[2]
+    best, found = np.inf, np.nan
+    for asv_miss, asv_other, asv_spoof in zip(miss, other, spoof, strict=True):
+        rates = np.stack([
+            counts.frr + (1 - counts.frr) * asv_miss, (1 - counts.frr) * asv_other, counts.far * asv_spoof
+        ])  # fmt: skip
+        gap = np.ptp(rates, axis=0)
+        place = int(np.argmin(gap))
+        if gap[place] < best:
+            best, found = gap[place], float(rates[:, place].mean())
+    return found
 
 
 def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str = "asv-score") -> AsvScores:

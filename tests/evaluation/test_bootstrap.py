@@ -6,10 +6,12 @@ import pytest
 
 from dfdlib import machine
 from dfdlib.errors import DataError
-from dfdlib.evaluation import bootstrap, metrics
+from dfdlib.evaluation import bootstrap, metrics, units
 
 
-def plain(labels, scores, threshold):
+def plain(labels, scores, threshold, attacks):
+    real = labels == 1
+    each = [real | (attacks == name) for name in sorted(set(attacks[~real]))]
     far, frr = metrics.error_rates(labels, scores, threshold=threshold)
     return {
         "eer": metrics.eer(labels, scores).value,
@@ -23,7 +25,13 @@ def plain(labels, scores, threshold):
         "far": far,
         "frr": frr,
         "hter": (far + frr) / 2,
+        "macro_eer": np.mean([metrics.eer(labels[own], scores[own]).value for own in each]),
     }
+
+
+def attacks_of(labels):
+    """Name three attacks, by turns, one of them rare."""
+    return np.array(["tts", "vc", "tts", "vc", "tts", "vc", "rare"])[np.arange(labels.size) % 7]
 
 
 def trials(rng, n=150, shift=1.2, digits=None):
@@ -42,7 +50,13 @@ def loop(labels, scores, *, threshold=0.3, **options):
     """Return every metric of every resample, by writing each trial down as often as it was drawn."""
     return np.array(
         [
-            list(plain(np.repeat(labels, weights), np.repeat(scores, weights), threshold).values())
+            list(
+                plain(
+                    *(np.repeat(column, weights) for column in (labels, scores)),
+                    threshold,
+                    np.repeat(attacks_of(labels), weights),
+                ).values()
+            )
             for weights in weights_of(labels, **options)
         ]
     )
@@ -55,20 +69,24 @@ def test_every_metric_is_that_of_a_plain_loop(rng, digits, grouped, shift):
     labels, scores = trials(rng, digits=digits, shift=shift)
     groups = rng.integers(0, 15, labels.size) if grouped else None
     boot = bootstrap.Bootstrap(
-        labels, [scores, -scores], names=bootstrap.NAMES, threshold=0.3, groups=groups, resamples=60, seed=3
-    )
-    assert list(plain(labels, scores, 0.3)) == list(bootstrap.NAMES)
+        labels, [scores, -scores], names=bootstrap.NAMES, threshold=0.3, attacks=attacks_of(labels), groups=groups,
+        resamples=60, seed=3,
+    )  # fmt: skip
+    assert list(plain(labels, scores, 0.3, attacks_of(labels))) == list(bootstrap.NAMES)
     for number, system in enumerate((scores, -scores)):
         expected = loop(labels, system, groups=groups, resamples=60, seed=3)
         np.testing.assert_allclose(boot.draws[:, number], expected, atol=1e-11)
-        np.testing.assert_allclose(boot.observed[number], list(plain(labels, system, 0.3).values()), atol=1e-11)
+        np.testing.assert_allclose(
+            boot.observed[number], list(plain(labels, system, 0.3, attacks_of(labels)).values()), atol=1e-11
+        )
 
 
 def test_the_order_of_names_is_kept(rng):
     labels, scores = trials(rng)
-    every = bootstrap.Bootstrap(labels, [scores], names=bootstrap.NAMES, threshold=0.0, resamples=100)
+    options = {"threshold": 0.0, "attacks": attacks_of(labels), "resamples": 100}
+    every = bootstrap.Bootstrap(labels, [scores], names=bootstrap.NAMES, **options)
     for name in bootstrap.NAMES:
-        one = bootstrap.Bootstrap(labels, [scores], names=[name], threshold=0.0, resamples=100)
+        one = bootstrap.Bootstrap(labels, [scores], names=[name], **options)
         np.testing.assert_array_equal(one.draws[:, 0, 0], every.draws[:, 0, bootstrap.NAMES.index(name)])
 
 
@@ -99,7 +117,9 @@ def test_several_blocks_are_as_good_as_one(rng):
     sizes = []
     strata.resample(lambda drawn: sizes.append(len(drawn)) or drawn, resamples=100, seed=0)
     assert sizes == [43, 43, 14]
-    boot = bootstrap.Bootstrap(labels, [scores], names=bootstrap.NAMES, threshold=0.3, resamples=100)
+    boot = bootstrap.Bootstrap(
+        labels, [scores], names=bootstrap.NAMES, threshold=0.3, attacks=attacks_of(labels), resamples=100
+    )
     np.testing.assert_allclose(boot.draws[:, 0], loop(labels, scores, resamples=100), atol=1e-11)
 
 
@@ -111,16 +131,66 @@ def test_classes_keep_their_size(rng):
     np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.5)
 
 
-def test_groups_are_drawn_whole_and_within_their_kind():
+def test_groups_are_drawn_whole_and_no_class_is_ever_empty():
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 0])
     groups = np.array(list("aabccddeeff"))  # a, b bona fide; c, d spoof; e, f both
-    weights = weights_of(labels, groups=groups, resamples=200)
+    weights = weights_of(labels, groups=groups, resamples=2000)
     for name in "abcdef":
         assert (np.ptp(weights[:, groups == name], axis=1) == 0).all()
-    drawn = {name: weights[:, np.argmax(groups == name)] for name in "abcdef"}
-    for pair in ("ab", "cd", "ef"):
-        assert (drawn[pair[0]] + drawn[pair[1]] == 2).all()
-        assert set(drawn[pair[0]]) == {0, 1, 2}
+    drawn = np.stack([weights[:, np.argmax(groups == name)] for name in "abcdef"], axis=1)
+    assert (drawn.sum(axis=1) == 6).all()
+    assert weights[:, labels == 1].any(axis=1).all()
+    assert weights[:, labels == 0].any(axis=1).all()
+    # one voice among many is drawn again as the others are: not at all in one resample of three
+    lone = np.array(["hibari"] * 5 + [f"speaker {number}" for number in range(40)])
+    counts = weights_of(np.array([0] * 5 + [1, 0] * 20), groups=lone, resamples=2000)[:, 0]
+    assert abs((counts == 0).mean() - (1 - 1 / 41) ** 41) < 0.04
+
+
+def test_speakers_and_sentences_are_drawn_by_the_pigeonhole():
+    labels = np.tile([1, 0], 200)
+    speaker, sentence = np.arange(400) // 2 % 10, np.arange(400) // 20
+    both = units.Units(("speaker", "sentence"), (speaker, sentence))
+    weights = weights_of(labels, groups=both, resamples=4000).astype(float)
+    # the weight is a product: its mean is 1, its variance 3 less what fixed sums take away
+    shown = (2 - 1 / 10) * (2 - 1 / 20) - 1
+    assert weights.mean() == pytest.approx(1, abs=0.03)
+    assert weights.var() == pytest.approx(shown, rel=0.05)
+    # what two trials of one speaker have in common is the speaker's count
+    same = np.mean((weights[:, speaker == 0][:, [0]] - 1) * (weights[:, speaker == 0][:, [-1]] - 1))
+    assert same == pytest.approx((2 - 1 / 10) * (1 - 1 / 20) - 1, abs=0.1)
+    other = np.mean((weights[:, 0] - 1) * (weights[:, 399] - 1))
+    assert abs(other) < 0.2
+
+
+def test_the_variance_of_a_mean_is_that_of_the_two_way_formula(rng):
+    # Owen (2007): the spread of a mean under the pigeonhole, from the means of speakers and of sentences
+    speaker, sentence = np.repeat(np.arange(12), 15), np.tile(np.arange(15), 12)
+    values = rng.normal(size=12)[speaker] + rng.normal(size=15)[sentence] + 0.3 * rng.normal(size=180)
+    labels = np.ones(182, dtype=np.int8)
+    labels[180:] = 0
+    both = units.Units(("speaker", "sentence"), (np.append(speaker, [0, 1]), np.append(sentence, [0, 1])))
+    weights = weights_of(labels, groups=both, resamples=4000)[:, :180].astype(float)
+    means = weights @ values / weights.sum(axis=1)
+    expected = sum(
+        np.var([values[member == one].mean() for one in range(size)]) / size
+        for member, size in ((speaker, 12), (sentence, 15))
+    )
+    assert np.var(means) == pytest.approx(expected, rel=0.15)
+
+
+def test_how_much_trials_are_worth(rng):
+    labels = np.repeat([1, 0], 2000)
+    groups = np.tile(np.arange(2000) % 40, 2)
+    assert bootstrap.Strata(labels, None).worth(rng.normal(size=4000)) == (2000, 2000)
+    # speakers that say nothing of the score, and speakers that say all of it
+    alone = bootstrap.Strata(labels, groups).worth(rng.normal(size=4000))
+    assert min(alone) > 1000
+    tied = bootstrap.Strata(labels, groups).worth(rng.normal(size=80)[groups + 40 * labels])
+    assert tied == pytest.approx((40, 40), rel=0.1)
+    # an intraclass correlation of 0.3: a design effect of 1 + 49 * 0.3
+    half = math.sqrt(0.3) * rng.normal(size=80)[groups + 40 * labels] + math.sqrt(0.7) * rng.normal(size=4000)
+    assert bootstrap.Strata(labels, groups).worth(half) == pytest.approx((2000 / 15.7, 2000 / 15.7), rel=0.5)
 
 
 def test_large_strata_are_drawn_with_the_same_chances(rng):
@@ -142,22 +212,14 @@ def test_large_strata_are_drawn_with_the_same_chances(rng):
     assert abs(halves[0] - halves[1]) < 4 * math.sqrt(rows * size)
 
 
-def test_the_variance_of_each_kind():
-    labels = np.array([1] * 4 + [0] * 8)
-    np.testing.assert_allclose(bootstrap.Strata(labels, None).variance, [1 / 4, 1 / 8])
-    # two groups with half of both classes each; two more with the other half of the spoofs alone
-    groups = np.array([0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3])
-    np.testing.assert_allclose(bootstrap.Strata(labels, groups).variance, [(0.5**2) / 2, (1 + 0.5**2) / 2])
-
-
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
         (["a", "b"], r"groups have shape \(2,\) but there are 4 trials"),
         (["a", None, "b", float("nan")], "groups are missing in rows 1, 3,"),
         (["a", pd.NA, "b", "b"], "groups are missing in rows 1,"),
-        (["a"] * 4, "1 group among 4 trials"),
-        (["a", "b", "a", "b"], "2 groups among 4 trials, no two of a kind"),
+        (["a"] * 4, "1 group among the bona fide trials: what others would change cannot be told from it"),
+        (["a", "b", "c", "b"], "1 group among the spoof trials"),
     ],
 )
 def test_groups_that_cannot_be_drawn(groups, message):

@@ -1,14 +1,14 @@
 from statistics import NormalDist
 
 import numpy as np
-import pandas as pd
 import pytest
 import studies
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from dfdlib.errors import DataError, ParameterError
-from dfdlib.evaluation import bootstrap, intervals, metrics
+from dfdlib.evaluation import bootstrap, intervals, metrics, units
 
 
 @pytest.fixture
@@ -33,12 +33,16 @@ def draws(labels, *systems, name, **options):
 @pytest.mark.parametrize("name", intervals.METRICS)
 def test_every_metric_has_its_value_within_an_interval(rng, name):
     labels, scores = gaussian(rng)
+    attacks = np.array(["tts", "vc"])[np.arange(labels.size) % 2]
+    parts = [(labels == 1) | (attacks == name) for name in ("tts", "vc")]
     value = (metrics.evaluate(labels, scores, threshold=0.5) | {
+        "macro_eer": np.mean([metrics.eer(labels[part], scores[part]).value for part in parts]),
         "eer_interpolated": metrics.eer_interpolated(labels, scores),
         "eer_convex_hull": metrics.eer_convex_hull(labels, scores),
     })[name]  # fmt: skip
     for groups in (None, rng.integers(0, 15, labels.size)):
-        found = intervals.interval(labels, scores, metric=name, threshold=0.5, groups=groups, resamples=200)
+        options = {"threshold": 0.5, "attacks": attacks, "groups": groups, "resamples": 200}
+        found = intervals.interval(labels, scores, metric=name, **options)
         assert found.value == pytest.approx(value)
         assert found.low < found.value < found.high
 
@@ -69,12 +73,13 @@ def test_the_seed_decides(rng):
 
 def test_several_metrics_share_their_resamples(rng):
     labels, scores = gaussian(rng)
-    together = intervals.intervals(labels, scores, threshold=0.5, resamples=100)
+    options = {"threshold": 0.5, "attacks": np.where(np.arange(labels.size) % 3, "tts", "vc"), "resamples": 100}
+    together = intervals.intervals(labels, scores, **options)
     assert list(together) == list(intervals.METRICS)
     for name, found in together.items():
-        assert found == intervals.interval(labels, scores, metric=name, threshold=0.5, resamples=100)
+        assert found == intervals.interval(labels, scores, metric=name, **options)
     without = intervals.intervals(labels, scores, resamples=100)
-    assert set(together) - set(without) == {"far", "frr", "hter"}
+    assert set(together) - set(without) == {"far", "frr", "hter", "macro_eer"}
 
 
 def test_groups_that_resemble_themselves_widen_the_interval(rng):
@@ -127,9 +132,22 @@ def test_a_detector_without_errors_gets_an_interval_of_some_width():
 
 
 def test_without_errors_groups_count_not_clips():
-    labels, scores = np.repeat([1, 0], 20), np.arange(40.0, 0, -1)
-    groups = np.tile(np.arange(5), 8)
+    labels, scores = np.repeat([1, 0], 20), np.repeat([20.0, 19, 18, 17, 16, 10, 9, 8, 7, 6], 4)
+    groups = np.tile(np.repeat(np.arange(5), 4), 2)  # all clips of a group are alike
     assert intervals.interval(labels, scores, groups=groups).high == pytest.approx(1 - 0.025 ** (1 / 5))
+    # clips that have nothing in common count as so many
+    mixed = intervals.interval(labels, np.arange(40.0, 0, -1), groups=np.tile(np.arange(5), 8))
+    assert mixed.high == pytest.approx(1 - 0.025 ** (1 / 20))
+
+
+def test_one_large_group_widens_the_interval(rng):
+    labels = np.tile([1, 0], 150)
+    even, uneven = np.arange(300) // 20, np.maximum(np.arange(300) // 20 - 7, 0)
+    assert units.count("group", even, 1).effective == pytest.approx(15)
+    assert units.count("group", uneven, 1).effective == pytest.approx(300**2 / (160**2 + 7 * 20**2))
+    scores = rng.normal(size=300) + 1.5 * labels
+    widths = [np.ptp(intervals.interval(labels, scores, groups=groups)[1:]) for groups in (even, uneven)]
+    assert widths[1] > 1.3 * widths[0]
 
 
 def test_one_trial_of_each_class():
@@ -189,21 +207,30 @@ def test_two_detectors_without_errors_may_still_differ():
     worst = intervals.paired_difference(labels, first, -second)
     assert worst[:3] == (0, 1, 1)
     assert worst.low > 0
-    assert worst.p == 0
+    assert worst.p == 1 / 1001
 
 
-def test_several_seeds_are_averaged(rng):
+def test_several_seeds_are_averaged_and_their_spread_counts(rng):
     labels, before = gaussian(rng)
     after = before + rng.normal(scale=0.5, size=(3, labels.size))
     options = {"resamples": 150, "seed": 5}
     found = intervals.paired_difference(labels, before, after, metric="auc", **options)
-    assert found.after == pytest.approx(np.mean([metrics.auc(labels, row) for row in after]))
+    each = [metrics.auc(labels, row) for row in after]
+    assert found.after == pytest.approx(np.mean(each))
     first, *others = draws(labels, before, *after, name="auc", resamples=150, seed=5)
-    change = np.mean(others, axis=0) - first
-    assert found.high - found.low == pytest.approx(2 * 1.9908 * np.std(change, ddof=1), rel=0.02)
+    parts = np.array([1 / 40, 1 / 80])
+    clips = np.var(np.mean(others, axis=0) - first, ddof=1) * parts.sum() / (parts * (1 - parts)).sum()
+    seeds = np.var(each, ddof=1) / 3
+    freedom = (clips + seeds) ** 2 / (clips**2 / 78.1 + seeds**2 / 2)
+    assert found.high - found.low == pytest.approx(2 * stdtrit(freedom, 0.975) * np.sqrt(clips + seeds), rel=1e-3)
     one = intervals.paired_difference(labels, before, after[:1], metric="auc", **options)
     assert one == intervals.paired_difference(labels, before, after[0], metric="auc", **options)
     assert found.low < found.delta < found.high
+    # seeds that differ widen the interval of one stage as well
+    alike, unlike = np.stack([before] * 3), np.stack([before, before + 3 * labels, before - labels])
+    widths = [np.ptp(intervals.interval(labels, rows, metric="auc", **options)[1:]) for rows in (alike, unlike)]
+    assert widths[1] > 2 * widths[0]
+    assert intervals.interval(labels, alike, metric="auc", **options).value == metrics.auc(labels, before)
 
 
 def test_p_and_the_interval_agree(rng):
@@ -212,6 +239,42 @@ def test_p_and_the_interval_agree(rng):
         after = before + rng.normal(scale=0.7, size=labels.size) + 0.3 * labels
         for found in intervals.paired_differences(labels, before, after, resamples=100).values():
             assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.3, 1.5, 3.0, 6.0]), st.sampled_from([0.9, 0.95, 0.99]))
+@settings(deadline=None, max_examples=60)
+def test_p_and_the_interval_never_disagree(seed, shift, level):
+    rng = np.random.default_rng(seed)
+    labels = np.tile([1, 0, 0], 16)
+    before = rng.normal(size=48) + shift * labels
+    after = rng.normal(size=48) * rng.choice([0.01, 1.0]) + before + rng.choice([0, shift]) * labels
+    groups = rng.choice([None, 1]) and np.arange(48) // 3
+    options = {"groups": groups, "threshold": 0.5, "attacks": np.where(np.arange(48) % 4, "a", "b"), "level": level}
+    for found in intervals.paired_differences(
+        labels, before, after, names=intervals.METRICS, resamples=120, **options
+    ).values():
+        assert found.p >= 1 / 121
+        assert (found.p < 1 - level) == (found.low > 0 or found.high < 0)
+
+
+def test_levels_of_a_family_by_hand():
+    # Holm holds 0.01 against 0.05 / 3, 0.02 against 0.05 / 2, and leaves 0.4 at 0.05
+    assert intervals.holm_levels([0.4, 0.01, 0.02]) == pytest.approx([0.95, 1 - 0.05 / 3, 1 - 0.05 / 2])
+    # nothing is rejected: all are held against 0.05 / 3
+    assert intervals.holm_levels([0.4, 0.03, 0.02]) == pytest.approx([1 - 0.05 / 3] * 3)
+    assert intervals.holm_levels([]).shape == (0,)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.sampled_from([0.9, 0.95]))
+def test_levels_of_a_family_decide_as_holm_does(p_values, level):
+    rejected = intervals.holm(p_values) < 1 - level
+    assert (rejected == (np.array(p_values) < 1 - intervals.holm_levels(p_values, level=level))).all()
+
+
+def test_the_smallest_change_by_hand():
+    # normal quantiles 1.95996 and 0.84162
+    found = intervals.smallest_change(intervals.Difference(0.2, 0.1, -0.1, -0.12, -0.08, 0.01))
+    assert found == pytest.approx(0.02 * (1 + 0.84162 / 1.95996), rel=1e-4)
 
 
 def test_holm_by_hand():
@@ -250,49 +313,6 @@ def test_a_band_where_nothing_is_missed():
     assert band.frr_high == pytest.approx([1 - 0.025 ** (1 / 20)] * 2)
     with pytest.raises(ParameterError, match="far="):
         intervals.curve_band(labels, scores, far=[2])
-
-
-# --- what is drawn together ---
-
-
-@pytest.fixture
-def table():
-    return pd.DataFrame(
-        {
-            "label": [1, 0] * 6,
-            "sentence": list("aabbccddeeff"),
-            "speaker": list("abcdeabcdeab"),
-            "attack": ["bonafide", "tts"] * 3 + ["bonafide", "vc"] * 3,
-            "codec": ["", *"xyxyxyxyxyx"],
-        }
-    )
-
-
-def test_groups_are_chosen_in_one_place(table):
-    assert intervals.groups_of(table).by == "sentence"
-    assert intervals.groups_of(table).groups.tolist() == table["sentence"].tolist()
-    assert intervals.groups_of(table.assign(sentence="")).by == "speaker"
-    assert intervals.groups_of(table.assign(sentence=["a"] * 6 + ["b"] * 6)).by == "speaker"  # too few to draw from
-    assert intervals.groups_of(table.drop(columns="sentence").assign(speaker=None)) == ("clip", None)
-    assert intervals.groups_of(table, by="clip") == ("clip", None)
-    assert intervals.groups_of(table, by="speaker").groups.tolist() == table["speaker"].tolist()
-
-
-def test_by_attack_leaves_bona_fide_clips_on_their_own(table):
-    by, groups = intervals.groups_of(table, by="attack")
-    assert by == "attack"
-    assert groups[1::2].tolist() == ["tts"] * 3 + ["vc"] * 3
-    assert len(set(groups[::2])) == 6
-    assert table["attack"][0] == "bonafide"
-
-
-def test_columns_that_cannot_group(table):
-    with pytest.raises(
-        DataError, match="by='channel': the table has no such column; choose auto, clip or one of label"
-    ):
-        intervals.groups_of(table, by="channel")
-    with pytest.raises(DataError, match="by='codec': row 0, counted from 0, has no value"):
-        intervals.groups_of(table, by="codec")
 
 
 # --- everything by name ---
@@ -340,7 +360,7 @@ def test_trials_are_validated():
         intervals.curve_band([1, 0, 1], [1, 2, np.nan])
     with pytest.raises(DataError, match="rows 2"):
         intervals.paired_differences([1, 0, 1], [1, 2, 3], [1, 2, np.nan])
-    with pytest.raises(DataError, match="1 group among 4 trials"):
+    with pytest.raises(DataError, match="1 group among the bona fide trials"):
         intervals.interval([1, 0, 1, 0], [3, 1, 2, 0], groups=["a"] * 4)
 
 

@@ -144,12 +144,49 @@ def test_parameters_out_of_range():
     with pytest.raises(ParameterError, match="nothing to gain"):
         tandem.min_t_dcf(LABELS, DETECTOR, rates._replace(spoof_acceptance=0))
     with pytest.raises(ParameterError, match="must add up to 1"):
-        tandem.min_a_dcf(SCORES, priors=tandem.AGNOSTIC._replace(target=0.5))
+        tandem.min_a_dcf(SCORES, priors=tandem.TANDEM._replace(target=0.5))
     with pytest.raises(ParameterError, match=r"priors\.c_fa=0"):
-        tandem.min_a_dcf(SCORES, priors=tandem.AGNOSTIC._replace(c_fa=0))
+        tandem.min_a_dcf(SCORES, priors=tandem.TANDEM._replace(c_fa=0))
     with pytest.raises(ParameterError, match=r"priors\.spoof=0"):
-        tandem.min_a_dcf(SCORES, priors=tandem.AGNOSTIC._replace(spoof=0))
+        tandem.min_a_dcf(SCORES, priors=tandem.TANDEM._replace(spoof=0))
     with pytest.raises(ParameterError, match="threshold=nan"):
         tandem.rates(SCORES, threshold=float("nan"))
     with pytest.raises(DataError, match="no spoof"):
         tandem.min_t_dcf([1, 1], [1, 2], rates)
+
+
+def test_priors_are_those_that_the_challenges_pass():
+    assert tandem.TANDEM == (0.9405, 0.0095, 0.05, 1, 10, 10)
+    assert tandem.min_a_dcf(SCORES) == tandem.min_a_dcf(SCORES, priors=tandem.Priors(0.9405, 0.0095, 0.05, 1, 10, 10))
+
+
+def test_t_eer_by_hand():
+    # ten of each kind; the ASV rejects one target and accepts one nontarget, and all spoofs; the detector is perfect
+    # but for one bona fide clip in ten and one spoof in ten: the best pair keeps the detector's threshold low
+    asv = tandem.AsvScores(np.arange(10.0, 20), np.arange(0.5, 10.5), np.arange(10.0, 20))
+    labels, scores = np.repeat([1, 0], 10), np.concatenate([np.arange(10.0, 20), np.arange(1.0, 11)])
+    # at the ASV's 10 and the detector's 10: targets rejected 0, nontargets accepted 1/10, spoofs accepted 1/10
+    assert tandem.t_eer(labels, scores, asv) == pytest.approx((0 + 0.1 + 0.1) / 3)
+    perfect = tandem.AsvScores(np.array([2.0, 3]), np.array([0.0, 1]), np.array([2.0, 3]))
+    assert tandem.t_eer([1, 1, 0, 0], [3, 4, 1, 2], perfect) == 0
+
+
+def test_t_eer_of_normal_scores_is_where_three_rates_meet(rng):
+    from scipy.optimize import fsolve
+    from scipy.special import ndtr
+
+    size = 1500
+    asv = tandem.AsvScores(rng.normal(size=size) + 3, rng.normal(size=size), rng.normal(size=size) + 2)
+    labels = np.repeat([1, 0], size)
+    scores = rng.normal(size=2 * size) + 2.5 * labels
+
+    def gaps(place):
+        cm, av = place
+        miss = ndtr(cm - 2.5) + (1 - ndtr(cm - 2.5)) * ndtr(av - 3)
+        other = (1 - ndtr(cm - 2.5)) * (1 - ndtr(av))
+        spoof = (1 - ndtr(cm)) * (1 - ndtr(av - 2))
+        return miss - other, miss - spoof
+
+    cm, av = fsolve(gaps, (1.0, 1.5))
+    expected = ndtr(cm - 2.5) + (1 - ndtr(cm - 2.5)) * ndtr(av - 3)
+    assert tandem.t_eer(labels, scores, asv) == pytest.approx(expected, abs=0.02)

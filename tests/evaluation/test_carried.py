@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from dfdlib.errors import DataError
+from dfdlib.evaluation import calibration, carried, intervals, units
+from dfdlib.evaluation.carried import Validation
+
+
+def trials(size, *, seed=0, gap=3.0, shift=0.0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([1, 0], size)
+    return labels, rng.normal(size=2 * size) + gap * labels + shift
+
+
+def test_values_are_those_of_the_carried_threshold_and_calibration():
+    known = trials(60, seed=1)
+    labels, scores = trials(100, seed=2, shift=0.5)
+    found = carried.intervals(labels, scores, Validation(*known), resamples=200)
+    expected = calibration.carried_costs(calibration.fit(*known), labels, scores)
+    assert list(found) == ["far", "frr", "hter", "cllr", "act_dcf"]
+    for name, (value, low, high) in found.items():
+        assert value == pytest.approx(expected[name])
+        assert 0 <= low < value < high
+
+
+def test_few_validation_trials_widen_the_interval():
+    labels, scores = trials(400, seed=2)
+    fixed = intervals.intervals(
+        labels, scores, names=("frr",), threshold=calibration.fit(*trials(20)).threshold, resamples=200
+    )["frr"]
+    few = carried.intervals(labels, scores, Validation(*trials(20)), names=("frr",), resamples=200)["frr"]
+    many = carried.intervals(labels, scores, Validation(*trials(5000)), names=("frr",), resamples=200)["frr"]
+    assert few.value == fixed.value
+    assert few.high - few.low > 1.5 * (fixed.high - fixed.low)
+    assert many.high - many.low < 0.7 * (few.high - few.low)
+
+
+@pytest.mark.slow
+def test_the_interval_holds_what_the_procedure_gives():
+    # the truth is what the best threshold gives in an endless test set: half the gap, and errors of 6.7 %
+    hits = []
+    for seed in range(60):
+        labels, scores = trials(150, seed=1000 + seed)
+        validation = Validation(*trials(30, seed=seed))
+        found = carried.intervals(labels, scores, validation, names=("far", "frr"), resamples=200, seed=seed)
+        hits += [row.low <= 0.0668 <= row.high for row in found.values()]
+    assert np.mean(hits) > 0.88
+
+
+def test_changes_are_paired():
+    known, (labels, scores) = trials(80, seed=1), trials(150, seed=2)
+    noise = np.random.default_rng(3).normal(size=160), np.random.default_rng(4).normal(size=300)
+    worse = known[1] + 1.5 * noise[0], scores + 1.5 * noise[1]
+    options = {"resamples": 200}
+    validations = Validation(known[0], worse[0]), Validation(*known)
+    found = carried.paired_differences(labels, worse[1], scores, validations, **options)
+    singles = carried.intervals(labels, scores, validations[1], **options)
+    for name, row in found.items():
+        assert row.after == pytest.approx(singles[name].value)
+        assert row.delta == pytest.approx(row.after - row.before)
+        assert row.low < row.delta < row.high
+        assert (row.p < 0.05) == (row.low > 0 or row.high < 0)
+        assert row.p >= 1 / 201
+    assert found["cllr"].high < 0
+    same = carried.paired_differences(labels, scores, scores, (Validation(*known), Validation(*known)), **options)
+    assert all(row[2:] == (0, 0, 0, 1) for row in same.values())
+
+
+def test_speakers_of_the_validation_clips_are_drawn_together():
+    labels, scores = trials(200, seed=2)
+    rng = np.random.default_rng(5)
+    speaker = np.tile(np.arange(60) % 6, 2)
+    known = trials(60, seed=1)
+    tied = known[1] * 0.3 + 1.5 * rng.normal(size=6)[speaker]
+    by_clip, by_speaker = (
+        carried.intervals(labels, scores, Validation(known[0], tied, groups), names=("far",), resamples=200)["far"]
+        for groups in (None, units.Units(("speaker",), (speaker,)))
+    )
+    assert by_speaker.high - by_speaker.low > by_clip.high - by_clip.low
+    with pytest.raises(DataError, match="too few to calibrate on"):
+        carried.intervals(labels, scores, Validation(*trials(3)))
+
+
+def test_separable_validation_trials_give_finite_figures():
+    labels, scores = trials(50, seed=2, gap=8.0)
+    found = carried.intervals(labels, scores, Validation(*trials(20, gap=30.0)), resamples=100)
+    assert np.isfinite(list(found.values())).all()

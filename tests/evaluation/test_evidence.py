@@ -1,0 +1,117 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfdlib.errors import ParameterError
+from dfdlib.evaluation import evidence, metrics
+from dfdlib.evaluation.intervals import Interval
+
+LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0])
+LLR = np.array([3.0, 2.0, 1.0, -1.0, 1.0, -1.0, -2.0, -4.0])
+
+
+def test_a_tippett_plot_by_hand():
+    found = evidence.tippett(LABELS, LLR)
+    assert found.llr.tolist() == [-4, -2, -1, 1, 2, 3]
+    assert found.bonafide.tolist() == [1, 1, 1, 0.75, 0.5, 0.25]
+    assert found.spoof.tolist() == [1, 0.75, 0.5, 0.25, 0, 0]
+
+
+def test_cross_entropy_by_hand():
+    # prior odds of 3 to 1: every bona fide clip costs log2(1 + 1 / (3 LR)), every spoof log2(1 + 3 LR)
+    labels, llr = np.array([1, 0]), np.log([2.0, 0.5])
+    found = evidence.entropy(labels, llr, log10_odds=[math.log10(3)])
+    assert found.actual == pytest.approx([0.75 * math.log2(1 + 1 / 6) + 0.25 * math.log2(1 + 1.5)])
+    assert found.least == pytest.approx([0])
+    assert found.prior == pytest.approx([0.75 * math.log2(4 / 3) + 0.25 * math.log2(4)])
+    with pytest.raises(ParameterError, match="log10_odds="):
+        evidence.entropy(labels, llr, log10_odds=[math.inf])
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.5, 2.0, 6.0]))
+@settings(deadline=None, max_examples=30)
+def test_cross_entropy_at_even_odds_is_cllr(seed, gap):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat([1, 0], [12, 20]))
+    llr = (rng.normal(size=32) + gap * (labels - 0.5)).round(1)
+    found = evidence.entropy(labels, llr)
+    middle = found.log10_odds.size // 2
+    assert found.actual[middle] == pytest.approx(metrics.cllr(labels, llr))
+    assert found.least[middle] == pytest.approx(metrics.min_cllr(labels, llr))
+    assert found.prior[middle] == pytest.approx(1)
+    assert (found.least <= found.actual + 1e-9).all()
+    assert (found.least <= found.prior + 1e-9).all()
+
+
+def test_cllr_is_split_attack_by_attack():
+    attacks = np.array(["", "", "", "", "tts", "vc", "vc", "tts"])
+    table = evidence.split_by_attack(LABELS, LLR, attacks).set_index("attack")
+    assert table.index.tolist() == ["tts", "vc", "all"]
+    assert table["n_spoof"].tolist() == [2, 2, 4]
+    rows = [0, 1, 2, 3, 5, 6]
+    assert table.loc["vc", "cllr"] == metrics.cllr(LABELS[rows], LLR[rows])
+    assert table.loc["vc", "discrimination"] == metrics.min_cllr(LABELS[rows], LLR[rows])
+    assert table.loc["all", "cllr"] == metrics.cllr(LABELS, LLR)
+    np.testing.assert_allclose(table["discrimination"] + table["calibration"], table["cllr"])
+
+
+def test_misleading_evidence_by_hand():
+    found = evidence.misleading([1, 1, 1, 1, 0, 0, 0], [1.0, 0.0, -1.0, -math.log(10), -3.0, 0.5, 9.0])
+    assert found == pytest.approx((2 / 4, 2 / 3, 1 / 4, 1 / 3))
+
+
+def test_bounds_of_perfect_likelihood_ratios_are_the_numbers_of_trials():
+    labels = np.repeat([1, 0], [30, 80])
+    found = evidence.bounds(labels, np.where(labels == 1, 50.0, -50.0))
+    # one more misleading trial: miss 1/31 and false acceptance 1/81
+    assert found.high == pytest.approx(math.log((1 - 1 / 31) * 81))
+    assert found.low == pytest.approx(-math.log((1 - 1 / 81) * 31))
+    assert found.clip([-100, 0.5, 100]).tolist() == [found.low, 0.5, found.high]
+
+
+def test_bounds_by_a_search_over_prior_odds():
+    rng = np.random.default_rng(4)
+    labels = np.repeat([1, 0], [60, 90])
+    llr = 2 * rng.normal(size=150) + np.where(labels == 1, 2.0, -2.0)
+    found = evidence.bounds(labels, llr)
+
+    def helps(t):
+        miss = (np.sum(llr[labels == 1] < t) + 1) / 61
+        accept = (np.sum(llr[labels == 0] >= t) + 1) / 91
+        share = 1 / (1 + math.exp(t))  # prior odds of exp(-t)
+        return share * miss + (1 - share) * accept < min(share, 1 - share)
+
+    grid = np.arange(0, 8, 0.001)
+    assert found.high == pytest.approx(next(t for t in grid if not helps(t)), abs=0.002)
+    assert found.low == pytest.approx(-next(t for t in grid if not helps(-t)), abs=0.002)
+
+
+@given(st.lists(st.integers(-20, 20), min_size=2, max_size=30), st.lists(st.integers(-20, 20), min_size=2, max_size=30))
+@settings(deadline=None, max_examples=60)
+def test_bounds_never_exceed_what_the_trials_allow(bonafide, spoof):
+    labels = np.repeat([1, 0], [len(bonafide), len(spoof)])
+    found = evidence.bounds(labels, np.array(bonafide + spoof) / 4)
+    assert -math.log(len(bonafide) + 1) <= found.low <= 0 <= found.high <= math.log(len(spoof) + 1)
+
+
+def test_precision_by_hand():
+    far, frr = Interval(0.1, 0.05, 0.2), Interval(0.2, 0.1, 0.3)
+    found = evidence.precision(far, frr, p_spoof=0.05)
+    assert found["accepted"].value == pytest.approx(0.95 * 0.8 / (0.95 * 0.8 + 0.05 * 0.1))
+    assert found["rejected"].value == pytest.approx(0.05 * 0.9 / (0.05 * 0.9 + 0.95 * 0.2))
+    assert found["accepted"].low == pytest.approx(0.95 * 0.7 / (0.95 * 0.7 + 0.05 * 0.2))
+    assert found["rejected"].high == pytest.approx(0.05 * 0.95 / (0.05 * 0.95 + 0.95 * 0.1))
+    for row in found.values():
+        assert row.low < row.value < row.high
+    with pytest.raises(ParameterError, match="p_spoof=1"):
+        evidence.precision(far, frr, p_spoof=1)
+
+
+@given(st.floats(0, 0.9), st.floats(0, 0.9), st.floats(0.001, 0.999))
+def test_precision_is_ordered(far, frr, p_spoof):
+    rates = Interval(far, 0.9 * far, min(0.95, far + 0.05)), Interval(frr, 0.9 * frr, min(0.95, frr + 0.05))
+    for row in evidence.precision(*rates, p_spoof=p_spoof).values():
+        assert row.low - 1e-12 <= row.value <= row.high + 1e-12

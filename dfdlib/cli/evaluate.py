@@ -184,7 +184,7 @@ def _print_one(found) -> None:
     printing.values(found.found)
     if found.fitted is not None:
         print(f"\ncalibrated on {found.fitted.n_bonafide} bona fide and {found.fitted.n_spoof} spoof clips")
-        printing.values({name: found.costs[name] for name in ("cllr", "act_dcf")})
+        printing.values({name: found.costs[name] for name in ("cllr", "cllr_ci", "act_dcf", "act_dcf_ci")})
     print("\nequal error rate by convention")
     conventions = metrics.eer_conventions(found.trials.labels, found.trials.scores)
     print(conventions.to_string(index=False, float_format="{:.4f}".format))

@@ -3,7 +3,7 @@
 An EER takes its threshold from the test set itself. A detector in use has one threshold for all that it hears, which
 was fixed elsewhere: `carried` shows what becomes of it.
 
-A corpus is a table with the columns ``label``, ``score`` and whatever ties its clips together (`intervals.groups_of`).
+A corpus is a table with the columns ``label``, ``score`` and whatever ties its clips together (`units.of`).
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dfdlib.evaluation import intervals, limits, metrics
+from dfdlib.evaluation import intervals, limits, metrics, units
 from dfdlib.evaluation.intervals import Interval
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def carried(
     ----------
     tables : mapping of str to DataFrame
     by : str
-        Of `intervals.groups_of`. Of clips on their own, no resamples are needed: FAR and FRR are shares with Wilson's
+        Of `units.of`. Of clips on their own, no resamples are needed: FAR and FRR are shares with Wilson's
         intervals, which `mean` joins.
     level, **options
         Of `intervals.intervals`. Intervals say what other clips of the measured corpus would change; the threshold
@@ -53,7 +53,7 @@ def carried(
     thresholds = {name: metrics.eer(*pair).threshold for name, pair in trials.items()}
     rows = []
     for done, (on, (labels, scores)) in enumerate(trials.items(), 1):
-        drawn = intervals.groups_of(tables[on], by=by)
+        drawn = units.of(tables[on], by=by)
         for of, threshold in thresholds.items():
             far, frr = metrics.error_rates(labels, scores, threshold=threshold)
             if drawn.by == "clip":
@@ -61,7 +61,7 @@ def carried(
                 hter = mean(Interval(rate, *map(float, limits.wilson(rate, size, level=level)))
                             for rate, size in zip((far, frr), sizes, strict=True))  # fmt: skip
             else:
-                more = {"groups": drawn.groups, "threshold": threshold, "level": level, **options}
+                more = {"groups": drawn, "threshold": threshold, "level": level, **options}
                 hter = intervals.interval(labels, scores, metric="hter", **more)
             row = {"threshold_of": of, "on": on, "threshold": threshold, "far": far, "frr": frr, "hter": hter.value}
             rows.append(row | {"low": hter.low, "high": hter.high})
@@ -92,7 +92,7 @@ def pooled(tables: Mapping[str, "DataFrame"]) -> "DataFrame":
 
     parts = []
     for name, table in tables.items():
-        kept = table[["label", "score", *(tie for tie in intervals.TIES if tie in table)]]
+        kept = table[["label", "score", *(tie for tie in units.TIES if tie in table)]]
         named = {
             tie: kept[tie].where(kept[tie] == "", name + "\x1f" + kept[tie].astype(str)) for tie in kept.columns[2:]
         }

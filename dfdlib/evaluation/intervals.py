@@ -42,18 +42,15 @@ in it, whatever the interval.
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.errors import ParameterError
-from dfdlib.evaluation import bootstrap, exchange, limits, metrics, units
+from dfdlib.evaluation import bootstrap, exchange, limits, metrics
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap, SortedScores, Strata
 from dfdlib.evaluation.units import Units
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 #: Every metric that has an interval; "far", "frr" and "hter" need a threshold.
 METRICS = bootstrap.NAMES
@@ -86,13 +83,6 @@ class Band(NamedTuple):
     far: np.ndarray
     frr_low: np.ndarray
     frr_high: np.ndarray
-
-
-class Grouping(NamedTuple):
-    """What is drawn together: the name of the column ("clip" for none), and the group of each row or None."""
-
-    by: str
-    groups: Units | None
 
 
 def interval(labels: ArrayLike, scores: ArrayLike, *, metric: str = "eer", **options) -> Interval:
@@ -343,12 +333,6 @@ def curve_band(
     order = np.argsort(far)
     low[order], high[order] = np.minimum.accumulate(low[order]), np.maximum.accumulate(high[order][::-1])[::-1]
     return Band(far, low, high)
-
-
-def groups_of(table: "DataFrame", *, by: str = "auto") -> Grouping:
-    """Choose what is drawn together, by `units.of`."""
-    drawn = units.of(table, by=by)
-    return Grouping(drawn.by, drawn if drawn.kinds else None)
 
 
 def _rows(labels: ArrayLike, scores: ArrayLike) -> list[np.ndarray]:

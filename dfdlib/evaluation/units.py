@@ -25,6 +25,8 @@ from dfdlib.evaluation.trials import BONAFIDE, SPOOF
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+#: Columns that tie clips together.
+TIES = ("speaker", "sentence")
 #: Targets of inference, as a profile names them.
 NEW, THESE = TARGETS = ("new-voices", "these-voices")
 #: With so many effective units of a class or fewer nothing can be said of others; below `MANY` an interval warns.
@@ -156,6 +158,11 @@ def of(table: "DataFrame", *, target: str = NEW, by: str = "auto") -> Units:
     chosen = {"speaker": speakers if target == NEW else None, "sentence": sentences}
     chosen = {kind: member for kind, member in chosen.items() if member is not None}
     return Units(tuple(chosen), tuple(chosen.values()), target, " ".join(notes))
+
+
+def is_known(table: "DataFrame", kind: str) -> bool:
+    """Tell whether every row has a value in a column, and not all the same one."""
+    return _complete(table.get(kind)) is not None
 
 
 def _column(table: "DataFrame", by: str) -> np.ndarray:

@@ -182,7 +182,7 @@ def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
                 stacked[reference],
                 stacked[name],
                 metric="eer",
-                groups=intervals.groups_of(table).groups,
+                groups=run.drawn(table),
                 **run.resampling(),
             )
             eers = tuple(metrics.eer(rows.labels, rows.values).value for rows in by_recipe[name])

@@ -9,10 +9,12 @@ import pandas as pd
 
 from dfdlib.data.keys import Trials
 from dfdlib.errors import DataError
-from dfdlib.evaluation import across, by_group, calibration, claims, intervals
+from dfdlib.evaluation import across, by_group, calibration, carried, claims, intervals, units
+from dfdlib.evaluation.bootstrap import AT_THRESHOLD
 from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.claims import Verdict
-from dfdlib.evaluation.intervals import Difference, Grouping
+from dfdlib.evaluation.intervals import Difference
+from dfdlib.evaluation.units import Units
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Evaluated:
     Attributes
     ----------
     trials : Trials
-    drawn : Grouping
+    drawn : Units
         What is drawn together.
     found : dict
         Metrics with their intervals, as `intervals.evaluate` returns them, and ``by``.
@@ -35,11 +37,11 @@ class Evaluated:
     fitted : Calibration or None
         Fitted on them.
     costs : dict
-        `calibration.carried_costs` of it.
+        `calibration.carried_costs` of it, with intervals of ``cllr`` and ``act_dcf``.
     """
 
     trials: Trials
-    drawn: Grouping
+    drawn: Units
     found: dict
     per: dict[str, pd.DataFrame] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
@@ -60,7 +62,7 @@ class Evaluated:
         if self.verdicts:
             values["claims"] = [verdict._asdict() for verdict in self.verdicts]
         if self.fitted is not None:
-            values["calibrated"] = {name: self.costs[name] for name in ("cllr", "act_dcf")}
+            values["calibrated"] = {name: self.costs[name] for name in ("cllr", "cllr_ci", "act_dcf", "act_dcf_ci")}
             values["read_validation"] = self.validation.facts
             values["calibrated"] |= {"slope": self.fitted.slope, "intercept": self.fitted.intercept}
         return values
@@ -82,7 +84,7 @@ def evaluate(
     ----------
     trials : Trials
     by : str
-        Of `intervals.groups_of`.
+        Of `units.of`.
     per : iterable of str
         Columns for tables of their own.
     threshold : float, optional
@@ -97,12 +99,18 @@ def evaluate(
     wanted = [claims.parse(text) for text in claimed]
     labels, scores = trials.labels, trials.scores
     tables = {column: by_column(trials.table, column) for column in per}
-    fitted, costs = None, {}
+    fitted, costs, moved = None, {}, {}
+    drawn = units.of(trials.table, by=by)
     if validation is not None:
         fitted = calibration.fit(validation.labels, validation.scores)
         threshold, costs = fitted.threshold, calibration.carried_costs(fitted, labels, scores)
-    drawn = intervals.groups_of(trials.table, by=by)
-    found = intervals.evaluate(labels, scores, threshold=threshold, groups=drawn.groups, **options)
+        other = carried.Validation(validation.labels, validation.scores, units.of(validation.table, by=by))
+        moved = carried.intervals(labels, scores, other, groups=drawn, **options)
+    found = intervals.evaluate(labels, scores, threshold=threshold, groups=drawn, **options)
+    found |= {f"{name}_ci": [one.low, one.high] for name, one in moved.items() if f"{name}_ci" in found
+              and name in AT_THRESHOLD}  # fmt: skip
+    costs |= {f"{name}_ci": [moved[name].low, moved[name].high] for name in ("cllr", "act_dcf") if name in moved}
+    found |= {name: value for name, value in drawn.describe(labels).items() if name != "resampled_by" and value != ""}
     verdicts = tuple(claims.check(claim, labels, scores, found) for claim in wanted)
     return Evaluated(trials, drawn, {"by": drawn.by, **found}, tables, verdicts, validation, fitted, costs)
 
@@ -177,8 +185,8 @@ def evaluate_several(
     tables = {name: one.trials.table for name, one in corpora.items()}
     mean = across.mean(intervals.Interval(one.found["eer"], *one.found["eer_ci"]) for one in corpora.values())
     whole = across.pooled(tables)
-    groups = intervals.groups_of(whole, by=by if by in ("auto", "clip") else "clip").groups
-    pooled = intervals.interval(whole["label"], whole["score"], groups=groups, **options)
+    drawn = units.of(whole, by=by if by in ("auto", "clip") else "clip")
+    pooled = intervals.interval(whole["label"], whole["score"], groups=drawn, **options)
     return Several(corpora, mean, pooled, across.carried(tables, by=by, progress=progress, **options))
 
 
@@ -191,7 +199,7 @@ class Compared:
     table : DataFrame
         Clips that all of them scored, with their ``label``.
     scores : dict of str to ndarray, shape (n,)
-    drawn : Grouping
+    drawn : Units
     systems : dict of str to dict
         EER and AUC of each on these clips, with intervals.
     pairs : dict of (str, str) to dict of Difference
@@ -202,7 +210,7 @@ class Compared:
 
     table: pd.DataFrame
     scores: dict[str, np.ndarray]
-    drawn: Grouping
+    drawn: Units
     systems: dict[str, dict]
     pairs: dict[tuple[str, str], dict[str, Difference]]
     adjusted: dict[tuple[str, str], dict[str, float]]
@@ -220,8 +228,8 @@ def compare(table: pd.DataFrame, scores: Mapping[str, np.ndarray], *, by: str = 
     by, **options
         As in `evaluate`.
     """
-    drawn = intervals.groups_of(table, by=by)
-    labels, options = table["label"].to_numpy(np.int8), {"groups": drawn.groups, **options}
+    drawn = units.of(table, by=by)
+    labels, options = table["label"].to_numpy(np.int8), {"groups": drawn, **options}
     systems = {}
     for name, values in scores.items():
         found = intervals.intervals(labels, values, names=intervals.COMPARED, **options)

@@ -96,8 +96,12 @@ class RecipeChange(_Settings):
 
 
 class Uncertainty(_Settings):
-    """Bootstrap intervals."""
+    """Bootstrap intervals.
 
+    ``target`` is what they speak for: other voices and sentences, or these voices and other sentences (`units`).
+    """
+
+    target: Literal["new-voices", "these-voices"] = "new-voices"
     resamples: Annotated[int, pydantic.Field(ge=100, strict=True)] = 1000
     level: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.95
 

@@ -31,7 +31,7 @@ from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, TorchScorer
 from dfdlib.detector.scores import Scores, pair
 from dfdlib.errors import ParameterError
-from dfdlib.evaluation import calibration, intervals
+from dfdlib.evaluation import by_group, calibration, carried, intervals, units
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.experiment import profile
 from dfdlib.experiment.clips import TARGET
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 STAGES = ("before", "after")
 #: What the metrics of an evaluation are counted in; rates and areas are shares of one.
 UNITS = (
-    dict.fromkeys(("eer", "far", "frr", "hter"), "error rate")
+    dict.fromkeys(("eer", "macro_eer", "far", "frr", "hter"), "error rate")
     | {"auc": "area"}
     | dict.fromkeys(("eer_threshold", "threshold"), "score")
-    | dict.fromkeys(("min_dcf", "act_dcf"), "cost")
-    | dict.fromkeys(("cllr", "min_cllr"), "bits")
+    | dict.fromkeys(("min_dcf", "act_dcf", "act_dcf_calibrated"), "cost")
+    | dict.fromkeys(("cllr", "min_cllr", "cllr_calibrated"), "bits")
     | dict.fromkeys(("n_bonafide", "n_spoof", "left_out"), "clips")
 )
 
@@ -159,6 +159,14 @@ class Run(Jobs):
     # What is computed from scores
 
     @once
+    def validation(self, stage: str) -> carried.Validation:
+        """Return the trials of the validation split of `TARGET`, kept apart from all testing clips."""
+        clips = self.corpus(TARGET, split="validation")
+        self.keep_apart({"validation": [clips], "testing": self.tested()})
+        scores = self.score(clips, self.scorer(stage), name=f"{stage}-{TARGET}-validation")
+        return carried.Validation(scores.labels, scores.values, self.drawn(scores.table))
+
+    @once
     def calibration_of(self, stage: str) -> calibration.Calibration:
         """Return the calibration of a stage and its threshold, fitted on the validation split of `TARGET` alone.
 
@@ -167,10 +175,8 @@ class Run(Jobs):
         DataError
             Too few validation clips, or testing clips among them.
         """
-        clips = self.corpus(TARGET, split="validation")
-        self.keep_apart({"validation": [clips], "testing": self.tested()})
-        scores = self.score(clips, self.scorer(stage), name=f"{stage}-{TARGET}-validation")
-        fitted = calibration.fit(scores.labels, scores.values)
+        validation = self.validation(stage)
+        fitted = calibration.fit(validation.labels, validation.scores)
         with files.atomic(self.folder / "results" / f"calibration-{stage}.json") as file:
             json.dump(fitted.to_dict(), file)
         return fitted
@@ -185,21 +191,32 @@ class Run(Jobs):
         """Return the bootstrap band of the DET curve of a corpus."""
         scores = self.scores(stage, name)
         self.tell(f"resampling {name}, {stage} fine-tuning, for its curves")
-        groups = intervals.groups_of(scores.table).groups
+        groups = self.drawn(scores.table)
         return intervals.curve_band(scores.labels, scores.values, groups=groups, **self.resampling())
 
     @once
     def evaluate(self, stage: str, name: str) -> dict:
         """Return every metric of a corpus with its interval, as plain numbers, and keep them.
 
-        ``far``, ``frr`` and ``hter`` are at the threshold that validation clips chose.
+        ``far``, ``frr`` and ``hter`` are at the threshold that validation clips chose, ``cllr_calibrated`` and
+        ``act_dcf_calibrated`` by their calibration; the intervals of all five hold what other validation clips would
+        change. `Units.describe` says what all intervals rest on.
         """
         scores = self.scores(stage, name)
-        together = intervals.groups_of(scores.table)
-        options = {"groups": together.groups, "threshold": self.calibration_of(stage).threshold} | self.resampling()
+        drawn = self.drawn(scores.table)
+        options = {"groups": drawn} | self.resampling()
         self.tell(f"resampling {name}, {stage} fine-tuning")
+        if (scores.table["attack"] != "").any():
+            options["attacks"] = scores.table["attack"]
         found = intervals.evaluate(scores.labels, scores.values, **options)
-        found |= {"resampled_by": together.by, "left_out": len(scores.left_out)}
+        costs = carried.intervals(
+            scores.labels, scores.values, self.validation(stage), groups=drawn, **self.resampling()
+        )
+        found["threshold"] = self.calibration_of(stage).threshold
+        for metric, one in costs.items():
+            metric = f"{metric}_calibrated" if metric in ("cllr", "act_dcf") else metric
+            found |= {metric: one.value, f"{metric}_ci": [one.low, one.high]}
+        found |= drawn.describe(scores.labels) | {"left_out": len(scores.left_out)}
         self.keep(evaluations=[{"corpus": name, "when": stage} | found])
         return {"corpus": name, "stage": stage} | found
 
@@ -248,6 +265,17 @@ class Run(Jobs):
         return pd.DataFrame(rows)
 
     @once
+    def attack_changes(self, name: str) -> pd.DataFrame:
+        """Return the changes of each attack by fine-tuning on one corpus: `by_group.attack_changes`; keep them."""
+        both = pair(self.scores("before", name), self.scores("after", name))
+        found = by_group.attack_changes(
+            both, both["score"], both["score_second"], target=self.profile.uncertainty.target, **self.resampling()
+        )
+        found.insert(0, "corpus", name)
+        self.keep(attack_changes=found.to_dict("records"))
+        return found
+
+    @once
     def preprocessing_difference(self, stage: str, name: str, *, metric: str = "eer") -> Difference:
         """Return the change of a metric when clips are read as the study read them, on windows of its length."""
         return self._paired(
@@ -263,7 +291,12 @@ class Run(Jobs):
 
         self.tell(f"auditing {name}")
         clips = self.corpus(name, split=None)
-        return audits.examine(clips, seed=self.profile.seed, resamples=self.profile.uncertainty.resamples)
+        uncertainty = self.profile.uncertainty
+        return audits.examine(clips, seed=self.profile.seed, resamples=uncertainty.resamples, target=uncertainty.target)
+
+    def drawn(self, table: pd.DataFrame) -> units.Units:
+        """Return what is drawn again of a table of trials, for the profile's target: `units.of`."""
+        return units.of(table, target=self.profile.uncertainty.target)
 
     def resampling(self) -> dict:
         """Return the options of the bootstrap, as `intervals` takes them."""
@@ -295,7 +328,7 @@ class Run(Jobs):
             both["score"].to_numpy(float),
             both["score_second"].to_numpy(float),
             metric=metric,
-            groups=intervals.groups_of(both).groups,
+            groups=self.drawn(both),
             **self.resampling(),
         )
 

@@ -339,7 +339,7 @@ def negative_controls(run: Run) -> pd.DataFrame:
     for name in run.corpora:
         scores, random = run.scores("before", name), run.untrained_scores(name)
         labels, values = scores.labels, scores.values
-        groups = intervals.groups_of(random.table).groups
+        groups = run.drawn(random.table)
         chance = intervals.interval(random.labels, random.values, metric="auc", groups=groups, **run.resampling())
         right, wrong = run.wrong_rate_scores("before", name)
         both = pair(right, wrong)

@@ -19,6 +19,7 @@ from dfdlib.data.audit.shortcuts import Shortcut
 from dfdlib.data.corpus import Corpus
 from dfdlib.data.labels import LABEL_NAMES
 from dfdlib.errors import DataError
+from dfdlib.evaluation import units
 
 #: What the file of an audit may be called: all of it, or a row a clip.
 SUFFIXES = (".json", ".csv")
@@ -92,7 +93,12 @@ class Audit:
             "other_files": self.other,
             "shortcut_eer": found and found.eer.value,
             "shortcut_eer_ci": found and [found.eer.low, found.eer.high],
-            "shortcut": found and {"classifier": found.classifier, "features": _records(found.features)},
+            "shortcut": found
+            and {
+                "classifier": found.classifier,
+                "ways": _records(found.ways),
+                "features": _records(found.features),
+            },  # fmt: skip
             "verdict": found.verdict if found else self.shortcut_refused,
             "findings": _plain(self.findings),
             "counts": _records(self.counts),
@@ -115,6 +121,7 @@ def examine(
     split: str = "testing",
     seed: int = 0,
     resamples: int = 1000,
+    target: str = units.NEW,
     progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Audit all clips of a corpus.
@@ -125,7 +132,7 @@ def examine(
         With all its splits.
     split : str
         Where the shortcut is measured: the whole corpus where it has no such split, or for "".
-    seed, resamples : int
+    seed, resamples, target
         Of `shortcuts.shortcut`.
     progress : callable, optional
         Called with the number of clips decoded and their total.
@@ -143,7 +150,7 @@ def examine(
     clips = described.join(measured.clips).reset_index(drop=True)
     pairs = checks.pairs_of_one_sound(clips, measured.fingerprints)
 
-    found, refused, tested = _shortcut(corpus, clips, split=split, seed=seed, resamples=resamples)
+    found, refused, tested = _shortcut(corpus, clips, split=split, seed=seed, resamples=resamples, target=target)
     told = _findings(clips, pairs, left_out=measured.left_out)
     findings = checks.ranked([*told, *(checks.shortcut(found, tested) if found else ())])
     paths = clips["path"].to_numpy()
@@ -178,14 +185,12 @@ def _findings(clips: pd.DataFrame, pairs: pd.DataFrame, *, left_out: pd.DataFram
     ]
 
 
-def _shortcut(
-    corpus: Corpus, clips: pd.DataFrame, *, split: str, seed: int, resamples: int
-) -> tuple[Shortcut | None, str, int]:
+def _shortcut(corpus: Corpus, clips: pd.DataFrame, *, split: str, **options) -> tuple[Shortcut | None, str, int]:
     """Measure the shortcut on one split; also return why it could not be measured, and over how many clips."""
     tested = clips[clips["split"] == split] if split and (clips["split"] == split).any() else clips
     part = dataclasses.replace(corpus, table=tested)
     try:
-        return shortcuts.shortcut(part, features=tested, seed=seed, resamples=resamples), "", len(tested)
+        return shortcuts.shortcut(part, features=tested, **options), "", len(tested)
     except DataError as error:
         return None, f"What the format gives away could not be measured: {error}.", len(tested)
 

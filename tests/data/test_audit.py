@@ -15,7 +15,7 @@ from dfdlib.data import audio, audit, corpus
 from dfdlib.data.audit import measure, near_duplicates
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
-from dfdlib.evaluation import intervals
+from dfdlib.evaluation import units
 
 RATE = audio.RATE
 
@@ -228,9 +228,24 @@ def test_folds_tie_clips_together_by_the_rule_of_intervals(noises, column, value
     table = corpus.table.assign(sentence="", speaker="")
     tied = dataclasses.replace(corpus, table=table.assign(**{column: [f"{row % values}" for row in range(60)]}))
     alone = dataclasses.replace(corpus, table=table)
-    found, apart = (audit.shortcut(clips, features=features, resamples=100).eer for clips in (tied, alone))
-    assert intervals.groups_of(tied.table).by == (column if values == 12 else "clip")
-    assert (found == apart) == (values == 3)
+    tied_found, alone_found = (audit.shortcut(clips, features=features, resamples=100) for clips in (tied, alone))
+    assert units.of(tied.table).by == (column if values == 12 else "clip")
+    assert tied_found.ways["folds_by"].tolist() == [column]
+    assert alone_found.ways["folds_by"].tolist() == ["clip"]
+    assert tied_found.eer != alone_found.eer
+
+
+def test_folds_by_sentence_and_by_speaker_are_both_reported(noises):
+    corpus = noises(clips=60)
+    features, _ = audit.nuisance_table(corpus)
+    rows = np.arange(60) // 2
+    table = corpus.table.assign(sentence=[f"{row % 10}" for row in rows], speaker=[f"{row // 10}" for row in rows])
+    found = audit.shortcut(dataclasses.replace(corpus, table=table), features=features, resamples=200)
+    assert found.ways["folds_by"].tolist() == ["sentence", "speaker"]
+    assert found.eer.value == found.ways["eer"].min()
+    assert "; on unheard sentences " in found.verdict
+    assert " and on unheard speakers " in found.verdict
+    assert ((found.ways["low"] <= found.ways["eer"]) & (found.ways["eer"] <= found.ways["high"])).all()
 
 
 def test_what_only_trees_can_see_is_found(noises):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from dfdlib.errors import DataError
-from dfdlib.evaluation import across, intervals, metrics
+from dfdlib.evaluation import across, intervals, metrics, units
 from dfdlib.evaluation.intervals import Interval
 
 
@@ -95,4 +95,4 @@ def test_pooled_trials_keep_speakers_of_corpora_apart(rng):
     assert whole["speaker"].nunique() == 4
     assert whole["corpus"].value_counts().tolist() == [400, 400]
     mixed = across.pooled({"one": corpus(rng, speaker=[""] * 400), "other": corpus(rng)})
-    assert intervals.groups_of(mixed).by == "clip"
+    assert units.of(mixed).by == "clip"

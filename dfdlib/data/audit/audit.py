@@ -98,7 +98,7 @@ class Audit:
                 "classifier": found.classifier,
                 "ways": _records(found.ways),
                 "features": _records(found.features),
-            },  # fmt: skip
+            },
             "verdict": found.verdict if found else self.shortcut_refused,
             "findings": _plain(self.findings),
             "counts": _records(self.counts),

@@ -84,7 +84,7 @@ def shortcut(
     seed : int
         Of the first dealing, of the trees and of the bootstrap.
     folds : int
-        With fewer speakers in a class, as many folds as those.
+        With fewer sentences or speakers in a class, as many folds as those.
     dealings : int
     target : str
         Of `units.of`.
@@ -94,7 +94,7 @@ def shortcut(
     Raises
     ------
     DataError
-        One class only, or fewer sentences or clips of a class than folds.
+        One class only, fewer clips of a class than folds, or a class of one sentence and one speaker.
     """
     corpus.require_both_classes()
     if features is None:
@@ -134,12 +134,11 @@ def _ways(table: pd.DataFrame, labels: np.ndarray, *, folds: int, name: str) -> 
     """Return what shares a fold, by name: the number of each clip's group (n_clips,), and how many folds there are."""
     found, fewest = {}, 0
     for way in ("sentence", "speaker"):
-        drawn = units.of(table, by=way) if units.is_known(table, way) else None
-        if drawn is None:
+        if not units.is_known(table, way):
             continue
-        groups = drawn.members[0]
+        (groups,) = units.of(table, by=way).members
         fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-        if fewest >= (folds if way == "sentence" else 2):
+        if fewest > 1:
             found[way] = groups, min(folds, fewest)
     if not found and not fewest:
         fewest = min(int((labels == label).sum()) for label in (0, 1))

@@ -84,6 +84,47 @@ def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "Data
     return pd.DataFrame([{"attack": name} | _measured(labels, scores, real | (names == name)) for name in attacks])
 
 
+def attack_errors(
+    table: "DataFrame",
+    scores: ArrayLike,
+    *,
+    target: str = units.NEW,
+    by: str = "auto",
+    **options,
+) -> "DataFrame":
+    """Return the EER of each attack against all bona fide trials, with its interval.
+
+    Parameters
+    ----------
+    table, target, by
+        As in `attack_changes`.
+    scores : array_like, shape (n,)
+    **options
+        Of `intervals.intervals`: resamples, level, seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``attack n_bonafide n_spoof eer low high auc auc_low auc_high resampled_by target effective_units
+        warning``, sorted by attack.
+    """
+    import pandas as pd
+
+    labels, scores = validate(table["label"].to_numpy(), np.asarray(scores, dtype=float))
+    rows = []
+    for name, part in of_attacks(labels, _names(table["attack"], labels.size, "attack")).items():
+        drawn = units.of(table.iloc[part], target=target, by=by)
+        found = intervals.intervals(labels[part], scores[part], names=("eer", "auc"), groups=drawn, **options)
+        sizes = {"n_bonafide": int(np.sum(labels == BONAFIDE)), "n_spoof": int(np.sum(labels[part] != BONAFIDE))}
+        eer, auc, said = found["eer"], found["auc"], drawn.describe(labels[part])
+        rows.append(
+            {"attack": name} | sizes | {"eer": eer.value, "low": eer.low, "high": eer.high}
+            | {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
+            | {key: said[key] for key in ("resampled_by", "target", "effective_units", "warning")}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def attack_changes(
     table: "DataFrame",
     before: ArrayLike,

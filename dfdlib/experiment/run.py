@@ -31,7 +31,7 @@ from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, TorchScorer
 from dfdlib.detector.scores import Scores, pair
 from dfdlib.errors import ParameterError
-from dfdlib.evaluation import by_group, calibration, carried, intervals, units
+from dfdlib.evaluation import by_group, calibration, carried, intervals, units, verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.experiment import profile
 from dfdlib.experiment.clips import TARGET
@@ -244,7 +244,7 @@ class Run(Jobs):
         """Return the change of a metric on one corpus by fine-tuning, paired clip by clip."""
         return self._paired(self.scores("before", name), self.scores("after", name), metric=metric)
 
-    def changes(self, *, metrics: Sequence[str] = ("eer", "auc")) -> pd.DataFrame:
+    def changes(self, *, metrics: Sequence[str] = ("eer", "auc", "cllr_calibrated")) -> pd.DataFrame:
         """Return the changes of metrics by fine-tuning on every corpus, paired clip by clip; keep those of EER and AUC.
 
         Returns
@@ -256,13 +256,72 @@ class Run(Jobs):
         rows = []
         for name in self.corpora:
             for metric in metrics:
-                rows.append({"corpus": name, "metric": metric} | self.difference(name, metric=metric)._asdict())
+                calibrated = metric == "cllr_calibrated"
+                change = self.cllr_change(name) if calibrated else self.difference(name, metric=metric)
+                rows.append({"corpus": name, "metric": metric} | change._asdict())
             kept = {"corpus": name}
             for metric in ("eer", "auc"):
                 change = self.difference(name, metric=metric)
                 kept |= {f"delta_{metric}": change.delta, f"delta_{metric}_ci": [change.low, change.high]}
             self.keep(differences=[kept])
         return pd.DataFrame(rows)
+
+    @once
+    def verdicts(self) -> pd.DataFrame:
+        """Return what may be said of fine-tuning on every corpus, the corpora as one family; keep it.
+
+        Returns
+        -------
+        DataFrame
+            A row a corpus: ``corpus before after delta low high p p_holm`` of the EER, the interval at
+            `intervals.holm_levels`; ``smallest`` (`intervals.smallest_change`), ``auc_before auc_after cllr_before
+            cllr_after`` (calibrated), ``rung_before rung_after`` (`verdicts.rung`), ``disagreeing`` and ``verdict``
+            (`verdicts.of_change`).
+        """
+        level = self.profile.uncertainty.level
+        p_values = [self.difference(name).p for name in self.corpora]
+        levels, adjusted = intervals.holm_levels(p_values, level=level), intervals.holm(p_values)
+        rows = []
+        for name, own, p in zip(self.corpora, levels, adjusted, strict=True):
+            before, after = self.scores("before", name), self.scores("after", name)
+            eer = self._paired(before, after, metric="eer", level=float(own))
+            found = {"eer": eer, "auc": self.difference(name, metric="auc"), "cllr": self.cllr_change(name)}
+            rungs = []
+            for stage in STAGES:
+                values = self.evaluate(stage, name)
+                rungs.append(
+                    verdicts.rung(*(intervals.Interval(values[key], *values[f"{key}_ci"]) for key in ("auc", "eer")))
+                )
+            row = {"corpus": name} | eer._asdict() | {"p_holm": float(p)}
+            row["smallest"] = intervals.smallest_change(eer, level=float(own))
+            for key in ("auc", "cllr"):
+                row |= {f"{key}_before": found[key].before, f"{key}_after": found[key].after}
+            row |= {"rung_before": rungs[0], "rung_after": rungs[1], "disagreeing": verdicts.disagreeing(found)}
+            row["verdict"] = verdicts.of_change(found, p=float(p), later=rungs[1], level=level)
+            rows.append(row)
+        self.keep(verdicts=rows)
+        return pd.DataFrame(rows)
+
+    def headline(self) -> dict[str, Difference]:
+        """Return the changes of the EER by corpus as `verdicts` judges them: with adjusted intervals."""
+        names = list(Difference._fields)
+        return {row["corpus"]: Difference(*(row[name] for name in names)) for row in self.verdicts().to_dict("records")}
+
+    @once
+    def cllr_change(self, name: str) -> Difference:
+        """Return the change of the calibrated Cllr on one corpus, each stage by its own calibration."""
+        both = pair(self.scores("before", name), self.scores("after", name))
+        columns = (both[column].to_numpy(float) for column in ("label", "score", "score_second"))
+        validations = self.validation("before"), self.validation("after")
+        options = {"names": ("cllr",), "groups": self.drawn(both)} | self.resampling()
+        return carried.paired_differences(*columns, validations, **options)["cllr"]
+
+    @once
+    def attack_errors(self, stage: str, name: str) -> pd.DataFrame:
+        """Return the EER of each attack of one corpus with its interval: `by_group.attack_errors`."""
+        scores = self.scores(stage, name)
+        target = self.profile.uncertainty.target
+        return by_group.attack_errors(scores.table, scores.values, target=target, **self.resampling())
 
     @once
     def attack_changes(self, name: str) -> pd.DataFrame:
@@ -321,7 +380,7 @@ class Run(Jobs):
         """The folder for figures."""
         return self.folder / "figures"
 
-    def _paired(self, before: Scores, after: Scores, *, metric: str) -> Difference:
+    def _paired(self, before: Scores, after: Scores, *, metric: str, level: float | None = None) -> Difference:
         both = pair(before, after)
         return intervals.paired_difference(
             both["label"].to_numpy(int),
@@ -329,7 +388,7 @@ class Run(Jobs):
             both["score_second"].to_numpy(float),
             metric=metric,
             groups=self.drawn(both),
-            **self.resampling(),
+            **(self.resampling() | ({} if level is None else {"level": level})),
         )
 
 

@@ -44,10 +44,12 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     # Metrics
     "eer": ("EER %", hundredths(2)),
     ("eer_low", "eer_high"): ("EER interval", hundredths(1)),
+    "macro_eer": ("macro EER %", hundredths(2)),
+    ("macro_eer_low", "macro_eer_high"): ("macro EER interval", hundredths(1)),
     "auc": ("AUC", "{:.4f}"),
     ("auc_low", "auc_high"): ("AUC interval", "{:.3f} to {:.3f}"),
     "min_dcf": ("minDCF", "{:.3f}"),
-    "metric": ("metric", _in_words(eer="EER", auc="AUC")),
+    "metric": ("metric", _in_words(eer="EER", auc="AUC", cllr_calibrated="Cllr, calibrated")),
     "delta": ("delta", "{:+.4g}"),
     ("low", "high"): ("interval", "{:.4g} to {:.4g}"),
     "p": ("p", _p_value),
@@ -79,6 +81,8 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "change": ("change, points", hundredths(2, "+")),
     ("change_low", "change_high"): ("interval", hundredths(1, "+")),
     "p_adjusted": ("p, adjusted", _p_value),
+    "p_holm": ("p, adjusted", _p_value),
+    "smallest": ("smallest change to be seen, points", hundredths(1)),
     # The study's preprocessing
     "eer_corrected": ("EER, corrected", "{:.1%}"),
     "eer_original": ("EER, original", "{:.1%}"),

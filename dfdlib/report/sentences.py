@@ -10,9 +10,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from dfdlib.evaluation.intervals import Difference
+from dfdlib.evaluation import verdicts
+from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.evaluation.metrics import percent, percent_range
 
+#: What a rung of the ladder is called in a sentence about a detector.
+_RUNGS = {
+    verdicts.WRONG_WAY: "ranks the wrong way round, spoof clips above bona fide ones",
+    verdicts.CHANCE: "is not better than chance, as far as these clips can tell",
+    verdicts.BETTER_THAN_CHANCE: "is better than chance",
+    verdicts.SEPARATES: "separates the classes",
+}
 _DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 
 
@@ -41,56 +49,117 @@ def evaluations(table: pd.DataFrame, *, level: float = 0.95) -> list[str]:
             f"{percent_range(row.eer_low, row.eer_high)}), its AUC {row.auc:.3f} ({row.auc_low:.3f} to "
             f"{row.auc_high:.3f})"
         )
-        if row.auc_low <= 0.5 <= row.auc_high:
-            sentence += ": no better than guessing, as far as these clips can tell"
-        elif row.auc_high < 0.5:
-            sentence += ": it ranks spoof clips above bona fide ones, worse than guessing"
-        said.append(f"{sentence}.")
+        if "macro_eer" in table and pd.notna(row.macro_eer):
+            macro = f"{percent(row.macro_eer)} ({percent_range(row.macro_eer_low, row.macro_eer_high)})"
+            sentence += f"; the mean EER over the attacks is {macro}"
+        auc, eer = (Interval(getattr(row, name), getattr(row, f"{name}_low"), getattr(row, f"{name}_high"))
+                    for name in ("auc", "eer"))  # fmt: skip
+        said.append(f"{sentence}: it {_RUNGS[verdicts.rung(auc, eer)]}.")
     return said
 
 
-def change(corpus: str, difference: Difference, *, trained_on: bool = False, level: float = 0.95) -> str:
-    """Say what fine-tuning did to the EER on a corpus, no more than the interval of the difference allows."""
-    where = (
-        f"{corpus}, the corpus it was fine-tuned for" if trained_on else f"{corpus}, which it was not fine-tuned for"
-    )
-    interval = f"{100 * level:g} % interval of the change {points_range(difference.low, difference.high)}"
-    figures = f"from {percent(difference.before)} to {percent(difference.after)}"
-    if difference.low <= 0 <= difference.high:
-        if difference.delta == 0:
-            moved = f"The EER stayed at {percent(difference.after)}"
-        else:
-            moved = f"The EER {'rose' if difference.delta > 0 else 'fell'} {figures}"
-        return f"{moved} on {where}, but the {interval} includes zero: these clips do not show a change."
-    verb, verdict = ("raised", "worse") if difference.delta > 0 else ("lowered", "better")
+def basis(corpus: str, *, by: str, target: str, warning: str) -> str:
+    """Say what the intervals of a corpus rest on, from `Units.describe`."""
+    speaks = {"new-voices": "other voices", "these-voices": "these voices with other sentences"}.get(target, "")
+    sentence = f"Intervals on {corpus} draw again by {by}" + (f" and speak for {speaks}" if speaks else "")
+    return f"{sentence}. {warning}".strip() if warning else f"{sentence}."
+
+
+def fixed_by(corpus: str, attack: str, *, eer: float) -> str:
+    """Say that one attack's share of the spoofs fixes the pooled EER."""
     return (
-        f"Fine-tuning {verb} the EER on {where}, {figures}, by {points(difference.delta)} ({interval}): "
-        f"the detector became {verdict} there."
+        f"On {corpus} the pooled EER of {percent(eer)} is fixed by the mix of attacks: at its threshold nearly all "
+        f"clips of {attack} are accepted and nearly none of the others, so that it says how many clips {attack} has."
     )
 
 
-def verdict(differences: Mapping[str, Difference], *, trained_on: str) -> str:
-    """Say in one sentence whether fine-tuning paid, over all corpora."""
-    better = [name for name, difference in differences.items() if difference.high < 0]
-    worse = [name for name, difference in differences.items() if difference.low > 0]
-    unclear = [name for name in differences if name not in better and name not in worse]
+def change(row, *, family: int, trained_on: bool = False, level: float = 0.95) -> str:
+    """Say what fine-tuning did to the EER on a corpus, no more than a row of `Run.verdicts` of so many allows."""
+    where = (
+        f"{row.corpus}, the corpus it was fine-tuned for"
+        if trained_on
+        else f"{row.corpus}, which it was not fine-tuned for"
+    )
+    adjusted = f", adjusted for {family} corpora" if family > 1 else ""
+    interval = f"{100 * level:g} % interval of the change {points_range(row.low, row.high)}{adjusted}"
+    figures = f"from {percent(row.before)} to {percent(row.after)}"
+    if row.verdict == verdicts.NOT_SHOWN:
+        moved = f"The EER stayed at {percent(row.after)}"
+        if row.delta != 0:
+            moved = f"The EER {'rose' if row.delta > 0 else 'fell'} {figures}"
+        return (
+            f"{moved} on {where}, but the {interval} includes zero: these clips do not show a change. They would have "
+            f"shown one of {points(row.smallest)} or more in four studies of five; smaller ones are not ruled out."
+        )
+    verb = "raised" if row.delta > 0 else "lowered"
+    sentence = f"Fine-tuning {verb} the EER on {where}, {figures}, by {points(row.delta)} ({interval})"
+    if row.verdict == verdicts.BETTER:
+        return f"{sentence}: the detector became better there and {_RUNGS[row.rung_after]}."
+    if row.verdict == verdicts.WORSE:
+        return f"{sentence}: the detector became worse there."
+    doubts = [_other_way(row, name) for name in row.disagreeing]
+    if row.delta < 0 and row.rung_after in (verdicts.WRONG_WAY, verdicts.CHANCE):
+        doubts.append(f"the detector {_RUNGS[row.rung_after]}")
+    return f"{sentence}, but {_list(doubts)}: it is not called {'worse' if row.delta > 0 else 'better'}."
+
+
+def _other_way(row, name: str) -> str:
+    before, after = getattr(row, f"{name}_before"), getattr(row, f"{name}_after")
+    metric = {"auc": "AUC", "cllr": "calibrated Cllr"}[name]
+    return f"the {metric} {'rose' if after > before else 'fell'} from {before:.3f} to {after:.3f}"
+
+
+def verdict(table: pd.DataFrame, *, trained_on: str) -> str:
+    """Say in one sentence whether fine-tuning paid, over all corpora of `Run.verdicts`."""
+    said = dict(zip(table["corpus"], table["verdict"], strict=True))
+    better, worse, mixed, unclear = (
+        [name for name in said if said[name] == kind]
+        for kind in (verdicts.BETTER, verdicts.WORSE, verdicts.MIXED, verdicts.NOT_SHOWN)
+    )
     parts = []
     if better:
         parts.append(f"better on {_list(better)}")
     if worse:
         parts.append(f"worse on {_list(worse)}")
+    if mixed:
+        parts.append(f"changed on {_list(mixed)}, neither better nor worse as a whole")
     if unclear:
         parts.append(f"not measurably different on {_list(unclear)}")
     sentence = f"After fine-tuning on {trained_on} the detector is {_list(parts)}"
-    if trained_on in better and worse:
+    if trained_on not in better:
+        return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
+    if worse:
         return f"{sentence}: what it learned for one domain it paid for in another."
-    if trained_on in better and unclear and len(better) > 1:
-        return f"{sentence}: a gain was shown beyond the domain that it was trained on, but not in every one."
-    if trained_on in better and unclear:
-        return f"{sentence}: the gain was not shown beyond the domain that it was trained on."
-    if trained_on in better:
+    if len(better) == len(said):
         return f"{sentence}: the gain carried over to every domain measured."
-    return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
+    if len(better) > 1:
+        return f"{sentence}: a gain was shown beyond the domain that it was trained on, but not in every one."
+    return f"{sentence}: the gain was not shown beyond the domain that it was trained on."
+
+
+def attack_changes(table: pd.DataFrame) -> list[str]:
+    """Say which attacks fine-tuning was shown to help against and which it made worse, from `Run.attack_changes`."""
+    said = []
+    for corpus, rows in table.groupby("corpus", sort=False):
+        kinds = {
+            kind: [
+                f"{row.attack} ({percent(row.before)} to {percent(row.after)}, {points_range(row.low, row.high)})"
+                for row in rows[rows["shown"] & ((rows["delta"] > 0) == (kind == "worse"))].itertuples()
+            ]
+            for kind in ("better", "worse")
+        }
+        parts = [f"{kind} against {_list(found)}" for kind, found in kinds.items() if found]
+        rest = rows[~rows["shown"]]
+        if not parts:
+            parts = ["not shown to have changed against any attack"]
+        sentence = f"On {corpus}, attack by attack, the fine-tuned detector is {' and '.join(parts)}"
+        if len(rest):
+            sentence += (
+                f"; changes that were not shown ({_list(rest['attack'])}) may be as large as "
+                f"{points(rest['smallest'].max())}"
+            )
+        said.append(f"{sentence}.")
+    return said
 
 
 def guessing(table: pd.DataFrame) -> list[str]:
@@ -107,17 +176,20 @@ def guessing(table: pd.DataFrame) -> list[str]:
 
 
 def hardest_attack(table: pd.DataFrame, *, corpus: str, stage: str) -> str:
-    """Name the attacks with the highest and the lowest EER in a table of `by_group.by_attack`."""
+    """Name the hardest attack of `Run.attack_errors`, where its interval lies above those of all others."""
     rows = table.sort_values("eer")
-    easy, hard = rows.iloc[0], rows.iloc[-1]
+    hard = rows.iloc[-1]
+    figure = f"EER {percent(hard['eer'])}, {percent_range(hard['low'], hard['high'])}"
     if len(rows) == 1:
-        return f"On {corpus} there is one kind of attack, {hard['attack']}, with an EER of {percent(hard['eer'])}."
-    sentence = (
-        f"On {corpus}, {hard['attack']} is the hardest attack for {_DETECTOR[stage]} (EER {percent(hard['eer'])}) and "
-        f"{easy['attack']} the easiest ({percent(easy['eer'])})"
-    )
-    if hard["eer"] > 0.5:
-        return f"{sentence}: most clips of {hard['attack']} score higher than most bona fide ones."
+        return f"On {corpus} there is one kind of attack, {hard['attack']} ({figure})."
+    if hard["low"] <= rows["high"].iloc[:-1].max():
+        return (
+            f"On {corpus} the intervals of the attacks overlap, so that none is the hardest for {_DETECTOR[stage]}; "
+            f"the highest figure is that of {hard['attack']} ({figure})."
+        )
+    sentence = f"On {corpus}, {hard['attack']} is the hardest attack for {_DETECTOR[stage]} ({figure})"
+    if hard["low"] > 0.5:
+        return f"{sentence}: most of its clips score higher than most bona fide ones."
     return f"{sentence}."
 
 

@@ -29,6 +29,9 @@ EVALUATIONS = (
 #: The columns of `wide` that say what the threshold of validation clips does.
 OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "hter_high", "eer", "min_dcf"]
 
+#: Columns of `attack_changes` that the report shows.
+ATTACK_CHANGES = ["corpus", "attack", "n_spoof", "before", "after", "delta", "low", "high", "p_holm", "smallest"]
+
 
 # Data
 
@@ -117,7 +120,8 @@ def wide(evaluations: pd.DataFrame) -> pd.DataFrame:
 
 def beside_published(evaluations: pd.DataFrame) -> pd.DataFrame:
     """Return EER, AUC and minDCF of `wide` beside the study's published figures."""
-    names = ["n_bonafide", "n_spoof", "eer", "eer_low", "eer_high", "auc", "auc_low", "auc_high", "min_dcf"]
+    names = ["n_bonafide", "n_spoof", "eer", "eer_low", "eer_high", "macro_eer", "macro_eer_low", "macro_eer_high"]
+    names = [name for name in (*names, "auc", "auc_low", "auc_high", "min_dcf") if name in evaluations]
     printed = study.EVALUATIONS.rename(columns={"eer": "study_eer", "auc": "study_auc"})
     printed = printed[["corpus", "stage", "study_eer", "study_auc"]]
     return evaluations[["corpus", "stage", *names]].merge(printed, how="left", on=["corpus", "stage"])
@@ -125,10 +129,23 @@ def beside_published(evaluations: pd.DataFrame) -> pd.DataFrame:
 
 def change_sentences(run: Run) -> list[str]:
     """Return `sentences.change` of the EER of every corpus."""
-    level = run.profile.uncertainty.level
+    table, level = run.verdicts(), run.profile.uncertainty.level
     return [
-        sentences.change(name, run.difference(name), trained_on=name == TARGET, level=level) for name in run.corpora
+        sentences.change(row, family=len(table), trained_on=row.corpus == TARGET, level=level)
+        for row in table.itertuples()
     ]
+
+
+def basis_sentences(run: Run, stage: str, *, corpora: Sequence[str] | None = None) -> list[str]:
+    """Say what the intervals of each corpus rest on, and where one attack fixes the pooled EER."""
+    said = []
+    for name in run.corpora if corpora is None else corpora:
+        found, scores = run.evaluate(stage, name), run.scores(stage, name)
+        said.append(sentences.basis(name, by=found["resampled_by"], target=found["target"], warning=found["warning"]))
+        attack = by_group.fixing_attack(scores.labels, scores.values, scores.table["attack"])
+        if attack:
+            said.append(sentences.fixed_by(name, attack, eer=found["eer"]))
+    return said
 
 
 def conventions(run: Run, stage: str) -> pd.DataFrame:
@@ -169,10 +186,14 @@ def attacks(run: Run) -> pd.DataFrame:
 
 
 def attack_sentences(run: Run, stage: str) -> list[str]:
-    """Return `sentences.hardest_attack` of every corpus."""
-    return [
-        sentences.hardest_attack(_by_attack(run.scores(stage, name)), corpus=name, stage=stage) for name in run.corpora
-    ]
+    """Return `sentences.hardest_attack` of every corpus, and after fine-tuning `sentences.attack_changes`."""
+    said = [sentences.hardest_attack(run.attack_errors(stage, name), corpus=name, stage=stage) for name in run.corpora]
+    return said + (sentences.attack_changes(attack_changes(run)) if stage == "after" else [])
+
+
+def attack_changes(run: Run) -> pd.DataFrame:
+    """Return `Run.attack_changes` of every corpus."""
+    return pd.concat([run.attack_changes(name) for name in run.corpora], ignore_index=True)
 
 
 def example_of_meaning(run: Run, stage: str) -> str:

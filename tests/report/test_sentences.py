@@ -1,17 +1,24 @@
 import pandas as pd
 import pytest
 
+from dfdlib.evaluation import verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.report import sentences
 
+BETTER = Difference(0.30, 0.12, -0.18, -0.22, -0.14)
+WORSE = Difference(0.31, 0.47, 0.16, 0.09, 0.24)
+UNCLEAR = Difference(0.30, 0.28, -0.02, -0.06, 0.02)
 
-def difference(before, after, low, high):
-    return Difference(before, after, after - before, low, high)
+
+def judged(corpus, difference, verdict, *, later=verdicts.BETTER_THAN_CHANCE, disagreeing=()):
+    """Return a row of a table of verdicts."""
+    rest = {"auc_before": 0.36, "auc_after": 0.47, "cllr_before": 1.4, "cllr_after": 2.6, "smallest": 0.057}
+    rest |= {"rung_after": later, "disagreeing": list(disagreeing), "verdict": verdict}
+    return {"corpus": corpus} | difference._asdict() | rest
 
 
-BETTER = difference(0.30, 0.12, -0.22, -0.14)
-WORSE = difference(0.31, 0.47, 0.09, 0.24)
-UNCLEAR = difference(0.30, 0.28, -0.06, 0.02)
+def row(*arguments, **options):
+    return next(pd.DataFrame([judged(*arguments, **options)]).itertuples())
 
 
 def evaluated(corpus, stage, **values):
@@ -31,11 +38,36 @@ def test_an_evaluation_names_its_numbers():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"), [(0.45, 0.6, "no better than guessing"), (0.15, 0.3, "worse than guessing")]
+    ("auc", "eer", "said"),
+    [
+        ((0.5, 0.45, 0.6), (0.5, 0.4, 0.6), "is not better than chance, as far as these clips can tell."),
+        ((0.2, 0.15, 0.3), (0.7, 0.6, 0.8), "ranks the wrong way round, spoof clips above bona fide ones."),
+        ((0.8, 0.7, 0.9), (0.2, 0.1, 0.3), "is better than chance."),
+        ((0.99, 0.98, 1.0), (0.02, 0.01, 0.05), "separates the classes."),
+    ],
 )
-def test_an_evaluation_says_when_it_is_guessing(low, high, verdict):
-    (sentence,) = sentences.evaluations(evaluated("custom", "after", auc_low=low, auc_high=high))
-    assert verdict in sentence
+def test_an_evaluation_says_on_which_rung_it_stands(auc, eer, said):
+    columns = {f"{name}{end}": value for name, values in (("auc", auc), ("eer", eer))
+               for end, value in zip(("", "_low", "_high"), values, strict=True)}  # fmt: skip
+    (sentence,) = sentences.evaluations(evaluated("custom", "after", **columns))
+    assert sentence.endswith(f": it {said}")
+
+
+def test_the_mean_over_attacks_stands_beside_the_pooled_figure():
+    macro = {"macro_eer": 0.574, "macro_eer_low": 0.2, "macro_eer_high": 0.95}
+    (sentence,) = sentences.evaluations(evaluated("custom", "after", **macro))
+    assert "; the mean EER over the attacks is 57.4 % (20.0 to 95.0 %)" in sentence
+    said = sentences.fixed_by("custom", "hibari", eer=0.419)
+    assert said.startswith("On custom the pooled EER of 41.9 % is fixed by the mix of attacks")
+
+
+def test_what_intervals_rest_on_is_said():
+    said = sentences.basis("custom", by="sentence", target="these-voices", warning="New voices cannot be judged.")
+    assert said == (
+        "Intervals on custom draw again by sentence and speak for these voices with other sentences. New voices cannot "
+        "be judged."
+    )
+    assert sentences.basis("x", by="clip", target="", warning="") == "Intervals on x draw again by clip."
 
 
 def test_a_threshold_that_does_not_carry_over_is_said_to_fail():
@@ -66,28 +98,70 @@ def test_calibration_says_what_it_costs_and_what_warns():
     assert good.endswith("0.100 is the best that any calibration could reach and 0.300 is what they cost as they are.")
 
 
-def test_a_change_says_no_more_than_its_interval():
-    assert "lowered" in sentences.change("for-2seconds", BETTER, trained_on=True)
-    assert "became better" in sentences.change("for-2seconds", BETTER, trained_on=True)
-    assert "raised" in sentences.change("custom", WORSE)
-    assert "became worse" in sentences.change("custom", WORSE)
-    unclear = sentences.change("custom", UNCLEAR)
-    assert "includes zero" in unclear
+def test_a_change_says_no_more_than_its_verdict():
+    better = row("for-2seconds", BETTER, verdicts.BETTER, later=verdicts.SEPARATES)
+    said = sentences.change(better, family=3, trained_on=True)
+    assert "lowered the EER on for-2seconds, the corpus it was fine-tuned for, from 30.0 % to 12.0 %" in said
+    assert "-22.0 to -14.0 points, adjusted for 3 corpora" in said
+    assert said.endswith("the detector became better there and separates the classes.")
+    worse = sentences.change(row("custom", WORSE, verdicts.WORSE), family=1)
+    assert "raised" in worse
+    assert worse.endswith("the detector became worse there.")
+    assert "adjusted" not in worse
+    unclear = sentences.change(row("custom", UNCLEAR, verdicts.NOT_SHOWN), family=3)
+    assert "includes zero: these clips do not show a change" in unclear
+    assert "shown one of 5.7 points or more in four studies of five" in unclear
     assert "became" not in unclear
 
 
+def test_better_is_never_said_of_a_detector_at_chance_or_where_measures_disagree():
+    later = {"later": verdicts.CHANCE, "disagreeing": ["cllr"]}
+    said = sentences.change(row("custom", BETTER, verdicts.MIXED, **later), family=3)
+    assert said.endswith(
+        ", but the calibrated Cllr rose from 1.400 to 2.600 and the detector is not better than chance, as far as these "
+        "clips can tell: it is not called better."
+    )
+    assert "became" not in said
+    other = sentences.change(row("custom", WORSE, verdicts.MIXED, disagreeing=["auc"]), family=3)
+    assert other.endswith(", but the AUC rose from 0.360 to 0.470: it is not called worse.")
+
+
 def test_the_verdict_turns_with_the_numbers():
-    good = sentences.verdict({"for-2seconds": BETTER, "custom": BETTER}, trained_on="for-2seconds")
-    traded = sentences.verdict({"for-2seconds": BETTER, "custom": WORSE}, trained_on="for-2seconds")
-    narrow = sentences.verdict({"for-2seconds": BETTER, "custom": UNCLEAR}, trained_on="for-2seconds")
-    partly = sentences.verdict({"for-2seconds": BETTER, "custom": BETTER, "source": UNCLEAR}, trained_on="for-2seconds")
-    bad = sentences.verdict({"for-2seconds": WORSE, "custom": WORSE}, trained_on="for-2seconds")
+    def verdict(**kinds):
+        table = pd.DataFrame([judged(name.replace("_", "-"), BETTER, kind) for name, kind in kinds.items()])
+        return sentences.verdict(table, trained_on="for-2seconds")
+
+    better, worse, mixed, unclear = verdicts.BETTER, verdicts.WORSE, verdicts.MIXED, verdicts.NOT_SHOWN
+    partly = verdict(for_2seconds=better, custom=better, source=unclear)
     assert "shown beyond the domain that it was trained on, but not in every one" in partly
-    assert "every domain" in good
-    assert "paid for in another" in traded
-    assert "not shown beyond" in narrow
+    assert "every domain" in verdict(for_2seconds=better, custom=better)
+    assert "paid for in another" in verdict(for_2seconds=better, custom=worse)
+    assert "not shown beyond" in verdict(for_2seconds=better, custom=unclear)
+    neither = verdict(for_2seconds=better, custom=mixed)
+    assert "changed on custom, neither better nor worse as a whole: the gain was not shown beyond" in neither
+    bad = verdict(for_2seconds=worse, custom=worse)
     assert "did not show the gain" in bad
     assert "better" not in bad
+
+
+def test_harm_by_an_attack_is_told_beside_gain():
+    columns = ["corpus", "attack", "before", "after", "delta", "low", "high", "shown", "smallest"]
+    table = pd.DataFrame(
+        [
+            ("custom", "lpc", 0.485, 0.295, -0.19, -0.28, -0.1, True, 0.1),
+            ("custom", "hibari", 0.819, 0.852, 0.033, -0.1, 0.2, False, 0.25),
+            ("source", "griffin-lim", 0.017, 0.109, 0.092, 0.035, 0.139, True, 0.08),
+            ("rest", "world", 0.2, 0.2, 0.0, -0.1, 0.1, False, 0.15),
+        ],
+        columns=columns,
+    )
+    custom, source, rest = sentences.attack_changes(table)
+    assert custom == (
+        "On custom, attack by attack, the fine-tuned detector is better against lpc (48.5 % to 29.5 %, -28.0 to -10.0 "
+        "points); changes that were not shown (hibari) may be as large as 25.0 points."
+    )
+    assert "worse against griffin-lim (1.7 % to 10.9 %" in source
+    assert "not shown to have changed against any attack" in rest
 
 
 def test_guessing_is_called_guessing():
@@ -111,11 +185,15 @@ def test_training_says_whether_it_stopped_early():
     assert "no better" in sentences.training(history, best_epoch=1, select="validation_eer")
 
 
-def test_hardest_attack_is_the_one_with_the_highest_eer():
-    table = pd.DataFrame({"attack": ["a", "b"], "eer": [0.1, 0.4]})
-    assert "b is the hardest" in sentences.hardest_attack(table, corpus="custom", stage="before")
-    fooled = sentences.hardest_attack(table.assign(eer=[0.1, 0.7]), corpus="custom", stage="after")
-    assert "most clips of b score higher than most bona fide ones" in fooled
+def test_no_attack_is_the_hardest_while_intervals_overlap():
+    table = pd.DataFrame({"attack": ["a", "b"], "eer": [0.1, 0.3], "low": [0.05, 0.25], "high": [0.2, 0.4]})
+    assert "b is the hardest attack for the baseline (EER 30.0 %, 25.0 to 40.0 %)." in sentences.hardest_attack(
+        table, corpus="custom", stage="before"
+    )
+    unclear = sentences.hardest_attack(table.assign(low=[0.05, 0.15]), corpus="custom", stage="before")
+    assert "the intervals of the attacks overlap, so that none is the hardest" in unclear
+    fooled = sentences.hardest_attack(table.assign(eer=[0.1, 0.7], low=[0, 0.6]), corpus="custom", stage="after")
+    assert fooled.endswith("most of its clips score higher than most bona fide ones.")
     assert "one kind of attack, a" in sentences.hardest_attack(table[:1], corpus="custom", stage="before")
 
 

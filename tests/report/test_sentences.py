@@ -118,8 +118,8 @@ def test_better_is_never_said_of_a_detector_at_chance_or_where_measures_disagree
     later = {"later": verdicts.CHANCE, "disagreeing": ["cllr"]}
     said = sentences.change(row("custom", BETTER, verdicts.MIXED, **later), family=3)
     assert said.endswith(
-        ", but the calibrated Cllr rose from 1.400 to 2.600 and the detector is not better than chance, as far as these "
-        "clips can tell: it is not called better."
+        ", but the calibrated Cllr rose from 1.400 to 2.600 and the detector is not better than chance, as far as "
+        "these clips can tell: it is not called better."
     )
     assert "became" not in said
     other = sentences.change(row("custom", WORSE, verdicts.MIXED, disagreeing=["auc"]), family=3)

@@ -67,7 +67,10 @@ class Comparison:
     eers : tuple of float
         One a seed.
     difference : Difference
-        Of the mean EER over the seeds; its interval is from resampling clips, the seeds as they are.
+        Of the mean EER over the seeds; its interval holds what other clips and, of several, other seeds would change,
+        and leaves out 0 just where `is_shown`.
+    macro : Difference or None
+        Of the mean over the attacks, where a corpus has several; its interval stands alone.
     p_adjusted : float
         Of no difference, by Holm's method over all recipes and corpora that are compared.
     """
@@ -77,6 +80,7 @@ class Comparison:
     corpus: str
     eers: tuple[float, ...]
     difference: Difference
+    macro: Difference | None = None
     p_adjusted: float = 1.0
 
     def is_shown(self, *, level: float = 0.95) -> bool:
@@ -168,7 +172,7 @@ def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
         return []
     reference, *others = dict.fromkeys(training.recipe for training in trainings)
     scored = [(training.recipe, score_recipe(run, training)) for training in trainings]
-    found = []
+    level, found, pairs = run.profile.uncertainty.level, [], []
     for corpus in run.corpora:
         by_recipe: dict[str, list[Scores]] = {}
         for name, by_corpus in scored:
@@ -177,18 +181,36 @@ def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
         stacked = {name: np.stack([found.values for found in rows]) for name, rows in by_recipe.items()}
         for name in others:
             run.tell(f"comparing {name} with {reference} on {corpus}")
-            difference = intervals.paired_difference(
-                table["label"].to_numpy(int),
-                stacked[reference],
-                stacked[name],
-                metric="eer",
-                groups=run.drawn(table),
-                **run.resampling(),
-            )
+            pairs.append((table, stacked[reference], stacked[name]))
+            differences = _differences(run, *pairs[-1], level=level, family=len(others) * len(run.corpora))
             eers = tuple(metrics.eer(rows.labels, rows.values).value for rows in by_recipe[name])
-            found.append(Comparison(name, reference, corpus, eers, difference))
-    adjusted = intervals.holm([row.difference.p for row in found])
-    return [dataclasses.replace(row, p_adjusted=float(p)) for row, p in zip(found, adjusted, strict=True)]
+            found.append(Comparison(name, reference, corpus, eers, differences["eer"], differences.get("macro_eer")))
+    p_values = [row.difference.p for row in found]
+    judged = zip(found, pairs, intervals.holm(p_values), intervals.holm_levels(p_values, level=level), strict=True)
+    return [
+        dataclasses.replace(
+            row,
+            difference=_differences(run, *pair, level=float(own), family=len(found))["eer"],
+            p_adjusted=float(p),
+        )
+        for row, pair, p, own in judged
+    ]
+
+
+def _differences(
+    run: Run, table: pd.DataFrame, before: np.ndarray, after: np.ndarray, *, level: float, family: int
+) -> dict[str, Difference]:
+    attacks = table["attack"].where(table["label"] == 0)
+    several = attacks.nunique() > 1
+    return intervals.paired_differences(
+        table["label"].to_numpy(int),
+        before,
+        after,
+        names=("eer", "macro_eer") if several else ("eer",),
+        attacks=table["attack"] if several else None,
+        groups=run.drawn(table),
+        **run.resampling(family=family) | {"level": level},
+    )
 
 
 def _train(run: Run, name: str, seed: int, say: Callable[[str], None], *, title: str) -> TrainedRecipe:

@@ -15,6 +15,7 @@ used, what is missing is computed. The run folder holds
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -279,12 +280,13 @@ class Run(Jobs):
             (`verdicts.of_change`).
         """
         level = self.profile.uncertainty.level
-        p_values = [self.difference(name).p for name in self.corpora]
+        pairs = {name: [self.scores(stage, name) for stage in STAGES] for name in self.corpora}
+        options = {"metric": "eer", "family": len(pairs)}
+        p_values = [self._paired(*pair, **options).p for pair in pairs.values()]
         levels, adjusted = intervals.holm_levels(p_values, level=level), intervals.holm(p_values)
         rows = []
         for name, own, p in zip(self.corpora, levels, adjusted, strict=True):
-            before, after = self.scores("before", name), self.scores("after", name)
-            eer = self._paired(before, after, metric="eer", level=float(own))
+            eer = self._paired(*pairs[name], level=float(own), **options)
             found = {"eer": eer, "auc": self.difference(name, metric="auc"), "cllr": self.cllr_change(name)}
             rungs = []
             for stage in STAGES:
@@ -357,10 +359,11 @@ class Run(Jobs):
         """Return what is drawn again of a table of trials, for the profile's target: `units.of`."""
         return units.of(table, target=self.profile.uncertainty.target)
 
-    def resampling(self) -> dict:
-        """Return the options of the bootstrap, as `intervals` takes them."""
+    def resampling(self, *, family: int = 1) -> dict:
+        """Return the options of the bootstrap, as `intervals` takes them: of so many resamples as a family needs."""
         uncertainty = self.profile.uncertainty
-        return {"resamples": uncertainty.resamples, "level": uncertainty.level, "seed": self.profile.seed}
+        resamples = max(uncertainty.resamples, math.ceil(family / (1 - uncertainty.level)))
+        return {"resamples": resamples, "level": uncertainty.level, "seed": self.profile.seed}
 
     # What is kept
 
@@ -380,7 +383,9 @@ class Run(Jobs):
         """The folder for figures."""
         return self.folder / "figures"
 
-    def _paired(self, before: Scores, after: Scores, *, metric: str, level: float | None = None) -> Difference:
+    def _paired(
+        self, before: Scores, after: Scores, *, metric: str, level: float | None = None, family: int = 1
+    ) -> Difference:
         both = pair(before, after)
         return intervals.paired_difference(
             both["label"].to_numpy(int),
@@ -388,7 +393,7 @@ class Run(Jobs):
             both["score_second"].to_numpy(float),
             metric=metric,
             groups=self.drawn(both),
-            **(self.resampling() | ({} if level is None else {"level": level})),
+            **(self.resampling(family=family) | ({} if level is None else {"level": level})),
         )
 
 

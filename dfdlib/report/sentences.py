@@ -371,7 +371,7 @@ def calibrated(table: pd.DataFrame) -> list[str]:
     for row in table.itertuples():
         sentence = (
             f"Calibrated on validation clips, the scores of {_DETECTOR[row.stage]} on {row.corpus} cost {row.cllr:.3f} "
-            f"bits (Cllr), where {row.min_cllr:.3f} is the best that any calibration could reach and "
+            f"bits (Cllr; {row.cllr_low:.3f} to {row.cllr_high:.3f}), where {row.min_cllr:.3f} is the best that any calibration could reach and "
             f"{row.cllr_raw:.3f} is what they cost as they are"
         )
         if row.cllr >= 1:

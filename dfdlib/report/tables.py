@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfdlib.data import audit, search
 from dfdlib.detector.scores import Scores, pair
-from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
+from dfdlib.evaluation import bootstrap, by_group, calibration, controls, intervals, metrics
 from dfdlib.experiment import comparison
 from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.jobs import Job
@@ -207,11 +207,18 @@ def carried_costs(run: Run) -> pd.DataFrame:
     rows = []
     for name in run.corpora:
         for stage in STAGES:
-            warnings = calibration.shift_warnings(run.calibration_of(stage), run.scores(stage, name).values)
+            scores, found = run.scores(stage, name), run.evaluate(stage, name)
+            worth = sum(bootstrap.Strata(scores.labels, run.drawn(scores.table)).worth(scores.values))
+            warnings = calibration.shift_warnings(
+                run.calibration_of(stage), scores.values, labels=scores.labels, worth=worth
+            )
             row = run.carried_costs(stage, name) | {"warnings": warnings}
+            for metric in ("cllr", "act_dcf"):
+                row |= dict(zip((f"{metric}_low", f"{metric}_high"), found[f"{metric}_calibrated_ci"], strict=True))
             run.keep(calibration=[{"corpus": name, "when": stage} | row])
             rows.append({"corpus": name, "stage": stage} | row)
-    names = ["cllr_raw", "cllr", "min_cllr", "act_dcf_raw", "act_dcf", "min_dcf", "warnings"]
+    names = ["cllr_raw", "cllr", "cllr_low", "cllr_high", "min_cllr", "act_dcf_raw", "act_dcf", "act_dcf_low"]
+    names += ["act_dcf_high", "min_dcf", "warnings"]
     return pd.DataFrame(rows)[["corpus", "stage", *names]]
 
 
@@ -286,6 +293,9 @@ def compared(run: Run, rows: Sequence[comparison.Comparison]) -> pd.DataFrame:
             "change_low": row.difference.low,
             "change_high": row.difference.high,
             "p_adjusted": row.p_adjusted,
+            "macro_change": row.macro.delta if row.macro else np.nan,
+            "macro_low": row.macro.low if row.macro else np.nan,
+            "macro_high": row.macro.high if row.macro else np.nan,
         }
         for row in rows
     )

@@ -86,14 +86,25 @@ def test_calibration_says_what_it_costs_and_what_warns():
                 "stage": "before",
                 "cllr_raw": 3.0,
                 "cllr": 1.2,
+                "cllr_low": 1.0,
+                "cllr_high": 1.5,
                 "min_cllr": 0.9,
                 "warnings": ["Odd."],
             },
-            {"corpus": "source", "stage": "after", "cllr_raw": 0.3, "cllr": 0.2, "min_cllr": 0.1, "warnings": []},
+            {
+                "corpus": "source",
+                "stage": "after",
+                "cllr_raw": 0.3,
+                "cllr": 0.2,
+                "cllr_low": 0.1,
+                "cllr_high": 0.3,
+                "min_cllr": 0.1,
+                "warnings": [],
+            },
         ]
     )
     bad, good = sentences.calibrated(table)
-    assert "the baseline on custom cost 1.200 bits" in bad
+    assert "the baseline on custom cost 1.200 bits (Cllr; 1.000 to 1.500)" in bad
     assert bad.endswith(": worse than not to listen at all, which costs 1. The scores alone warn of it: Odd.")
     assert good.endswith("0.100 is the best that any calibration could reach and 0.300 is what they cost as they are.")
 

@@ -371,8 +371,8 @@ def calibrated(table: pd.DataFrame) -> list[str]:
     for row in table.itertuples():
         sentence = (
             f"Calibrated on validation clips, the scores of {_DETECTOR[row.stage]} on {row.corpus} cost {row.cllr:.3f} "
-            f"bits (Cllr; {row.cllr_low:.3f} to {row.cllr_high:.3f}), where {row.min_cllr:.3f} is the best that any calibration could reach and "
-            f"{row.cllr_raw:.3f} is what they cost as they are"
+            f"bits (Cllr; {row.cllr_low:.3f} to {row.cllr_high:.3f}), where {row.min_cllr:.3f} is the best that any "
+            f"calibration could reach and {row.cllr_raw:.3f} is what they cost as they are"
         )
         if row.cllr >= 1:
             sentence += ": worse than not to listen at all, which costs 1"

@@ -10,6 +10,7 @@ from dfdlib.data import audio
 from dfdlib.detector import network
 from dfdlib.detector.preprocessing import FIXED_WINDOW
 from dfdlib.errors import DataError, ParameterError, RunError
+from dfdlib.evaluation import units, verdicts
 from dfdlib.experiment import comparison, profile
 from dfdlib.experiment import run as experiment
 from dfdlib.report import tables
@@ -263,13 +264,51 @@ def test_a_run_without_a_chapter_keeps_no_results(run):
 
 def test_changes_of_any_metric_leave_those_that_are_kept_as_they_are(run):
     first = run.changes()
-    assert first["metric"].tolist() == ["eer", "auc"] * 3
+    assert first["metric"].tolist() == ["eer", "auc", "cllr_calibrated"] * 3
     assert first["delta"].tolist() == pytest.approx((first["after"] - first["before"]).tolist())
     kept = [row["corpus"] for row in run.results["differences"]]
     other = run.changes(metrics=["min_dcf"])
     assert other["metric"].unique().tolist() == ["min_dcf"]
     assert [row["corpus"] for row in run.results["differences"]] == kept == run.corpora
     assert all({"delta_eer", "delta_auc_ci"} <= set(row) for row in run.results["differences"])
+
+
+def test_corpora_are_judged_as_one_family(run):
+    table = run.verdicts()
+    assert table["corpus"].tolist() == run.corpora
+    for row in table.itertuples():
+        assert row.before == run.evaluate("before", row.corpus)["eer"]
+        assert row.after == run.evaluate("after", row.corpus)["eer"]
+        assert (row.p_holm < 0.05) == (row.low > 0 or row.high < 0)
+        assert row.verdict in (verdicts.BETTER, verdicts.WORSE, verdicts.MIXED, verdicts.NOT_SHOWN)
+        assert row.rung_after in verdicts.RUNGS
+        assert (row.verdict == verdicts.NOT_SHOWN) == (row.p_holm >= 0.05 or row.delta == 0)
+    assert (table["p_holm"] >= table["p"]).all()
+    assert {name: change.low for name, change in run.headline().items()} == dict(
+        zip(table["corpus"], table["low"], strict=True)
+    )
+    assert [row["verdict"] for row in run.results["verdicts"]] == table["verdict"].tolist()
+
+
+def test_attacks_are_judged_corpus_by_corpus(run):
+    found = run.attack_changes("source")
+    attacks = run.scores("before", "source").table.query("label == 0")["attack"]
+    assert sorted(found["attack"]) == sorted(set(attacks))
+    assert (found["corpus"] == "source").all()
+    errors = run.attack_errors("before", "source").set_index("attack")
+    assert errors["eer"].to_dict() == dict(zip(found["attack"], found["before"], strict=True))
+    assert ((errors["low"] <= errors["eer"]) & (errors["eer"] <= errors["high"])).all()
+
+
+def test_the_target_of_inference_is_the_profiles(toy, tmp_path):
+    table = pd.DataFrame({"label": [1, 0] * 40, "speaker": [f"s{number // 2 % 8}" for number in range(80)],
+                          "sentence": [f"t{number // 20}" for number in range(80)]})  # fmt: skip
+    new, these = (
+        experiment.Run(profile.load(toy, overrides=[f"uncertainty.target={target}"]), tmp_path)
+        for target in units.TARGETS
+    )
+    assert new.drawn(table).by == "speaker and sentence"
+    assert these.drawn(table).by == "sentence"
 
 
 def test_a_folder_that_cannot_be_made(toy, tmp_path):

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError
 from dfdlib.evaluation import intervals, units
-from dfdlib.evaluation.bootstrap import of_attacks
 from dfdlib.evaluation.counts import Tally
+from dfdlib.evaluation.drawing import of_attacks
 from dfdlib.evaluation.trials import BONAFIDE, validate
 
 if TYPE_CHECKING:
@@ -148,10 +148,8 @@ def attack_changes(
         A row a trial, for `units.of`: ``label``, ``attack``, and where known ``speaker`` and ``sentence``.
     before, after : array_like, shape (n,) or ndarray, shape (seeds, n)
         Scores, as in `intervals.paired_differences`.
-    target, by
-        Of `units.of`.
-    resamples, level, seed
-        Of `intervals.intervals`.
+    target, by, resamples, level, seed
+        Of `units.of` and `intervals.intervals`.
 
     Returns
     -------

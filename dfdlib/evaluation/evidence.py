@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import metrics
-from dfdlib.evaluation.bootstrap import of_attacks
 from dfdlib.evaluation.counts import Tally
+from dfdlib.evaluation.drawing import of_attacks
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.evaluation.trials import BONAFIDE
 

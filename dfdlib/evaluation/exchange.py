@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dfdlib.evaluation import counts
-from dfdlib.evaluation.bootstrap import Strata, of_attacks, of_ranks
+from dfdlib.evaluation.bootstrap import of_ranks
+from dfdlib.evaluation.drawing import Strata, of_attacks
 from dfdlib.evaluation.trials import BONAFIDE
 
 #: Metrics that ranks decide.

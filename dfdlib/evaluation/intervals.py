@@ -211,15 +211,7 @@ def paired_differences(
     boot = Bootstrap(
         labels, [*before, *after], names=names, threshold=threshold, attacks=attacks, resamples=resamples, **options
     )
-    exchanged = {}
-    ranked = [name for name in names if name in exchange.BY_RANK and exchange.has_few_errors(
-        labels, [*before, *after], attacks if name == "macro_eer" else None)]  # fmt: skip
-    if ranked:
-        several = math.lcm(split, len(after))
-        pair = (np.repeat(rows, several // len(rows), axis=0) for rows in (before, after))
-        seed = options.get("seed", 0)
-        draws = exchange.changes(boot.strata, *pair, names=ranked, attacks=attacks, resamples=resamples, seed=seed)
-        exchanged = dict(zip(ranked, draws.T, strict=True))
+    exchanged = _exchanged(boot.strata, before, after, names, attacks, resamples, options.get("seed", 0))
     found = {}
     for number, name in enumerate(names):
         old, new = boot.observed[:split, number], boot.observed[split:, number]
@@ -328,6 +320,22 @@ def curve_band(
     order = np.argsort(far)
     low[order], high[order] = np.minimum.accumulate(low[order]), np.maximum.accumulate(high[order][::-1])[::-1]
     return Band(far, low, high)
+
+
+def _exchanged(strata: Strata, before, after, names, attacks, resamples: int, seed: int) -> dict[str, np.ndarray]:
+    """Return the changes (resamples,) by exchange of each metric for which a system makes few errors."""
+    ranked = [
+        name
+        for name in names
+        if name in exchange.BY_RANK
+        and exchange.has_few_errors(strata.labels, [*before, *after], attacks if name == "macro_eer" else None)
+    ]
+    if not ranked:
+        return {}
+    several = math.lcm(len(before), len(after))
+    pair = (np.repeat(rows, several // len(rows), axis=0) for rows in (before, after))
+    draws = exchange.changes(strata, *pair, names=ranked, attacks=attacks, resamples=resamples, seed=seed)
+    return dict(zip(ranked, draws.T, strict=True))
 
 
 def _rows(labels: ArrayLike, scores: ArrayLike) -> list[np.ndarray]:

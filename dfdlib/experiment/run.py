@@ -288,12 +288,10 @@ class Run(Jobs):
         for name, own, p in zip(self.corpora, levels, adjusted, strict=True):
             eer = self._paired(*pairs[name], level=float(own), **options)
             found = {"eer": eer, "auc": self.difference(name, metric="auc"), "cllr": self.cllr_change(name)}
-            rungs = []
-            for stage in STAGES:
-                values = self.evaluate(stage, name)
-                rungs.append(
-                    verdicts.rung(*(intervals.Interval(values[key], *values[f"{key}_ci"]) for key in ("auc", "eer")))
-                )
+            rungs = [
+                verdicts.rung(*(intervals.Interval(values[key], *values[f"{key}_ci"]) for key in ("auc", "eer")))
+                for values in (self.evaluate(stage, name) for stage in STAGES)
+            ]
             row = {"corpus": name} | eer._asdict() | {"p_holm": float(p)}
             row["smallest"] = intervals.smallest_change(eer, level=float(own))
             for key in ("auc", "cllr"):
@@ -314,15 +312,14 @@ class Run(Jobs):
         """Return the change of the calibrated Cllr on one corpus, each stage by its own calibration."""
         both = pair(self.scores("before", name), self.scores("after", name))
         columns = (both[column].to_numpy(float) for column in ("label", "score", "score_second"))
-        validations = self.validation("before"), self.validation("after")
+        validations = tuple(self.validation(stage) for stage in STAGES)
         options = {"names": ("cllr",), "groups": self.drawn(both)} | self.resampling()
         return carried.paired_differences(*columns, validations, **options)["cllr"]
 
     @once
     def attack_errors(self, stage: str, name: str) -> pd.DataFrame:
         """Return the EER of each attack of one corpus with its interval: `by_group.attack_errors`."""
-        scores = self.scores(stage, name)
-        target = self.profile.uncertainty.target
+        scores, target = self.scores(stage, name), self.profile.uncertainty.target
         return by_group.attack_errors(scores.table, scores.values, target=target, **self.resampling())
 
     @once

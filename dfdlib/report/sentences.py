@@ -76,9 +76,7 @@ def fixed_by(corpus: str, attack: str, *, eer: float) -> str:
 def change(row, *, family: int, trained_on: bool = False, level: float = 0.95) -> str:
     """Say what fine-tuning did to the EER on a corpus, no more than a row of `Run.verdicts` of so many allows."""
     where = (
-        f"{row.corpus}, the corpus it was fine-tuned for"
-        if trained_on
-        else f"{row.corpus}, which it was not fine-tuned for"
+        f"{row.corpus}, {'the corpus' if trained_on else 'which'} it was {'' if trained_on else 'not '}fine-tuned for"
     )
     adjusted = f", adjusted for {family} corpora" if family > 1 else ""
     interval = f"{100 * level:g} % interval of the change {points_range(row.low, row.high)}{adjusted}"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfdlib.data import audit, search
 from dfdlib.detector.scores import Scores, pair
-from dfdlib.evaluation import bootstrap, by_group, calibration, controls, intervals, metrics
+from dfdlib.evaluation import by_group, calibration, controls, drawing, intervals, metrics, shift
 from dfdlib.experiment import comparison
 from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.jobs import Job
@@ -208,10 +208,8 @@ def carried_costs(run: Run) -> pd.DataFrame:
     for name in run.corpora:
         for stage in STAGES:
             scores, found = run.scores(stage, name), run.evaluate(stage, name)
-            worth = sum(bootstrap.Strata(scores.labels, run.drawn(scores.table)).worth(scores.values))
-            warnings = calibration.shift_warnings(
-                run.calibration_of(stage), scores.values, labels=scores.labels, worth=worth
-            )
+            worth = sum(drawing.Strata(scores.labels, run.drawn(scores.table)).worth(scores.values))
+            warnings = shift.shift_warnings(run.calibration_of(stage), scores.values, labels=scores.labels, worth=worth)
             row = run.carried_costs(stage, name) | {"warnings": warnings}
             for metric in ("cllr", "act_dcf"):
                 row |= dict(zip((f"{metric}_low", f"{metric}_high"), found[f"{metric}_calibrated_ci"], strict=True))

@@ -111,6 +111,7 @@ def test_precision_by_hand():
 
 
 @given(st.floats(0, 0.9), st.floats(0, 0.9), st.floats(0.001, 0.999))
+@settings(deadline=None)
 def test_precision_is_ordered(far, frr, p_spoof):
     rates = Interval(far, 0.9 * far, min(0.95, far + 0.05)), Interval(frr, 0.9 * frr, min(0.95, frr + 0.05))
     for row in evidence.precision(*rates, p_spoof=p_spoof).values():

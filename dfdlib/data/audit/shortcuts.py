@@ -117,10 +117,7 @@ def shortcut(
     best = min(found, key=lambda key: found[key].value)
     ranked = _rank(features, labels, options | {"level": level})
     finding = MUCH if found[best].high < FLOOR else PART if found[best].high < 0.5 else NOTHING
-    by_way = pd.DataFrame([
-        {"folds_by": way, "classifier": name} | found[way, name]._asdict()
-        for way in ways for name in [min((key for key in found if key[0] == way), key=lambda key: found[key].value)[1]]
-    ]).rename(columns={"value": "eer"})  # fmt: skip
+    by_way = _best_of_each_way(found)
     verdict = _verdict(corpus.name, found[best], ranked, finding, level, by_way)
     return Shortcut(found[best], best[1], ranked, finding, verdict, by_way)
 
@@ -128,6 +125,14 @@ def shortcut(
 def shortcut_eer(corpus: Corpus, *, features: pd.DataFrame | None = None, seed: int = 0, folds: int = 5) -> float:
     """Return the equal error rate of `shortcut` alone, between 0 and 1."""
     return shortcut(corpus, features=features, seed=seed, folds=folds, resamples=100).eer.value
+
+
+def _best_of_each_way(found: dict[tuple[str, str], Interval]) -> pd.DataFrame:
+    rows = {}
+    for (way, name), eer in sorted(found.items(), key=lambda item: item[1].value):
+        row = {"folds_by": way, "classifier": name, "eer": eer.value, "low": eer.low, "high": eer.high}
+        rows.setdefault(way, row)
+    return pd.DataFrame([rows[way] for way in dict.fromkeys(way for way, _ in found)])
 
 
 def _ways(table: pd.DataFrame, labels: np.ndarray, *, folds: int, name: str) -> dict[str, tuple[np.ndarray, int]]:

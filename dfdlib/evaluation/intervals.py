@@ -149,12 +149,14 @@ def intervals(
 def evaluate(labels: ArrayLike, scores: ArrayLike, *, threshold: float | None = None, **options) -> dict:
     """Return `metrics.evaluate`, and the interval of each metric as ``<metric>_ci``: plain numbers for JSON.
 
-    Options are those of `intervals`: groups, resamples, level, seed.
+    Options are those of `intervals`: groups, attacks, resamples, level, seed. With attacks there is ``macro_eer`` too.
     """
     values = dict(metrics.evaluate(labels, scores, threshold=threshold))
     names = [name for name in METRICS if name in values]
+    if options.get("attacks") is not None:
+        names.append("macro_eer")
     for name, found in intervals(labels, scores, names=names, threshold=threshold, **options).items():
-        values[f"{name}_ci"] = [found.low, found.high]
+        values |= {name: found.value, f"{name}_ci": [found.low, found.high]}
     return values
 
 
@@ -179,28 +181,25 @@ def paired_differences(
 ) -> dict[str, Difference]:
     """Return how much metrics changed between two systems on the same clips, with intervals and p-values.
 
-    Both systems see the same resamples of the same clips, so what makes a clip hard for both cancels out. The
-    interval is much narrower than two separate ones suggest; when it leaves out 0, the change is more than
-    the choice of clips explains.
+    Both systems see the same resamples of the same clips, so what makes a clip hard for both cancels out.
 
     Parameters
     ----------
     labels : array_like, shape (n,)
         1 for bona fide, 0 for spoof.
     before, after : array_like, shape (n,) or ndarray, shape (seeds, n)
-        Scores of the two systems on the same clips in the same order. With several rows, as from trainings with
-        several seeds, a metric is the mean over the rows, and the interval holds what other clips and what other seeds
-        would change. As many rows of both are pairs of the same seed.
+        Scores of the two systems on the same clips in the same order. With several rows, as from several seeds, a
+        metric is the mean over the rows, and the interval holds what other clips and other seeds would change. As many
+        rows of both are pairs of the same seed.
     names, threshold, attacks, level, resamples, **options
         Of `intervals`, with ``groups`` and ``seed``.
 
     Returns
     -------
     dict of Difference
-        ``before``, ``after``, ``delta = after - before``, its ``low`` and ``high``, and ``p``, two-sided and never 0.
-        p is below 0.05 where the 95 % interval leaves out 0, and only there. Where a system makes fewer than five
-        errors in a class, changes of what ranks decide have to pass the `exchange` test as well. A negative delta is
-        an improvement for everything but "auc".
+        ``before``, ``after``, ``delta = after - before``, its ``low`` and ``high``, and ``p``, two-sided and never 0:
+        below 0.05 where the 95 % interval leaves out 0, and only there. Where a system makes fewer than five errors in
+        a class, what ranks decide has to pass the `exchange` test as well. Less is better for all but "auc".
     """
     names = tuple(names)
     without = (*(AT_THRESHOLD if threshold is None else ()), *(("macro_eer",) if attacks is None else ()))
@@ -220,9 +219,8 @@ def paired_differences(
         others = _of_seeds(new - old) if len(new) == len(old) else [*_of_seeds(old), *_of_seeds(new)]
         if name in exchanged:
             _, least = limits.without_spread(name, 0.0, boot.strata, before[0], level)
-            low, high, p = limits.of_few_errors(
-                delta, changes, exchanged[name], boot.strata, level, least=least, others=others
-            )
+            given = (delta, changes, exchanged[name], boot.strata, level)
+            low, high, p = limits.of_few_errors(*given, least=least, others=others)
         else:
             low, high, p = limits.of_change(name, delta, changes, boot.strata, level, others=others)
         if name not in ("act_dcf", "cllr"):

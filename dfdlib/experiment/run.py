@@ -207,12 +207,9 @@ class Run(Jobs):
         drawn = self.drawn(scores.table)
         options = {"groups": drawn} | self.resampling()
         self.tell(f"resampling {name}, {stage} fine-tuning")
-        if (scores.table["attack"] != "").any():
-            options["attacks"] = scores.table["attack"]
-        found = intervals.evaluate(scores.labels, scores.values, **options)
-        costs = carried.intervals(
-            scores.labels, scores.values, self.validation(stage), groups=drawn, **self.resampling()
-        )
+        attacks = scores.table["attack"] if (scores.table["attack"] != "").any() else None
+        found = intervals.evaluate(scores.labels, scores.values, attacks=attacks, **options)
+        costs = carried.intervals(scores.labels, scores.values, self.validation(stage), **options)
         found["threshold"] = self.calibration_of(stage).threshold
         for metric, one in costs.items():
             metric = f"{metric}_calibrated" if metric in ("cllr", "act_dcf") else metric
@@ -276,8 +273,7 @@ class Run(Jobs):
         DataFrame
             A row a corpus: ``corpus before after delta low high p p_holm`` of the EER, the interval at
             `intervals.holm_levels`; ``smallest`` (`intervals.smallest_change`), ``auc_before auc_after cllr_before
-            cllr_after`` (calibrated), ``rung_before rung_after`` (`verdicts.rung`), ``disagreeing`` and ``verdict``
-            (`verdicts.of_change`).
+            cllr_after`` (calibrated), ``rung_before rung_after``, ``disagreeing`` and ``verdict`` (`verdicts`).
         """
         level = self.profile.uncertainty.level
         pairs = {name: [self.scores(stage, name) for stage in STAGES] for name in self.corpora}

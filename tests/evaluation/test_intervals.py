@@ -328,6 +328,10 @@ def test_evaluate_adds_an_interval_to_every_metric(rng):
     assert {name for name in values if name.endswith("_ci")} == {
         f"{name}_ci" for name in set(expected) - counts_and_places
     }
+    attacks = np.where(np.arange(labels.size) % 2, "tts", "vc")
+    more = intervals.evaluate(labels, scores, attacks=attacks, resamples=100)
+    assert set(more) - set(values) == {"macro_eer", "macro_eer_ci"}
+    assert more["macro_eer"] == intervals.interval(labels, scores, metric="macro_eer", attacks=attacks).value
     assert all(low <= values[name.removesuffix("_ci")] <= high for name, (low, high) in (
         item for item in values.items() if item[0].endswith("_ci")))  # fmt: skip
 

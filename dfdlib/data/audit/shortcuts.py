@@ -71,9 +71,8 @@ def shortcut(
 
     A logistic regression and gradient-boosted trees score clips that they were not fitted on. Clips of one sentence
     share a fold, and in a second measurement clips of one speaker, where these are known; else every clip stands alone.
-    Each is dealt out to folds several times, by as many seeds: the EER is the mean, and its interval holds what other
-    dealings and other clips would change, by the rule of `units.of`. As the best of all is taken, each has an interval
-    at its share of the risk (Bonferroni).
+    Each is dealt out to folds by several seeds: the EER is the mean, and its interval holds what other dealings and
+    other clips would change (`units.of`). As the best is taken, each has its share of the risk (Bonferroni).
 
     Parameters
     ----------
@@ -106,12 +105,9 @@ def shortcut(
     options = {"groups": drawn, "resamples": resamples, "seed": seed}
     tried = {}
     for way, (groups, parts) in ways.items():
-        dealt = [
-            _cross_validated_scores(features, labels, groups, seed=seed + number, folds=parts)
-            for number in range(dealings)
-        ]
-        for name in dealt[0]:
-            tried[way, name] = np.stack([scores[name] for scores in dealt])
+        dealt = [_cross_validated_scores(features, labels, groups, seed=seed + number, folds=parts)
+                 for number in range(dealings)]  # fmt: skip
+        tried |= {(way, name): np.stack([scores[name] for scores in dealt]) for name in dealt[0]}
     risk = (1 - level) / len(tried)
     found = {key: intervals.interval(labels, scores, level=1 - risk, **options) for key, scores in tried.items()}
     best = min(found, key=lambda key: found[key].value)

@@ -156,7 +156,8 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, *, threshold: float | None = 
     if options.get("attacks") is not None:
         names.append("macro_eer")
     for name, found in intervals(labels, scores, names=names, threshold=threshold, **options).items():
-        values |= {name: found.value, f"{name}_ci": [found.low, found.high]}
+        values.setdefault(name, found.value)
+        values[f"{name}_ci"] = [found.low, found.high]
     return values
 
 

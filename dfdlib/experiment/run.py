@@ -204,12 +204,12 @@ class Run(Jobs):
         change. `Units.describe` says what all intervals rest on.
         """
         scores = self.scores(stage, name)
-        drawn = self.drawn(scores.table)
+        drawn, validation = self.drawn(scores.table), self.validation(stage)
         options = {"groups": drawn} | self.resampling()
         self.tell(f"resampling {name}, {stage} fine-tuning")
         attacks = scores.table["attack"] if (scores.table["attack"] != "").any() else None
         found = intervals.evaluate(scores.labels, scores.values, attacks=attacks, **options)
-        costs = carried.intervals(scores.labels, scores.values, self.validation(stage), **options)
+        costs = carried.intervals(scores.labels, scores.values, validation, **options)
         found["threshold"] = self.calibration_of(stage).threshold
         for metric, one in costs.items():
             metric = f"{metric}_calibrated" if metric in ("cllr", "act_dcf") else metric

@@ -209,7 +209,7 @@ def carried_costs(run: Run) -> pd.DataFrame:
         for stage in STAGES:
             scores, found = run.scores(stage, name), run.evaluate(stage, name)
             worth = sum(drawing.Strata(scores.labels, run.drawn(scores.table)).worth(scores.values))
-            warnings = shift.shift_warnings(run.calibration_of(stage), scores.values, labels=scores.labels, worth=worth)
+            warnings = shift.shift_warnings(run.calibration_of(stage), scores.values, worth=worth)
             row = run.carried_costs(stage, name) | {"warnings": warnings}
             for metric in ("cllr", "act_dcf"):
                 row |= dict(zip((f"{metric}_low", f"{metric}_high"), found[f"{metric}_calibrated_ci"], strict=True))

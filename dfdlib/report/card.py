@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dfdlib import files, machine
-from dfdlib.evaluation import calibration, intervals, metrics
+from dfdlib.evaluation import intervals, metrics, shift
 from dfdlib.evaluation.metrics import percent, percent_range
 from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, seems_inverted
 from dfdlib.report import columns, plots, sentences
@@ -91,7 +91,7 @@ def of_one(found: Evaluated, *, resamples: int = 1000, seed: int = 0) -> Card:
     """Return the card of the scores of one corpus."""
     trials, values = found.trials, found.found
     labels, scores = trials.labels, trials.scores
-    band = _band(labels, scores, found.drawn.groups, resamples, seed)
+    band = _band(labels, scores, found.drawn, resamples, seed)
     threshold = values.get("threshold")
     name = Path(trials.facts["scores"]).name
     curves = {"threshold": threshold, "band": band}
@@ -183,7 +183,7 @@ def _calibrated(found: Evaluated) -> Section:
         f"spoofs and rejects {percent(costs['frr'])} of bona fide clips."
     )
     displays = plots.CalibrationDisplay.from_calibration(fitted), plots.ReliabilityDisplay.from_llrs(labels, llr)
-    warnings = calibration.shift_warnings(fitted, found.trials.scores)
+    warnings = shift.shift_warnings(fitted, found.trials.scores)
     return Section("Calibration", [said, *warnings], figures=[_figure(display) for display in displays])
 
 
@@ -195,7 +195,7 @@ def of_several(found: Several, *, resamples: int = 1000, seed: int = 0) -> Card:
     corpora = found.corpora
     trials = {name: (one.trials.labels, one.trials.scores) for name, one in corpora.items()}
     curves = [
-        plots.DetDisplay.from_scores(*pair, name=name, band=_band(*pair, corpora[name].drawn.groups, resamples, seed))
+        plots.DetDisplay.from_scores(*pair, name=name, band=_band(*pair, corpora[name].drawn, resamples, seed))
         for name, pair in trials.items()
     ]
     said = (
@@ -271,7 +271,7 @@ def of_comparison(found: Compared, facts: Sequence[Mapping], *, resamples: int =
     labels = found.table["label"].to_numpy(np.int8)
     curves = [
         plots.DetDisplay.from_scores(
-            labels, scores, name=name, band=_band(labels, scores, found.drawn.groups, resamples, seed)
+            labels, scores, name=name, band=_band(labels, scores, found.drawn, resamples, seed)
         )
         for name, scores in found.scores.items()
     ]

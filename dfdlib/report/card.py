@@ -139,7 +139,8 @@ def _metrics(values: Mapping) -> dict:
             ends = [form.format(end) for end in values.get(f"{name}_ci", ())]
             row = {"metric": title, "value": form.format(values[name]), "interval": " to ".join(ends) or "–"}
             rows.append(row | {"what it is": meaning})
-    return _table(pd.DataFrame(rows), f"Metrics with 95 % intervals; what is drawn again: {values['by']}.")
+    rests = f" {values['warning']}" if values.get("warning") else ""
+    return _table(pd.DataFrame(rows), f"Metrics with 95 % intervals; what is drawn again: {values['by']}.{rests}")
 
 
 def _claims(found: Evaluated) -> Section:

@@ -105,7 +105,7 @@ def attack_errors(
     Returns
     -------
     DataFrame
-        Columns ``attack n_bonafide n_spoof eer low high auc auc_low auc_high resampled_by target effective_units
+        Columns ``attack n_bonafide n_spoof eer eer_low eer_high auc auc_low auc_high resampled_by target effective_units
         warning``, sorted by attack.
     """
     import pandas as pd
@@ -118,7 +118,7 @@ def attack_errors(
         sizes = {"n_bonafide": int(np.sum(labels == BONAFIDE)), "n_spoof": int(np.sum(labels[part] != BONAFIDE))}
         eer, auc, said = found["eer"], found["auc"], drawn.describe(labels[part])
         rows.append(
-            {"attack": name} | sizes | {"eer": eer.value, "low": eer.low, "high": eer.high}
+            {"attack": name} | sizes | {"eer": eer.value, "eer_low": eer.low, "eer_high": eer.high}
             | {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
             | {key: said[key] for key in ("resampled_by", "target", "effective_units", "warning")}
         )  # fmt: skip

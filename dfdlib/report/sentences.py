@@ -177,16 +177,16 @@ def hardest_attack(table: pd.DataFrame, *, corpus: str, stage: str) -> str:
     """Name the hardest attack of `Run.attack_errors`, where its interval lies above those of all others."""
     rows = table.sort_values("eer")
     hard = rows.iloc[-1]
-    figure = f"EER {percent(hard['eer'])}, {percent_range(hard['low'], hard['high'])}"
+    figure = f"EER {percent(hard['eer'])}, {percent_range(hard['eer_low'], hard['eer_high'])}"
     if len(rows) == 1:
         return f"On {corpus} there is one kind of attack, {hard['attack']} ({figure})."
-    if hard["low"] <= rows["high"].iloc[:-1].max():
+    if hard["eer_low"] <= rows["eer_high"].iloc[:-1].max():
         return (
             f"On {corpus} the intervals of the attacks overlap, so that none is the hardest for {_DETECTOR[stage]}; "
             f"the highest figure is that of {hard['attack']} ({figure})."
         )
     sentence = f"On {corpus}, {hard['attack']} is the hardest attack for {_DETECTOR[stage]} ({figure})"
-    if hard["low"] > 0.5:
+    if hard["eer_low"] > 0.5:
         return f"{sentence}: most of its clips score higher than most bona fide ones."
     return f"{sentence}."
 

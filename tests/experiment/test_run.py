@@ -297,7 +297,7 @@ def test_attacks_are_judged_corpus_by_corpus(run):
     assert (found["corpus"] == "source").all()
     errors = run.attack_errors("before", "source").set_index("attack")
     assert errors["eer"].to_dict() == dict(zip(found["attack"], found["before"], strict=True))
-    assert ((errors["low"] <= errors["eer"]) & (errors["eer"] <= errors["high"])).all()
+    assert ((errors["eer_low"] <= errors["eer"]) & (errors["eer"] <= errors["eer_high"])).all()
 
 
 def test_the_target_of_inference_is_the_profiles(toy, tmp_path):

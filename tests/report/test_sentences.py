@@ -197,13 +197,13 @@ def test_training_says_whether_it_stopped_early():
 
 
 def test_no_attack_is_the_hardest_while_intervals_overlap():
-    table = pd.DataFrame({"attack": ["a", "b"], "eer": [0.1, 0.3], "low": [0.05, 0.25], "high": [0.2, 0.4]})
+    table = pd.DataFrame({"attack": ["a", "b"], "eer": [0.1, 0.3], "eer_low": [0.05, 0.25], "eer_high": [0.2, 0.4]})
     assert "b is the hardest attack for the baseline (EER 30.0 %, 25.0 to 40.0 %)." in sentences.hardest_attack(
         table, corpus="custom", stage="before"
     )
-    unclear = sentences.hardest_attack(table.assign(low=[0.05, 0.15]), corpus="custom", stage="before")
+    unclear = sentences.hardest_attack(table.assign(eer_low=[0.05, 0.15]), corpus="custom", stage="before")
     assert "the intervals of the attacks overlap, so that none is the hardest" in unclear
-    fooled = sentences.hardest_attack(table.assign(eer=[0.1, 0.7], low=[0, 0.6]), corpus="custom", stage="after")
+    fooled = sentences.hardest_attack(table.assign(eer=[0.1, 0.7], eer_low=[0, 0.6]), corpus="custom", stage="after")
     assert fooled.endswith("most of its clips score higher than most bona fide ones.")
     assert "one kind of attack, a" in sentences.hardest_attack(table[:1], corpus="custom", stage="before")
 

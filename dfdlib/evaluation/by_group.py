@@ -105,8 +105,8 @@ def attack_errors(
     Returns
     -------
     DataFrame
-        Columns ``attack n_bonafide n_spoof eer eer_low eer_high auc auc_low auc_high resampled_by target effective_units
-        warning``, sorted by attack.
+        Columns ``attack n_bonafide n_spoof eer eer_low eer_high auc auc_low auc_high resampled_by target
+        effective_units warning``, sorted by attack.
     """
     import pandas as pd
 

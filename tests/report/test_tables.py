@@ -58,7 +58,10 @@ def test_sentences_name_every_corpus(run):
     said = tables.change_sentences(run)
     assert all(name in sentence for name, sentence in zip(run.corpora, said, strict=True))
     assert len(tables.preprocessing_sentences(run)) == 3
-    assert all("one kind of attack" in sentence for sentence in tables.attack_sentences(run, "after"))
+    attacks = tables.attack_sentences(run, "after")
+    assert all("one kind of attack" in sentence for sentence in attacks[:3])
+    assert all("attack by attack, the fine-tuned detector is" in sentence for sentence in attacks[3:])
+    assert len(attacks) == 6
 
 
 def test_costs_are_those_of_the_carried_calibration(run):

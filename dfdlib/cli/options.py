@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dfdlib import files
-from dfdlib.errors import ParameterError
+from dfdlib.errors import ParameterError, RunError
 
 #: What numpy and scikit-learn take for a seed is below this.
 _SEEDS = 2**32
@@ -53,8 +53,13 @@ Resamples = Annotated[int, typer.Option(min=100, help="Bootstrap resamples for t
 Checkpoint = Annotated[
     Path | None, typer.Option(help="The detector's weights; by default those of the demo's detector, a demonstration.")
 ]
-Configuration = Annotated[
-    str | None, typer.Option(help="xlsr-300m or mini, for files of weights that do not say what they fit.")
+Detector = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A detector of dfd detectors: its weights if they are here, or what the file of --checkpoint fits. Or one "
+        "of your own: my_module:make, or a file in ONNX or TorchScript (see docs/detectors.md).",
+    ),
 ]
 Threshold = Annotated[
     float | None, typer.Option(callback=finite, help="A threshold fixed on other data; adds far, frr and hter.")
@@ -142,6 +147,17 @@ def weights(out: Path, *beside: str) -> list[files.Output]:
 def read_by(settings: object) -> list[Path]:
     """Return the files and folders that a profile names."""
     return [settings.checkpoint, *(place for _, place in settings.data if isinstance(place, Path))]
+
+
+def data_folder() -> Path:
+    """Return the folder of data: the project's, or outside a checkout one in the current folder."""
+    from dfdlib.experiment import profile as profiles
+
+    try:
+        base = profiles.root()
+    except RunError:  # outside a checkout
+        base = Path.cwd()
+    return base / "data"
 
 
 def prepare_data(settings, *, parts: tuple[str, ...] | None = None) -> None:

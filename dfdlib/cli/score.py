@@ -24,7 +24,7 @@ _SUFFIXES = {"--out": (".csv", ".parquet"), "--windows": (".csv",), "--plot": ("
 def score(
     paths: options.Sounds,
     checkpoint: options.Checkpoint = None,
-    configuration: options.Configuration = None,
+    detector: options.Detector = None,
     onnx: options.Onnx = None,
     corpus: options.Corpus = None,
     preprocessing: options.Preprocessing = "corrected",
@@ -53,32 +53,33 @@ def score(
 
     Example: dfd score my-recordings/ talk.mp3 --out scores.csv
     """
-    if onnx is not None and (checkpoint or configuration or device == "cuda" or precision != "float32"):
-        raise typer.BadParameter("--onnx goes without --checkpoint, --configuration, --device cuda and --precision")
+    if onnx is not None and (checkpoint or detector or device == "cuda" or precision != "float32"):
+        raise typer.BadParameter("--onnx goes without --checkpoint, --detector, --device cuda and --precision")
     outputs = _outputs({"--out": out, "--windows": timeline, "--plot": plot})
     part, is_whole = _part(shard, cached=cached), shard is None and processes.count() == 1
     given = listed(paths) if processes.is_first() else []
     manifests = [path / "manifest.parquet" for path in given if os.path.isdir(path)]
     inputs = [*given, *manifests, checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
+    from dfdlib.detector import own
+
     how, step = _windows(preprocessing, window=window, hop=hop)
     left_out = ()
     with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
         clips = _find(given, corpus, drawn=plot is not None)
-        scorer, detector = make_scorer(
-            onnx, checkpoint, configuration=configuration, device=device, precision=precision
-        )
+        scorer, about = make_scorer(onnx, checkpoint, detector=detector, device=device, precision=precision)
+        how = own.adapted(how, scorer)
         settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size}
         if not is_whole:
             _score_part(clips, scorer, part, hop=step if timeline or plot else None, settings=settings)
         if processes.is_first() and shard is None:
-            scores, left_out = _score(clips, scorer, detector, outputs=outputs, hop=step, settings=settings)
+            scores, left_out = _score(clips, scorer, about, outputs=outputs, hop=step, settings=settings)
             written = [output.path for output in outputs.values()]
             printing.scores(
                 scores.table, left_out, other=clips.other, written=written, to_stdout=not (taken or as_json)
             )
             if as_json and not taken:
-                _print_json(scores, left_out, detector, clips.other)
+                _print_json(scores, left_out, about, clips.other)
     # torchrun takes any other status for a fault, and starts all processes again.
     raise typer.Exit(1 if len(left_out) and is_whole else 0)
 
@@ -204,19 +205,43 @@ def listed(paths: list[Path]) -> list[Path]:
     return [path for given in paths for path in (lines if given == Path("-") else [given])]
 
 
-def make_scorer(onnx: Path | None, checkpoint: Path | None, *, configuration: str | None, device: str, precision: str):
+def make_scorer(onnx: Path | None, checkpoint: Path | None, *, detector: str | None, device: str, precision: str):
     """Return what scores, a file of ONNX where one is given, or a checkpoint, and what is to be said of it."""
     if onnx is not None:
         from dfdlib.detector import onnx as export
 
         return export.OnnxScorer(onnx), {"name": onnx.name, "demonstration": False}
+    from dfdlib.detector import own
+
+    if detector is not None and own.is_own(detector):
+        if checkpoint or device == "cuda" or precision != "float32":
+            raise typer.BadParameter(f"--detector {detector} goes without --checkpoint, --device cuda and --precision")
+        return own.load(detector), {"name": Path(detector).name, "demonstration": False}
     from dfdlib.detector import scorer as inference
 
-    model, _, detector = load_model(checkpoint, configuration=configuration)
-    return inference.TorchScorer(model, device=device, precision=precision), detector
+    model, _, about = load_model(checkpoint, detector=detector)
+    return inference.TorchScorer(model, device=device, precision=precision), about
 
 
-def load_model(checkpoint: Path | None, *, configuration: str | None):
+def _weights_of(name: str) -> Path:
+    """Return the file of weights of a detector by name.
+
+    Raises
+    ------
+    RunError
+        They are not here.
+    """
+    from dfdlib.detector import registry
+
+    name = registry.plain(name)
+    if found := registry.weights(name, options.data_folder()):
+        return found
+    entry = registry.ENTRIES[name]
+    remedy = f"run dfd weights fetch {name}" if entry.places else entry.steps
+    raise RunError(f"{name}: its weights are not here; {remedy}, or name a file of them with --checkpoint")
+
+
+def load_model(checkpoint: Path | None, *, detector: str | None):
     """Return a detector, the file of its weights and what it is; the demo's, in one line, if none is named."""
     from dfdlib.detector import network
     from dfdlib.experiment import profile as profiles
@@ -224,23 +249,23 @@ def load_model(checkpoint: Path | None, *, configuration: str | None):
     demo = None
     with contextlib.suppress(RunError):  # outside a checkout there is none
         demo = profiles.load("demo").checkpoint
-    source = checkpoint or profiles.load("demo").checkpoint
-    model = network.load(source, configuration=configuration)
+    source = checkpoint or (_weights_of(detector) if detector else profiles.load("demo").checkpoint)
+    model = network.load(source, configuration=detector)
     size = sum(parameter.numel() for parameter in model.parameters())
-    detector = {"name": model.configuration.name, "parameters": size, "demonstration": False}
+    about = {"name": model.configuration.name, "parameters": size, "demonstration": False}
     if demo is not None and os.path.realpath(source) == os.path.realpath(demo):
         origin = network.describe(source).metadata.get("trained_on", "unknown")
-        detector |= {
+        about |= {
             "demonstration": True,
             "trained_on": f"the demo's corpus {origin!r}",
             "meaning": "its scores mean nothing outside the demo's corpora; name a real detector with --checkpoint",
         }
         if processes.is_first():
             printing.echo(
-                f"{source.name} is a demonstration: {size:,} parameters, trained on {detector['trained_on']}; "
-                f"{detector['meaning']}"
+                f"{source.name} is a demonstration: {size:,} parameters, trained on {about['trained_on']}; "
+                f"{about['meaning']}"
             )
-    return model, source, detector
+    return model, source, about
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import typer
 
 from dfdlib import files, processes
 from dfdlib.cli import options, printing, score
-from dfdlib.cli.options import Checkpoint, Configuration, Profile, Set
+from dfdlib.cli.options import Checkpoint, Detector, Profile, Set
 
 
 def finetune(
@@ -72,7 +72,7 @@ def train_baseline(
 def export(
     onnx: Annotated[Path, typer.Option(metavar="FILE", help="The ONNX file to write.")],
     checkpoint: Checkpoint = None,
-    configuration: Configuration = None,
+    detector: Detector = None,
 ) -> None:
     """Write the whole detector as an ONNX file, for programs without Python, and check it against torch.
 
@@ -83,7 +83,7 @@ def export(
 
     inputs = [checkpoint or profiles.load("demo").checkpoint]
     taken = options.check_outputs(files.Output(option="--onnx", path=onnx, suffixes=(".onnx",)), inputs=inputs)
-    model, source, _ = score.load_model(checkpoint, configuration=configuration)
+    model, source, _ = score.load_model(checkpoint, detector=detector)
     printing.echo(f"exporting {model.configuration.name}, which takes a minute or two")
     written = exports.write(onnx, model, checkpoint=source)
     if taken:

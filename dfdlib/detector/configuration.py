@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from dfdlib.data.audio import RATE
-from dfdlib.detector import aasist, frontend
+from dfdlib.detector import aasist, frontend, registry
 from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
 from dfdlib.errors import ParameterError
 
@@ -258,9 +258,6 @@ SIGNATURES = {
     "antideepfake-hubert-xl": "06222ff78d5b01e32487aca8bb439616d43811ab0912252ca98bac60febe560b",
 }
 
-#: Other names of these.
-ALIASES = {"xlsr-aasist": "xlsr-300m"}
-
 
 def named(name: str) -> DetectorConfiguration:
     """Return one of `CONFIGURATIONS`.
@@ -270,7 +267,4 @@ def named(name: str) -> DetectorConfiguration:
     ParameterError
         There is none of that name.
     """
-    name = ALIASES.get(name, name)
-    if name not in CONFIGURATIONS:
-        raise ParameterError(f"no detector is called {name!r}; there are {', '.join(CONFIGURATIONS)}")
-    return CONFIGURATIONS[name]
+    return CONFIGURATIONS[registry.plain(name)]

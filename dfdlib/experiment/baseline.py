@@ -88,13 +88,13 @@ class Variant:
         return dataclasses.replace(training, table=table[rows].reset_index(drop=True))
 
 
-def variants() -> tuple[Variant, ...]:
-    """Return the baseline, then what its ablation trains."""
+def variants(detector: str = "mini") -> tuple[Variant, ...]:
+    """Return the baseline of a detector, then what its ablation trains."""
     plain = RECIPE.model_copy(update={"augment": ()})
     return (
-        Variant("baseline"),
-        Variant("without augmentation", recipe=plain),
-        Variant("five bona fide voices", voices=5),
+        Variant("baseline" if detector == "mini" else f"baseline {detector}", detector=detector),
+        Variant("without augmentation", recipe=plain, detector=detector),
+        Variant("five bona fide voices", voices=5, detector=detector),
         Variant("wider network", detector=WIDE),
     )
 
@@ -138,7 +138,7 @@ def train(
     Parameters
     ----------
     settings : Profile
-        Its corpora and preprocessing are used.
+        Its detector, corpora and preprocessing are used.
     checkpoint : Path
         Where the weights go (safetensors), with their training history beside them (.csv).
     ablation : bool
@@ -158,7 +158,7 @@ def train(
     source = corpus.read(settings.data.source, name="source")
     keep_apart({name: [source.split(name)] for name in ("training", "validation", "testing")})
     folder = settings.data.source.parent / "baseline" / files.short(corpus.fingerprint(source.table))
-    jobs = [(variant, seed) for variant in variants()[: None if ablation else 1] for seed in SEEDS]
+    jobs = [(variant, seed) for variant in variants(settings.detector)[: None if ablation else 1] for seed in SEEDS]
     # Spawned, not forked: a process that has used torch may not survive a fork.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(machine.cores(), mp_context=context) as pool:
@@ -169,7 +169,7 @@ def train(
             if progress is not None:
                 line = f"{number} of {len(jobs)}: {found[-1].variant}, seed {found[-1].seed}"
                 progress(f"{line}: validation EER {percent(found[-1].validation_eer, 2)}")
-    own = sorted((one for one in found if one.variant == variants()[0].name), key=lambda one: one.validation_eer)
+    own = sorted((one for one in found if one.variant == jobs[0][0].name), key=lambda one: one.validation_eer)
     kept = own[len(own) // 2]
     for suffix in (".safetensors", ".csv"):
         with files.atomic(checkpoint.with_suffix(suffix), "wb") as file:

@@ -19,6 +19,7 @@ import pydantic
 import yaml
 
 from dfdlib import machine
+from dfdlib.detector import registry
 from dfdlib.errors import DfdError, ParameterError, RunError
 from dfdlib.training import recipe
 
@@ -115,9 +116,9 @@ class Profile(_Settings):
     seed : int
         Of everything random in a run.
     detector : str
-        A name in `detector.CONFIGURATIONS`.
+        A name of `dfd detectors`.
     checkpoint : Path
-        The baseline's weights.
+        The baseline's weights; ``{detector}`` in it stands for the detector's name.
     preprocessing : {"corrected", "original"}
     window : {"fixed", "full"}
     recipes : dict of str to RecipeChange
@@ -138,7 +139,7 @@ class Profile(_Settings):
     title: str
     seed: Natural = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    detector: Literal["mini", "xlsr-300m"]
+    detector: str
     checkpoint: Path
     data: Data
     preprocessing: Literal["corrected", "original"] = "corrected"
@@ -152,6 +153,14 @@ class Profile(_Settings):
     seeds: Positive = 1
     threads: Positive | None = None
     uncertainty: Uncertainty = Uncertainty()
+
+    @pydantic.field_validator("detector")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            return registry.plain(name)
+        except ParameterError as error:
+            raise ValueError(str(error)) from error
 
     @pydantic.model_validator(mode="after")
     def _recipes_can_be_made(self) -> "Profile":
@@ -368,7 +377,8 @@ def _absolute(settings: Profile) -> Profile:
     """Return the profile with its paths made absolute, from the project's folder."""
     places = {name: _place(place) for name, place in settings.data if isinstance(place, Path)}
     data = settings.data.model_copy(update=places)
-    return settings.model_copy(update={"data": data, "checkpoint": _place(settings.checkpoint)})
+    checkpoint = Path(str(settings.checkpoint).replace("{detector}", settings.detector))
+    return settings.model_copy(update={"data": data, "checkpoint": _place(checkpoint)})
 
 
 def _place(path: Path) -> Path:

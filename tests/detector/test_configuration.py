@@ -12,9 +12,9 @@ import torch
 from deterministic_weights import fill, waveform
 from safetensors.torch import save_file
 
-from dfdlib.detector import checkpoints, frontend, network
+from dfdlib.detector import checkpoints, frontend, network, registry
 from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
-from dfdlib.detector.configuration import ALIASES, BACKENDS, CONFIGURATIONS, DetectorConfiguration, named
+from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, DetectorConfiguration, named
 from dfdlib.detector.scorer import TorchScorer
 from dfdlib.errors import CheckpointError, ParameterError
 
@@ -158,7 +158,8 @@ def test_a_back_end_that_reads_waveforms_takes_no_front_end():
 def test_every_back_end_has_a_name():
     assert {configuration.kind for configuration in CONFIGURATIONS.values()} == set(BACKENDS)
     assert named("xlsr-aasist") is named("xlsr-300m")
-    assert not set(ALIASES) & set(CONFIGURATIONS)
+    assert set(registry.ENTRIES) == set(CONFIGURATIONS)
+    assert not set(registry.ALIASES) & set(CONFIGURATIONS)
 
 
 # The published ones

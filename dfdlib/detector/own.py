@@ -1,0 +1,217 @@
+"""Detectors of other people: a callable of a module, an ONNX file or a TorchScript file, as scorers.
+
+What stands behind any of them takes windows of samples and gives two logits for each, or one score; a higher score
+means bona fide. It may say ``rate`` (in Hz, by default 16,000) and ``window``, the only number of samples that it
+takes.
+"""
+
+import hashlib
+import importlib
+import os
+import sys
+import uuid
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dfdlib import files
+from dfdlib.data import audio
+from dfdlib.detector.preprocessing import Preprocessing
+from dfdlib.errors import CheckpointError, ParameterError, RunError, first_line
+
+#: How the names of TorchScript files end.
+SCRIPTS = (".ts", ".torchscript", ".jit")
+
+#: Rates that sound is resampled to, in Hz.
+_RATES = (4_000, 192_000)
+
+
+def is_own(text: str) -> bool:
+    """Whether a text names such a detector and not a published one."""
+    return ":" in text or Path(text).suffix.lower() in (".onnx", *SCRIPTS)
+
+
+def load(text: str) -> "OwnScorer":
+    """Return the scorer that a text names: ``module:callable``, or an ONNX or TorchScript file.
+
+    Raises
+    ------
+    ParameterError
+        It names none, or what it names says an impossible rate or window.
+    CheckpointError
+        The file is missing or damaged.
+    RunError
+        The callable failed.
+    """
+    suffix = Path(text).suffix.lower()
+    if suffix == ".onnx":
+        return _of_onnx(text)
+    if suffix in SCRIPTS:
+        return _of_script(text)
+    return _of_module(text)
+
+
+class OwnScorer:
+    """Score by a function.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    function : callable
+        Windows, float32 of shape (B, n), to logits (B, 2) as spoof and bona fide, or scores (B,) or (B, 1).
+    fingerprint : str
+        What logits are cached under.
+    rate : int
+        Of the windows, in Hz.
+    window : int or None
+        The only number of samples that it takes.
+
+    Raises
+    ------
+    ParameterError
+        The rate or the window is impossible.
+    """
+
+    def __init__(self, name: str, function: Callable, *, fingerprint: str, rate: object, window: object):
+        if not isinstance(rate, int) or not _RATES[0] <= rate <= _RATES[1]:
+            raise ParameterError(f"{name}: rate = {rate!r}; expected a whole number from {_RATES[0]} to {_RATES[1]} Hz")
+        if window is not None and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
+            raise ParameterError(f"{name}: window = {window!r}; expected a number of samples, or None for any")
+        self.name, self._function = name, function
+        self.fingerprint, self.rate, self.window = fingerprint, rate, window
+        self.least_samples = window or 1
+
+    def logits(self, windows: np.ndarray) -> np.ndarray:
+        """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
+
+        Raises
+        ------
+        ParameterError
+            The detector takes windows of another length, or gave something of another shape.
+        RunError
+            The detector failed.
+        """
+        if self.window not in (None, windows.shape[1]):
+            raise ParameterError(
+                f"{self.name}: takes windows of {self.window} samples, not of {windows.shape[1]}; leave out --windows"
+            )
+        try:
+            given = self._function(windows)
+            if hasattr(given, "detach"):
+                given = given.detach().cpu().float().numpy()
+            values = np.asarray(given, dtype=np.float64)
+        except Exception as error:  # whatever somebody's program raises
+            raise RunError(
+                f"{self.name}: failed on windows of shape {windows.shape} ({type(error).__name__}: {first_line(error)})"
+            ) from error
+        count = len(windows)
+        if values.shape == (count, 2):
+            return values
+        if values.shape in ((count,), (count, 1)):
+            return np.stack([np.zeros(count), values.reshape(count)], axis=1)
+        raise ParameterError(
+            f"{self.name}: gave values of shape {values.shape} for {count} windows; expected ({count}, 2), logits as "
+            f"spoof and bona fide, or ({count},), scores"
+        )
+
+
+def adapted(how: Preprocessing, scorer: object) -> Preprocessing:
+    """Return the preprocessing with the rate and the window that a scorer says it takes.
+
+    Raises
+    ------
+    ParameterError
+        The preprocessing has a rate that is wrong on purpose, and the scorer takes one of its own.
+    """
+    rate, window = getattr(scorer, "rate", how.rate), getattr(scorer, "window", None)
+    if rate not in (how.rate, audio.RATE):
+        if how.rate != audio.RATE:
+            raise ParameterError(f"preprocessing {how.name}: is for detectors at {audio.RATE} Hz, not at {rate}")
+        how = replace(how, rate=rate)
+    return how if window is None else replace(how, window=window)
+
+
+def _of_module(text: str) -> OwnScorer:
+    module, _, name = text.partition(":")
+    if not module or not name:
+        raise ParameterError(f"detector {text!r}: expected module:callable, as in my_module:make")
+    if os.getcwd() not in sys.path:  # as `python -m` does
+        sys.path.insert(0, os.getcwd())
+    try:
+        make = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ParameterError(f"detector {text}: cannot be imported ({first_line(error)})") from error
+    try:
+        made = make()
+    except Exception as error:  # whatever somebody's program raises
+        raise RunError(f"{text}: failed ({type(error).__name__}: {first_line(error)})") from error
+    function = next((getattr(made, way) for way in ("logits", "score") if callable(getattr(made, way, None))), None)
+    if function is None:
+        raise ParameterError(
+            f"{text}: gave {type(made).__name__}, which has neither logits(windows) nor score(windows)"
+        )
+    # Without a word from it nobody knows whether it is the same as last time: nothing is taken from the cache.
+    told = getattr(made, "fingerprint", None) or uuid.uuid4().hex
+    return OwnScorer(
+        text,
+        function,
+        fingerprint=hashlib.sha256(f"{text} {told}".encode()).hexdigest(),
+        rate=getattr(made, "rate", audio.RATE),
+        window=getattr(made, "window", None),
+    )
+
+
+def _of_onnx(path: str) -> OwnScorer:
+    import onnxruntime
+
+    fingerprint = _sha256(path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # fatal only: what is wrong with a file is raised as well
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no class of their own
+        raise CheckpointError(f"{path}: not an ONNX file, or damaged ({first_line(error)[:100]})") from error
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
+        shown = ", ".join(f"{one.name}: {one.type} of shape {one.shape}" for one in inputs)
+        raise CheckpointError(f"{path}: takes {shown}; expected one input, float32 of shape (clips, samples)")
+    length, name = inputs[0].shape[1], inputs[0].name
+    output = session.get_outputs()[0].name
+    rate = session.get_modelmeta().custom_metadata_map.get("rate", str(audio.RATE))
+    return OwnScorer(
+        path,
+        lambda windows: session.run([output], {name: windows})[0],
+        fingerprint=fingerprint,
+        rate=int(rate) if rate.isdecimal() else rate,
+        window=length if isinstance(length, int) else None,
+    )
+
+
+def _of_script(path: str) -> OwnScorer:
+    import torch
+
+    fingerprint = _sha256(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = torch.jit.load(path, map_location="cpu").eval()
+    except Exception as error:  # a damaged file can fail in any way
+        raise CheckpointError(f"{path}: not a TorchScript file, or damaged ({first_line(error)[:100]})") from error
+
+    def function(windows: np.ndarray) -> torch.Tensor:
+        with torch.inference_mode():
+            return model(torch.from_numpy(windows))
+
+    rate, window = getattr(model, "rate", audio.RATE), getattr(model, "window", None)
+    return OwnScorer(path, function, fingerprint=fingerprint, rate=rate, window=window)
+
+
+def _sha256(path: str) -> str:
+    try:
+        return files.sha256(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the path of the file") from error

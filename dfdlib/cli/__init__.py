@@ -1,6 +1,6 @@
 """What a user types: the command ``dfd``.
 
-`app` has the short commands, `score`, `evaluate`, `train` and `data` the others; `options` has what they take,
+`app` has the short commands, `score`, `evaluate`, `train`, `weights` and `data` the others; `options` has what they take,
 `printing` what they print, and `doctor` looks for what is missing.
 """
 
@@ -8,5 +8,5 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["app", "data", "doctor", "evaluate", "options", "printing", "score", "train"],
+    submodules=["app", "data", "doctor", "evaluate", "options", "printing", "score", "train", "weights"],
 )

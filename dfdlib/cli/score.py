@@ -61,15 +61,12 @@ def score(
     manifests = [path / "manifest.parquet" for path in given if os.path.isdir(path)]
     inputs = [*given, *manifests, checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
-    from dfdlib.detector import own
-
     how, step = _windows(preprocessing, window=window, hop=hop)
     left_out = ()
     with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
         clips = _find(given, corpus, drawn=plot is not None)
         scorer, about = make_scorer(onnx, checkpoint, detector=detector, device=device, precision=precision)
-        how = own.adapted(how, scorer)
-        settings = {"preprocessing": how, "cache": cache, "batch_size": batch_size}
+        settings = {"preprocessing": how.for_scorer(scorer), "cache": cache, "batch_size": batch_size}
         if not is_whole:
             _score_part(clips, scorer, part, hop=step if timeline or plot else None, settings=settings)
         if processes.is_first() and shard is None:

@@ -15,6 +15,7 @@ import torch
 from dfdlib import files
 from dfdlib.data import audio
 from dfdlib.detector import network, wav2vec2
+from dfdlib.detector.preprocessing import FIXED_WINDOW
 from dfdlib.errors import CheckpointError, ParameterError, RunError
 
 #: What the metadata calls a file of ours; the number grows when files stop being exchangeable.
@@ -176,6 +177,11 @@ class OnnxScorer:
                 f"windows of {windows.shape[1]} samples: the detector needs at least {self.least_samples} "
                 f"({1000 * self.least_samples / self.rate:.0f} ms); repeat the clip or leave it out"
             )
+        length = self._session.get_inputs()[0].shape[1]
+        if isinstance(length, int) and windows.shape[1] != length:
+            raise ParameterError(
+                f"windows of {windows.shape[1]} samples: the detector takes {length} only; choose the window fixed"
+            )
         return _run(self._session, windows)
 
 
@@ -183,16 +189,19 @@ def _graph(model: network.Detector, metadata: dict[str, str]) -> bytes:
     """Return the detector as the content of an ONNX file."""
     import onnx_ir
 
-    least = model.configuration.least_samples
+    least, clips = model.configuration.least_samples, torch.export.Dim("clips")
+    samples, lengths = FIXED_WINDOW, {0: clips}
+    if model.configuration.takes_any_length:
+        # Any clips would do. More than one frame and one node, lest a graph for one of them be written.
+        samples, lengths = 16 * least + 1, {0: clips, 1: torch.export.Dim("samples", min=least)}
     program = torch.onnx.export(
         model,
-        # Any clips would do. More than one frame and one node, lest a graph for one of them be written.
-        (torch.zeros(3, 16 * least + 1),),
+        (torch.zeros(3, samples),),
         dynamo=True,
         verbose=False,
         input_names=["waveforms"],
         output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("clips"), 1: torch.export.Dim("samples", min=least)},),
+        dynamic_shapes=(lengths,),
     )
     graph = program.model.graph
     # The exporter notes for each node which line of which file on this machine it comes from.
@@ -226,7 +235,10 @@ def _difference(model: network.Detector, session) -> float:
     noise = np.random.default_rng(0)
     least = model.configuration.least_samples
     differences = []
-    for shape in ((1, least), (2, 2 * model.configuration.rate + 1), (1, 64_600)):
+    shapes = [(1, FIXED_WINDOW), (2, FIXED_WINDOW)]
+    if model.configuration.takes_any_length:
+        shapes = [(1, least), (2, 2 * model.configuration.rate + 1), (1, FIXED_WINDOW)]
+    for shape in shapes:
         windows = 0.1 * noise.standard_normal(shape, dtype=np.float32)
         with torch.inference_mode():
             expected = model(torch.from_numpy(windows)).numpy()

@@ -12,14 +12,12 @@ import sys
 import uuid
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dfdlib import files
 from dfdlib.data import audio
-from dfdlib.detector.preprocessing import Preprocessing
 from dfdlib.errors import CheckpointError, ParameterError, RunError, first_line
 
 #: How the names of TorchScript files end.
@@ -117,22 +115,6 @@ class OwnScorer:
             f"{self.name}: gave values of shape {values.shape} for {count} windows; expected ({count}, 2), logits as "
             f"spoof and bona fide, or ({count},), scores"
         )
-
-
-def adapted(how: Preprocessing, scorer: object) -> Preprocessing:
-    """Return the preprocessing with the rate and the window that a scorer says it takes.
-
-    Raises
-    ------
-    ParameterError
-        The preprocessing has a rate that is wrong on purpose, and the scorer takes one of its own.
-    """
-    rate, window = getattr(scorer, "rate", how.rate), getattr(scorer, "window", None)
-    if rate not in (how.rate, audio.RATE):
-        if how.rate != audio.RATE:
-            raise ParameterError(f"preprocessing {how.name}: is for detectors at {audio.RATE} Hz, not at {rate}")
-        how = replace(how, rate=rate)
-    return how if window is None else replace(how, window=window)
 
 
 def _of_module(text: str) -> OwnScorer:

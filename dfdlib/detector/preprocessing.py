@@ -71,6 +71,22 @@ class Preprocessing:
         """A SHA-256 over everything that a score depends on beside the clip and the weights."""
         return hashlib.sha256(f"{self.key} score={self.score}".encode()).hexdigest()
 
+    def for_scorer(self, scorer: object) -> Self:
+        """Return this with the rate and the window that a scorer says it takes, where it says so.
+
+        Raises
+        ------
+        ParameterError
+            The rate here is wrong on purpose, and the scorer takes one of its own.
+        """
+        rate, window = getattr(scorer, "rate", audio.RATE), getattr(scorer, "window", None)
+        changes = {} if window is None else {"window": window}
+        if rate != audio.RATE:
+            if self.rate != audio.RATE:
+                raise ParameterError(f"preprocessing {self.name}: is for detectors at {audio.RATE} Hz, not at {rate}")
+            changes["rate"] = rate
+        return replace(self, **changes)
+
     def windows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield what the detector gets of a waveform, given in blocks of shape (n,): windows of shape (window,).
 

@@ -97,11 +97,11 @@ def test_what_says_nothing_of_itself_is_never_taken_from_the_cache(module):
 
 def test_rate_and_window_are_the_detectors_own(module):
     scorer = own.load("somebodys:Loud")
-    how = own.adapted(Preprocessing.named("corrected", window="full"), scorer)
+    how = Preprocessing.named("corrected", window="full").for_scorer(scorer)
     assert (how.rate, how.window) == (8_000, 4_000)
-    assert own.adapted(Preprocessing.named("original"), own.load("somebodys:Pair")).rate == 22_050
+    assert Preprocessing.named("original").for_scorer(own.load("somebodys:Pair")).rate == 22_050
     with pytest.raises(ParameterError, match="original: is for detectors at 16000 Hz, not at 8000"):
-        own.adapted(Preprocessing.named("original"), scorer)
+        Preprocessing.named("original").for_scorer(scorer)
     with pytest.raises(ParameterError, match="somebodys:Loud: takes windows of 4000 samples, not of 4001"):
         scorer.logits(windows(4_001))
 

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from dfdlib.evaluation import verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.experiment import run as experiment
 from dfdlib.report import tables
@@ -73,7 +74,10 @@ def test_costs_are_those_of_the_carried_calibration(run):
 
 
 def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run, monkeypatch):
-    monkeypatch.setattr(experiment.Run, "difference", lambda run, name: Difference(0.1, 0.4, 0.3, 0.2, 0.4))
+    worse = Difference(0.1, 0.4, 0.3, 0.2, 0.4)._asdict() | {"verdict": verdicts.WORSE, "smallest": 0.1}
+    worse |= {"rung_after": verdicts.CHANCE, "disagreeing": []}
+    rows = [{"corpus": name} | worse for name in run.corpora]
+    monkeypatch.setattr(experiment.Run, "verdicts", lambda run: pd.DataFrame(rows))
     said = tables.change_sentences(run)
     assert all("raised" in sentence and "became worse" in sentence for sentence in said)
 

@@ -74,9 +74,9 @@ def test_settings_are_changed_by_name():
         ("title=null", "null"),
         ("title='quoted'", "'quoted'"),
         ("recipe=null", None),
-        ("recipes.codec.words=no: 1 # 2", "no: 1 # 2"),
-        ("recipes.codec.settings.augment=[codec@0.3]", ["codec@0.3"]),
-        ("recipes.codec.settings.learning_rate=1e-5", 1e-5),
+        ("recipes.augmented.words=no: 1 # 2", "no: 1 # 2"),
+        ("recipes.augmented.settings.augment=[codec@0.3]", ["codec@0.3"]),
+        ("recipes.augmented.settings.learning_rate=1e-5", 1e-5),
         ("recipes.joint.also=[source]", ["source"]),
         ("finetune.class_weights=[1, 3]", [1.0, 3.0]),
         ("finetune.class_weights=balanced", "balanced"),
@@ -131,7 +131,7 @@ def test_settings_are_shown_as_they_were_used(monkeypatch):
         "build": "demo",
         "corpora": {"for_2seconds": None, "custom": None, "source": None},
     }
-    assert used["recipes"]["rawboost"]["settings"] == {"augment": ["rawboost=5"]}
+    assert used["recipes"]["augmented"]["settings"] == {"augment": ["rawboost=5@0.5", "codec@0.5"]}
 
 
 def test_the_device_is_decided(monkeypatch):
@@ -165,8 +165,8 @@ def test_the_device_is_decided(monkeypatch):
         ("data.custom=", "--set data.custom=: names no file or folder"),
         ("data.custom=~nobody-of-that-name/clips", "give the whole path"),
         ("recipes.codek.settings.epochs=1", "no recipe is called 'codek'; there are shuffled, unshuffled, rawboost"),
-        ("recipes.codec.settings.epoch=1", "did you mean recipes.codec.settings.epochs"),
-        ("recipes.codec.word=1", "did you mean recipes.codec.words"),
+        ("recipes.augmented.settings.epoch=1", "did you mean recipes.augmented.settings.epochs"),
+        ("recipes.augmented.word=1", "did you mean recipes.augmented.words"),
     ],
 )
 def test_what_is_not_a_setting_is_refused_in_one_line(override, message):

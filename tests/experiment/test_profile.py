@@ -164,7 +164,7 @@ def test_the_device_is_decided(monkeypatch):
         ("seed=1:30", "seed = '1:30' is not allowed"),
         ("data.custom=", "--set data.custom=: names no file or folder"),
         ("data.custom=~nobody-of-that-name/clips", "give the whole path"),
-        ("recipes.codek.settings.epochs=1", "no recipe is called 'codek'; there are shuffled, unshuffled, rawboost"),
+        ("recipes.codek.settings.epochs=1", "no recipe is called 'codek'; there are shuffled, unshuffled, augmented"),
         ("recipes.augmented.settings.epoch=1", "did you mean recipes.augmented.settings.epochs"),
         ("recipes.augmented.word=1", "did you mean recipes.augmented.words"),
     ],

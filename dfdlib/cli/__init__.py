@@ -1,7 +1,7 @@
 """What a user types: the command ``dfd``.
 
-`app` has the short commands, `score`, `evaluate`, `train`, `weights` and `data` the others; `options` has what they take,
-`printing` what they print, and `doctor` looks for what is missing.
+`app` has the short commands, `score`, `evaluate`, `train`, `weights` and `data` the others; `options` has what they
+take, `printing` what they print, and `doctor` looks for what is missing.
 """
 
 import lazy_loader

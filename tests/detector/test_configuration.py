@@ -259,3 +259,17 @@ def test_what_nearly_fits_says_what_it_was_compared_with(tmp_path: Path):
     torch.save(weights, tmp_path / "file.pth")
     with pytest.raises(CheckpointError, match=r"does not fit the detector aasist-l.* 1 missing: out_layer.bias"):
         network.load(tmp_path / "file.pth")
+
+
+@pytest.mark.parametrize("name", ["aasist", "aasist-l"])
+def test_released_weights_are_recognised_and_score_as_published(name: str):
+    places = sorted(Path(__file__).parents[3].glob(f"*/weights/{name.upper()}.pth"))
+    if not places:
+        pytest.skip(f"needs the released {name.upper()}.pth in a folder weights/ beside the repository")
+    assert network.describe(places[0]).configuration == name
+    scorer = TorchScorer(network.load(places[0]))
+    with np.load(FIXTURES / "backends_golden.npz") as golden:
+        lengths, salts = golden["released/lengths"][:2], golden["released/salts"][:2]
+        expected = golden[f"released/logits_{name.replace('-', '_')}"][:2]
+    waves = [np.resize(waveform(int(n), salt=str(salt)), 64_600) for n, salt in zip(lengths, salts, strict=True)]
+    np.testing.assert_allclose(scorer.logits(np.stack(waves)), expected, rtol=0, atol=1e-4)

@@ -63,13 +63,18 @@ def write(path: str | Path, model: network.Detector, *, checkpoint: str | Path |
     Raises
     ------
     ParameterError
-        The weights are too many for one file.
+        The weights are too many for one file, or the network is one that cannot be exported.
     RunError
         The export failed, its logits are not torch's, or the file cannot be written.
     """
     model = model.eval().to("cpu", torch.float32)
     configuration = model.configuration
     size = 4 * sum(parameter.numel() for parameter in model.parameters())
+    if configuration.kind == "rawnet2":
+        raise ParameterError(
+            f"{path}: {configuration.name} cannot be written: the exporter unrolls its recurrent layers for one length "
+            "of clip; score with its checkpoint"
+        )
     if size > LARGEST:
         raise ParameterError(f"{path}: {size / 1e9:.1f} GB of weights; one ONNX file holds at most 2 GB")
     metadata = CONVENTIONS | {

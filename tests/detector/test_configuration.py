@@ -12,7 +12,7 @@ import torch
 from deterministic_weights import fill, waveform
 from safetensors.torch import save_file
 
-from dfdlib.detector import checkpoints, frontend, network, registry
+from dfdlib.detector import checkpoints, frontend, network, onnx, registry
 from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
 from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, DetectorConfiguration, named
 from dfdlib.detector.scorer import TorchScorer
@@ -79,7 +79,7 @@ def test_a_detector_trains_and_comes_back_from_its_file_with_the_same_scores(nam
     np.testing.assert_allclose(TorchScorer(loaded).logits(waves.numpy()), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", set(SMALLS) - {"sls"})
+@pytest.mark.parametrize("name", sorted(set(SMALLS) - {"sls"}))
 def test_the_shortest_clip_scores_and_a_shorter_one_is_refused(name: str):
     configuration = SMALLS[name]
     model, least = network.build(configuration, seed=0).eval(), configuration.least_samples
@@ -109,6 +109,23 @@ def test_weights_do_not_tell_all_that_scores_depend_on():
 def test_half_precision_needs_a_front_end():
     with pytest.raises(ParameterError, match="bfloat16: the detector rawnet2 has no front end"):
         TorchScorer(network.build(SMALLS["rawnet2"], seed=0), precision="bfloat16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(SMALLS) - {"rawnet2"}))
+def test_other_programs_compute_the_same(name: str, tmp_path: Path):
+    model = network.build(SMALLS[name], seed=0).eval()
+    assert onnx.write(tmp_path / "file.onnx", model).difference < 1e-5
+    scorer = onnx.OnnxScorer(tmp_path / "file.onnx")
+    np.testing.assert_allclose(scorer.logits(clips(64_600)), TorchScorer(model).logits(clips(64_600)), atol=1e-4)
+    if name == "sls":
+        with pytest.raises(ParameterError, match="takes 64600 only; choose the window fixed"):
+            scorer.logits(clips(65_000))
+
+
+def test_recurrent_layers_are_not_exported(tmp_path: Path):
+    with pytest.raises(ParameterError, match="rawnet2 cannot be written: the exporter unrolls"):
+        onnx.write(tmp_path / "file.onnx", network.build(SMALLS["rawnet2"], seed=0))
 
 
 # Configurations in files

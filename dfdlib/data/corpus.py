@@ -3,7 +3,7 @@
 A corpus is read from
 
 - folders, as the study laid them out: ``Real/`` and ``Fake/`` (any case), alone or below split folders such as
-  ``training/``, ``validation/``, ``testing/``;
+  ``training/``, ``validation/``, ``testing/``; a folder below ``Fake/`` names the attack of the clips in it;
 - a manifest (CSV or Parquet) with a row a clip, its paths relative to the manifest's folder. A folder that holds a
   ``manifest.parquet`` is read from it, with the speakers, sentences and attacks that folders cannot tell.
 

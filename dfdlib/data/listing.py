@@ -71,27 +71,42 @@ def in_places(paths: list[Path]) -> Listed:
     return Listed(table, left_out, Counter(seek.other) + unlisted, sorted(places))
 
 
-def _tell(told: tuple[int | None, str], name: str) -> tuple[int | None, str]:
-    """Return the label and the split of clips in a folder of that name; it counts before those above it."""
-    label = label_of(name)
-    return told[0] if label is None else label, split_of(name) or told[1]
+class _Told(NamedTuple):
+    """What the names of folders tell of the clips in them."""
+
+    label: int | None = None
+    split: str = ""
+    attack: str = ""
 
 
-def _told(folder: Path) -> tuple[int | None, str]:
+def _tell(told: _Told, name: str) -> _Told:
+    """Return what is told in a folder of that name, which counts before those above it.
+
+    A folder below one of spoofs that names neither class nor split names their attack; one in it no other.
+    """
+    label, split = label_of(name), split_of(name)
+    if label is not None:
+        return _Told(label, split or told.split)
+    if split:
+        return told._replace(split=split)
+    return told._replace(attack=one_line(name)) if told.label == 0 and not told.attack else told
+
+
+def _told(folder: Path) -> _Told:
     """Return what the name of a folder that was given, and of the one it is in, tell of its clips."""
-    return functools.reduce(_tell, (folder.parent.name, folder.name), (None, ""))
+    return functools.reduce(_tell, (folder.parent.name, folder.name), _Told())
 
 
 def _table(clips: list[search.Clip]) -> pd.DataFrame:
-    labels = [clip.told[0] for clip in clips]
+    labels = [clip.told.label for clip in clips]
     return pd.DataFrame(
         {
             "path": [clip.path for clip in clips],
             "label": pd.array(labels, dtype="Int8"),
-            "split": [clip.told[1] for clip in clips],
+            "split": [clip.told.split for clip in clips],
             "speaker": "",
             "sentence": "",
-            "attack": ["bonafide" if label == 1 else "unknown" for label in labels],
+            "attack": ["bonafide" if clip.told.label == 1 else clip.told.attack or "unknown" for clip in clips],
             "real": [clip.real for clip in clips],
             "sought": [clip.sought for clip in clips],
         }

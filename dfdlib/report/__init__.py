@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "card",
         "columns",
         "inputs",
+        "methods",
         "model_card",
         "page",
         "plots",
@@ -20,5 +21,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "show",
         "study",
         "tables",
+        "vector",
     ],
 )

@@ -250,11 +250,20 @@ def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
             json.dump({"key": chapter.key, "seconds": chapter.seconds}, file)
 
 
+def _title(settings: profile.Profile, found: dict) -> str:
+    """Return the profile's title, with the names of the data where that is not the profile's own."""
+    own = [key for key in found["changed"] if key.startswith("data.") and getattr(settings.data, key[5:], None)]
+    if not own or "title" in found["changed"]:
+        return settings.title
+    places = [f"{getattr(settings.data, key[5:]).name} ({key[5:].replace('_', '-')})" for key in own]
+    return f"Audio deepfake detection before and after fine-tuning, on {' and '.join(places)}"
+
+
 def _summary(chapters: list[page.Chapter], *, folder: Path, settings: profile.Profile, found: dict) -> dict:
     """Join what the notebooks have kept. Whatever differs between two equal runs is under "provenance"."""
     summary: dict = {
         "profile": settings.name,
-        "title": settings.title,
+        "title": _title(settings, found),
         "limit": settings.limit,
         "allow_shared_clips": settings.allow_shared_clips,
         "level": settings.uncertainty.level,

@@ -1,10 +1,13 @@
 """How columns of numbers are titled and written when a table is shown."""
 
 import math
+import numbers
 import re
 from collections.abc import Callable, Mapping
 
 import pandas as pd
+
+from dfdlib.report.sentences import unbroken
 
 #: A format string or a function of a cell's numbers; with a title before it, where the name of the column is none.
 Format = str | Callable[..., str]
@@ -24,6 +27,17 @@ def _count_or_dash(number: int) -> str:
 def _in_words(**words: str) -> Callable[[object], object]:
     """Return a function that writes some names in other words."""
     return lambda name: words.get(name, name)
+
+
+def digits(number: float, *, significant: int = 4) -> str:
+    """Return a number without an exponent where it can be read so: 5 810 for 5.81e+03."""
+    if 1000 <= abs(number) < 1e9:
+        return f"{number:,.0f}".replace(",", "\u202f")
+    return f"{number:.{significant}g}"
+
+
+def _three_digits(number: float) -> str:
+    return digits(number, significant=3)
 
 
 def _p_value(p: float) -> str:
@@ -70,8 +84,8 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "warnings": ("warnings", lambda warnings: str(len(warnings))),
     # What the audit and the negative controls found
     "remedy": ("what to do", "{}"),
-    "bonafide_median": ("bona fide, median", "{:.3g}"),
-    "spoof_median": ("spoof, median", "{:.3g}"),
+    "bonafide_median": ("bona fide, median", _three_digits),
+    "spoof_median": ("spoof, median", _three_digits),
     "holds": ("as expected", lambda holds: "yes" if holds else "no"),
     # Recipes
     "validation_loss": ("validation loss", "{:.4f}"),
@@ -126,7 +140,10 @@ def formatted(
         key = together.get(name, name)
         spec = specs.get(key)
         title, form = spec if isinstance(spec, tuple) else (_title(key), spec)
-        shown[title] = [_cell(cells, form) for cells in zip(*(frame[one] for one in _names(key)), strict=True)]
+        cells = [_cell(values, form) for values in zip(*(frame[one] for one in _names(key)), strict=True)]
+        # Intervals that are dashes alone tell nothing.
+        if not isinstance(key, tuple) or not cells or any(cell != "–" for cell in cells):
+            shown[title] = cells
     return pd.DataFrame(shown, dtype=object)
 
 
@@ -142,11 +159,11 @@ def _title(key: str | tuple[str, ...]) -> str:
 def _cell(values: tuple, form: Format | None) -> object:
     if any(value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)) for value in values):
         return "–"
-    if callable(form):
-        return form(*values)
-    if form is not None:
-        return form.format(*values)
+    text = form(*values) if callable(form) else form.format(*values) if form is not None else None
+    if text is not None:
+        # Only numbers are set as such: a minus and a percent sign in a name stay as they are.
+        return unbroken(text) if all(isinstance(value, numbers.Number) for value in values) else text
     (value,) = values
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else value
+    return unbroken(digits(value)) if isinstance(value, float) else value

@@ -42,6 +42,8 @@ def collect(
         "command": shlex.join(command),
         "changed": changed,
         "settings": used,
+        "differing": differing(settings),
+        "card": _card(settings.checkpoint),
         "seed": settings.seed,
         "device": profile.device(settings),
         "commit": _commit(),
@@ -50,6 +52,35 @@ def collect(
         "packages": {name: machine.version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {machine.cores()} cores",
     }
+
+
+def differing(settings: profile.Profile) -> dict:
+    """Return the settings, as `profile.as_used` has them, that are not the defaults; what has no default is there."""
+
+    def changed(values: dict, defaults: dict) -> dict:
+        found = {}
+        for name, value in values.items():
+            known = defaults.get(name)
+            if isinstance(value, dict) and isinstance(known, dict) and known:
+                value = changed(value, known)
+            if value != known and value != {}:
+                found[name] = value
+        return found
+
+    fields = type(settings).model_fields
+    defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
+    plain = {name: one.model_dump() if hasattr(one, "model_dump") else one for name, one in defaults.items()}
+    return changed(profile.as_used(settings), json.loads(json.dumps(plain, default=str)))
+
+
+def _card(checkpoint: Path) -> str:
+    """Return what the card beside some weights says of them: its first sentence; "" where there is none."""
+    try:
+        text = checkpoint.with_suffix(".md").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    return re.split(r"(?<=[.])\s", first.replace("`", "").strip())[0]
 
 
 def hider(*folders: object) -> Callable[[str], str]:
@@ -85,7 +116,7 @@ def hide_in(page: str, hide: Callable[[str], str]) -> str:
 
     def text(match: re.Match) -> str:
         if match["text"] is None:
-            return re.sub(r'( (?:alt|title)=")([^"]+)', lambda found: found[1] + hidden(found[2]), match[0])
+            return re.sub(r'( (?:alt|title|aria-label)=")([^"]+)', lambda found: found[1] + hidden(found[2]), match[0])
         return hidden(match["text"])
 
     def hidden(escaped: str) -> str:

@@ -25,8 +25,8 @@ _DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 
 
 def unbroken(text: str) -> str:
-    """Keep a number and its percent sign on one line."""
-    return re.sub(r"(?<=\d) %", "\u00a0%", text)
+    """Write numbers in one way: a true minus sign, and the percent sign behind a space that does not break."""
+    return re.sub(r"(?<=\d) ?%", "\u00a0%", re.sub(r"(?<![\w.)-])-(?=\.?\d)", "\u2212", text))
 
 
 def points(change: float) -> str:
@@ -328,15 +328,15 @@ def recipes(helped: Mapping[str, Collection[str]], hurt: Mapping[str, Collection
     good = [words for words, corpora in helped.items() if corpora]
     bad = [words for words, corpora in hurt.items() if corpora]
     if not good and not bad:
-        return f"Nothing helped and nothing did harm: no recipe differs measurably from {reference} on any corpus."
+        return f"No recipe changed the EER significantly against {reference}, on any corpus (Holm-adjusted)."
     parts = [f"{words} lowered the EER on {_list(sorted(helped[words]))}" for words in good]
     parts += [f"{words} raised it on {_list(sorted(hurt[words]))}" for words in bad]
     sentence = f"Against {reference}, {'; '.join(parts)}."
     rest = [words for words in helped if words not in good and words not in bad]
     if not good:
-        sentence = f"Nothing helped. {sentence}"
+        sentence = f"No recipe lowered the EER significantly (Holm-adjusted). {sentence}"
     if rest:
-        sentence += f" Not measurably different: {_list(rest)}."
+        sentence += f" No significant change: {_list(rest)}."
     return sentence
 
 
@@ -351,42 +351,48 @@ def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
 
 def operating(table: pd.DataFrame) -> list[str]:
     """Say what the threshold of validation data gives on each corpus, beside its EER."""
-    said = []
+    return [
+        f"At the validation threshold, {_DETECTOR[row.stage]} on {row.corpus}: FAR {percent(row.far)}, FRR "
+        f"{percent(row.frr)}, HTER {percent(row.hter)} ({percent_range(row.hter_low, row.hter_high)}); EER "
+        f"{percent(row.eer)}.{' The threshold does not transfer.' if row.hter_low > row.eer else ''}"
+        for row in table.itertuples()
+    ]
+
+
+def transfer(table: pd.DataFrame) -> str:
+    """Say where the threshold of validation data gives more errors than the one of the EER, beyond its interval."""
+    lost: dict[str, list[str]] = {}
     for row in table.itertuples():
-        sentence = (
-            f"With the threshold that validation clips chose, {_DETECTOR[row.stage]} accepts {percent(row.far)} of the "
-            f"spoofs and rejects {percent(row.frr)} of the bona fide clips of {row.corpus}: {percent(row.hter)} on "
-            f"average ({percent_range(row.hter_low, row.hter_high)}), where the EER, whose threshold is chosen on "
-            f"these very clips, is {percent(row.eer)}."
-        )
-        said.append(f"{sentence} The threshold does not carry over." if row.hter_low > row.eer else sentence)
-    return said
+        if row.hter_low > row.eer:
+            lost.setdefault(_DETECTOR[row.stage], []).append(f"{row.corpus} (HTER {percent(row.hter)})")
+    if not lost:
+        return "The validation threshold transfers to every corpus, as far as these clips can tell."
+    where = "; ".join(f"of {who} to {_list(corpora)}" for who, corpora in lost.items())
+    return f"The validation threshold does not transfer: {where}."
 
 
 def calibrated(table: pd.DataFrame) -> list[str]:
-    """Say what calibration on validation clips made of the scores of each corpus, from `tables.carried_costs`."""
-    said = []
-    for row in table.itertuples():
-        sentence = (
-            f"Calibrated on validation clips, the scores of {_DETECTOR[row.stage]} on {row.corpus} cost {row.cllr:.3f} "
-            f"bits (Cllr; {row.cllr_low:.3f} to {row.cllr_high:.3f}), where {row.min_cllr:.3f} is the best that any "
-            f"calibration could reach and {row.cllr_raw:.3f} is what they cost as they are"
-        )
-        if row.cllr >= 1:
-            sentence += ": worse than not to listen at all, which costs 1"
-        sentence += "." if not row.warnings else f". The scores alone warn of it: {' '.join(row.warnings)}"
-        said.append(sentence)
-    return said
+    """Say where calibrated scores are worse than none, and of which the scores alone warn: `tables.carried_costs`."""
+    bad, warned = (
+        [f"{_DETECTOR[row.stage]} on {row.corpus}" for row in table.itertuples() if wanted(row)]
+        for wanted in (lambda row: row.cllr >= 1, lambda row: row.warnings)
+    )
+    said = [
+        f"Worse than an uninformative system (Cllr = 1), though calibrated on validation clips: {'; '.join(bad)}."
+        if bad
+        else "Calibrated on validation clips, all scores cost less than those of an uninformative system (Cllr = 1)."
+    ]
+    return said + ([f"The scores alone warn of other conditions: {'; '.join(warned)}."] if warned else [])
 
 
 def controls(table: pd.DataFrame) -> str:
-    """Say whether all of `tables.negative_controls` came out as they must."""
+    """Say whether all of `tables.negative_controls` passed."""
     failed = [f"{row.control} on {row.corpus}" for row in table.itertuples() if not row.holds]
     if not failed:
-        return f"All {len(table)} negative controls came out as they must."
+        return f"All {len(table)} negative controls passed."
     return (
-        f"{len(failed)} of {len(table)} negative controls did not come out as they must: {_list(failed)}. "
-        "Figures on that data are to be read with this in mind."
+        f"{len(failed)} of {len(table)} negative controls failed: {_list(failed)}. "
+        "Read figures on that data with this in mind."
     )
 
 

@@ -13,12 +13,16 @@ import pandas as pd
 
 from dfdlib.data import audio
 from dfdlib.errors import DataError
+from dfdlib.evaluation.metrics import percent
 from dfdlib.experiment.run import STAGES, Run
 from dfdlib.report import columns, plots
 from dfdlib.report.sentences import unbroken
 
 #: So many seconds of a clip are played and drawn, so that an hour of sound does not fill the page.
 PLAYED = 30
+
+#: So many characters an alternative text has at most.
+LONGEST_ALT = 290
 
 # Jupyter takes what is between dollars for a formula, but not below an element of these classes.
 _LITERAL = "mathjax_ignore tex2jax_ignore"
@@ -34,7 +38,7 @@ def say(*sentences: str, run: Run | None = None, key: str = "findings") -> None:
     _display(f'<div class="said {_LITERAL}">{markup}</div>', plain="\n\n".join(sentences))
 
 
-def table(frame: pd.DataFrame, *, caption: str = "", formats: Mapping | None = None) -> None:
+def table(frame: pd.DataFrame, *, caption: str = "", formats: Mapping | None = None, folded: bool = False) -> None:
     """Show a table of numbers with a caption and without its index, as `columns.formatted` writes it.
 
     Parameters
@@ -44,15 +48,21 @@ def table(frame: pd.DataFrame, *, caption: str = "", formats: Mapping | None = N
         One sentence: what the rows are.
     formats : mapping, optional
         Column to format string, as "{:.1%}", where `columns.COLUMNS` has none or another is wanted.
+    folded : bool
+        Show the caption alone until somebody opens it.
     """
     frame = columns.formatted(frame, formats)
     styled = frame.style.format(escape="html").hide(axis="index")
     styled = styled.relabel_index([html.escape(str(title)) for title in frame.columns], axis="columns")
     styled = styled.set_caption(html.escape(caption)).set_table_attributes(f'class="{_LITERAL}"')
-    _display(styled.to_html(), plain=frame.to_string(index=False))
+    markup = styled.to_html()
+    if folded:
+        summary = html.escape(caption or "A table")
+        markup = f'<details class="{_LITERAL}"><summary>{summary}</summary>{markup}</details>'
+    _display(markup, plain=frame.to_string(index=False))
 
 
-def draw(run: Run, name: str, *displays) -> None:
+def draw(run: Run, name: str, *displays, caption: str = "") -> None:
     """Draw displays of one kind over each other, show the figure with its numbers below, and keep it.
 
     Parameters
@@ -62,13 +72,16 @@ def draw(run: Run, name: str, *displays) -> None:
         Of the files in ``figures/``.
     displays : Display
         From `plots`; each takes the next colour, line and marker.
+    caption : str
+        One sentence: what is to be seen.
     """
     ax = None
     for display in displays:
         ax = display.plot(ax).ax_
-    plots.show(displays[0].figure_, alt=" ".join(d.alt() for d in displays), name=name, folder=run.figures)
+    alt = _short(" ".join(display.alt() for display in displays))
+    plots.show(displays[0].figure_, alt=alt, name=name, folder=run.figures, caption=caption)
     several = len(displays) > 1
-    _fold({(display.name or name) if several else "": display.table() for display in displays})
+    _fold({(display.name or name) if several else name: display.table() for display in displays})
 
 
 def draw_panels(
@@ -76,26 +89,57 @@ def draw_panels(
     name: str,
     panels: Mapping[str, Iterable],
     *,
-    width: float = 4.6,
-    height: float = 6.2,
+    caption: str = "",
+    width: float = 4.1,
+    height: float = 5.2,
     summary: bool = False,
 ) -> None:
     """Draw a panel for each corpus, side by side: a title to displays of one kind.
 
     With `summary` it is the figure at the top of the page.
     """
-    figure, axes = plots.figure(columns=len(panels), width=width * len(panels), height=height)
-    alts, tables = [], {}
-    for ax, (title, displays) in zip(np.atleast_1d(axes).flat, panels.items(), strict=True):
-        for display in displays:
-            display.plot(ax)
-            alts.append(f"{title}: {display.alt()}")
-            tables[f"{title}, {display.name}"] = display.table()
-        ax.set_title(title)
-    plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
+    panels = {title: list(displays) for title, displays in panels.items()}
+    whole, axes = plots.figure(columns=len(panels), width=width * len(panels), height=height)
+    alts, tables, parts = [], {}, {}
+    for number, (ax, (title, displays)) in enumerate(zip(np.atleast_1d(axes).flat, panels.items(), strict=True), 1):
+        parts[str(number)], alone = plots.figure(width=width, height=height)
+        for place in (ax, alone):
+            for display in displays:
+                display.plot(place)
+            place.set_title(title)
+        alts += [f"{title}: {display.alt()}" for display in displays]
+        tables |= {f"{title}, {display.name}": display.table() for display in displays}
+    alt = _short(" ".join(alts), instead=_of_panels(panels))
+    plots.show(whole, alt=alt, name=name, folder=run.figures, caption=caption, panels=parts)
     if summary:
-        run.keep(summary_figure={"name": name, "alt": " ".join(alts)})
+        facts = {"name": name, "alt": alt, "caption": caption, "panels": list(parts)}
+        run.keep(summary_figure=facts | {"numbers": _numbers(tables)})
     _fold(tables)
+
+
+def _of_panels(panels: Mapping[str, list]) -> str:
+    """Return a sentence about a figure with panels, with the EER of each series where it has one."""
+    kind = next((type(display) for displays in panels.values() for display in displays), None)
+    title = getattr(kind, "TITLE", "") or "Panels"
+    eers = [
+        f"{name} {display.name} {percent(display.eer)}"
+        for name, displays in panels.items()
+        for display in displays
+        if hasattr(display, "eer")
+    ]
+    names = f"{title}, a panel for each corpus: {', '.join(panels)}"
+    return f"{names}. EER: {', '.join(eers)}." if eers else f"{names}."
+
+
+def _short(alt: str, *, instead: str = "") -> str:
+    """Return an alternative text of at most `LONGEST_ALT` characters; the table behind the figure has the rest."""
+    if len(alt) <= LONGEST_ALT:
+        return alt
+    more = " More in the table below the figure."
+    text = instead or alt
+    if len(text) > LONGEST_ALT - len(more):
+        text = text[: LONGEST_ALT - len(more) - 2].rsplit(" ", 1)[0].rstrip(",;:.(") + " …"
+    return text + more
 
 
 def before_and_after(run: Run, display: type) -> dict[str, list]:
@@ -122,19 +166,27 @@ def reliability(run: Run) -> dict[str, list]:
     return panels
 
 
-def draw_clips(run: Run, name: str, clips: pd.DataFrame) -> None:
+def draw_clips(run: Run, name: str, clips: pd.DataFrame, *, caption: str = "") -> None:
     """Draw the spectrogram of each clip of a table, side by side, or say why it cannot be drawn."""
-    figure, axes = plots.figure(columns=len(clips), width=3.2 * len(clips), height=2.8)
-    alts = []
-    for ax, clip in zip(np.atleast_1d(axes).flat, clips.itertuples(), strict=True):
+    size = {"width": 3.2, "height": 2.8}
+    whole, axes = plots.figure(columns=len(clips), width=size["width"] * len(clips), height=size["height"])
+    alts, parts = [], {}
+    for number, (ax, clip) in enumerate(zip(np.atleast_1d(axes).flat, clips.itertuples(), strict=True), 1):
+        parts[str(number)], alone = plots.figure(**size)
         wave, said = _beginning(clip.path)
         if wave is None:
             alts.append(f"{describe(clip)}{said}.")
-            ax.set_axis_off()
-            ax.text(0.5, 0.5, alts[-1], ha="center", va="center", wrap=True, parse_math=False)
+            for place in (ax, alone):
+                place.set_axis_off()
+                place.text(0.5, 0.5, alts[-1], ha="center", va="center", wrap=True, parse_math=False)
         else:
-            alts.append(plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE, name=describe(clip)).plot(ax).alt())
-    plots.show(figure, alt=" ".join(alts), name=name, folder=run.figures)
+            display = plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE, name=describe(clip))
+            alts.append(display.alt())
+            for place in (ax, alone):
+                display.plot(place)
+    named = f"Spectrograms of {len(clips)} clips: {'; '.join(map(describe, clips.itertuples()))}."
+    alt = _short(" ".join(alts), instead=named)
+    plots.show(whole, alt=alt, name=name, folder=run.figures, caption=caption, panels=parts)
 
 
 def listen(clips: pd.DataFrame) -> None:
@@ -147,6 +199,7 @@ def listen(clips: pd.DataFrame) -> None:
         title = f'<figcaption class="{_LITERAL}">{html.escape(caption)}</figcaption>'
         # Resampling takes loud clips a little beyond full scale, which the player refuses.
         player = "" if wave is None else Audio(wave.clip(-1, 1), rate=audio.RATE, normalize=False)._repr_html_()
+        player = player.replace("<audio ", f'<audio aria-label="{html.escape(caption)}" ', 1)
         _display(f'<figure class="clip">{title}{player}</figure>', plain=caption)
 
 
@@ -167,14 +220,19 @@ def _beginning(path: str) -> tuple[np.ndarray | None, str]:
 
 def _fold(tables: Mapping[str, pd.DataFrame]) -> None:
     """Show tables below their figure, folded away until somebody wants the numbers."""
-    parts = [
-        (f"<p>{html.escape(title)}</p>" if title else "")
-        + table.to_html(index=False, border=0, float_format="{:.4g}".format, escape=True)
-        for title, table in tables.items()
-    ]
     summary = "The numbers behind this figure"
-    markup = f'<details class="{_LITERAL}"><summary>{summary}</summary>{"".join(parts)}</details>'
+    markup = f'<details class="numbers {_LITERAL}"><summary>{summary}</summary>{_numbers(tables)}</details>'
     _display(markup, plain=summary)
+
+
+def _numbers(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return tables as HTML, each with its title."""
+    return "".join(
+        table.to_html(
+            index=False, border=0, float_format=lambda number: unbroken(f"{number:.4g}"), escape=True
+        ).replace("<thead>", f"<caption>{html.escape(title)}</caption><thead>", 1)
+        for title, table in tables.items()
+    )
 
 
 def _display(markup: str, *, plain: str) -> None:

@@ -1,13 +1,20 @@
 """The study that this project rebuilds: what it printed and said, as data, and the checks that its figures go through.
 
-Source: A. K. Jyoth, "Deep Fake Audio Detection" (2024), report and training log,
-github.com/KhadgaA/Audio-Deepfake-Detection. Nothing here says which figures are wrong. The functions find out.
+Source: its report and training log, see `REFERENCE`. Nothing here says which figures are wrong. The functions find out.
 """
 
 import numpy as np
 import pandas as pd
 
 from dfdlib.evaluation import metrics, published_figures
+
+#: What the study is, for whoever wants to read it.
+REFERENCE = {
+    "author": "A. K. Jyoth",
+    "title": "Deep Fake Audio Detection",
+    "year": 2024,
+    "link": "https://github.com/KhadgaA/Audio-Deepfake-Detection",
+}
 
 #: The evaluations as printed, before and after fine-tuning on for-2seconds. ``eer`` and ``auc`` are shares of one;
 #: ``balanced`` tells whether there were as many bona fide as spoof clips, missing where the study does not say.

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from dfdlib.training.loop import Training
 
 #: The caption of `beside_published`.
-EVALUATIONS = (
-    "Evaluations with bootstrap intervals. The study's figures, as printed, are of another detector on other clips."
-)
+EVALUATIONS = "Evaluations with bootstrap intervals."
 #: The columns of `wide` that say what the threshold of validation clips does.
 OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "hter_high", "eer", "min_dcf"]
 
@@ -118,10 +116,17 @@ def wide(evaluations: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{"corpus": corpus, "stage": stage} | values for (corpus, stage), values in rows.items()])
 
 
-def beside_published(evaluations: pd.DataFrame) -> pd.DataFrame:
-    """Return EER, AUC and minDCF of `wide` beside the study's published figures."""
+def is_study(run: Run) -> bool:
+    """Tell whether a run is of the study's own detector and data, so that its figures belong beside ours."""
+    return run.profile.name == "original-study"
+
+
+def beside_published(evaluations: pd.DataFrame, run: Run | None = None, *, study_too: bool = False) -> pd.DataFrame:
+    """Return EER, AUC and minDCF of `wide`; beside the study's figures where the run is the study's, or if asked."""
     names = ["n_bonafide", "n_spoof", "eer", "eer_low", "eer_high", "macro_eer", "macro_eer_low", "macro_eer_high"]
     names = [name for name in (*names, "auc", "auc_low", "auc_high", "min_dcf") if name in evaluations]
+    if not study_too and (run is None or not is_study(run)):
+        return evaluations[["corpus", "stage", *names]]
     printed = study.EVALUATIONS.rename(columns={"eer": "study_eer", "auc": "study_auc"})
     printed = printed[["corpus", "stage", "study_eer", "study_auc"]]
     return evaluations[["corpus", "stage", *names]].merge(printed, how="left", on=["corpus", "stage"])

@@ -18,6 +18,17 @@ def test_real_and_fake_folders(clips):
     assert table["sha256"].iloc[0] == files.sha256(table["path"].iloc[0])
 
 
+def test_folders_below_the_spoofs_name_their_attack(tmp_path):
+    places = ("Fake/hifi-gan/clip", "Fake/world/deep/clip", "Fake/clip", "Real/anna/clip", "training/Fake/tts/clip")
+    for place in places:
+        audio.write_wav(tmp_path / f"{place}.wav", tone(0.1), rate=16_000)
+    table = corpus.read(tmp_path).table
+    found = {path.removeprefix(f"{tmp_path}/"): attack for path, attack in table[["path", "attack"]].to_numpy()}
+    attacks = ("hifi-gan", "world", "unknown", "bonafide", "tts")
+    assert found == {f"{place}.wav": attack for place, attack in zip(places, attacks, strict=True)}
+    assert table.loc[table["attack"] == "tts", "split"].tolist() == ["training"]
+
+
 @pytest.mark.parametrize(("real", "fake"), [("REAL", "FAKE"), ("real", "fake"), ("bona fide", "Deep-Fake")])
 def test_class_folders_in_any_case(tmp_path, real, fake):
     for folder in (real, fake):

@@ -68,7 +68,7 @@ def test_the_card_of_one_corpus_says_what_was_found(one):
     found, page = one
     text = text_of(page)
     assert percent(found.found["eer"], 2) in text
-    assert f"{found.found['eer']:.2%}" in page
+    assert f"{100 * found.found['eer']:.2f}\u00a0%" in page
     assert f"{found.found['auc']:.4f}" in text
     for word in (
         "read as",
@@ -103,7 +103,7 @@ def test_the_card_of_several_detectors_says_what_was_found(compared):
         assert f"{100 * values['eer']:.2f}" in text
     assert len(found.pairs) == 3
     for differences in found.pairs.values():
-        assert f"{100 * differences['eer'].delta:+.2f}" in text
+        assert f"{100 * differences['eer'].delta:+.2f}".replace("-", "\u2212") in text
 
 
 @pytest.mark.parametrize("kind", ["one", "several", "compared"])

@@ -27,7 +27,7 @@ def test_an_interval_is_one_column_where_its_first_end_stands():
 def test_a_format_that_is_given_comes_before_the_known_one():
     frame = pd.DataFrame({"eer": [0.25], "eer_low": [0.125], "eer_high": [0.5]})
     shown = columns.formatted(frame, {"eer": ("the EER", "{:.0%}"), "eer_low": "{:.1%}"})
-    assert shown.to_dict("records") == [{"the EER": "25%", "EER low": "12.5%", "EER high": "0.5"}]
+    assert shown.to_dict("records") == [{"the EER": "25\u00a0%", "EER low": "12.5\u00a0%", "EER high": "0.5"}]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_other_columns_keep_what_they_hold(value, text):
 
 def test_a_change_has_its_sign_and_a_small_p_value_its_bound():
     frame = pd.DataFrame({"change": [0.012, -0.3], "p_adjusted": [0.04, 1e-9]})
-    assert columns.formatted(frame).to_numpy().tolist() == [["+1.20", "0.040"], ["-30.00", "below 0.001"]]
+    assert columns.formatted(frame).to_numpy().tolist() == [["+1.20", "0.040"], ["−30.00", "below 0.001"]]
 
 
 def test_a_tidy_table_of_any_metric_can_be_shown():

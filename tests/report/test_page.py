@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import bs4
 import nbformat
 import pandas as pd
@@ -5,7 +7,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from dfdlib.report import page, show
+from dfdlib.report import page, plots, show
 from dfdlib.report.page import Chapter
 
 
@@ -41,7 +43,7 @@ def test_the_page_is_one_file_that_fetches_nothing(tmp_path, summary):
     ]
     assert all(address is None or address.startswith("data:") for address in fetched)
     assert "@import" not in text
-    assert "url(" not in text
+    assert "url(" not in text.replace("url(#", "")  # what a figure refers to is in the figure
     assert soup.find("img", src="data:image/png;base64,aGk=")["alt"] == "EER 25 %"
     assert soup.title.text == "A <toy>"
 
@@ -121,8 +123,10 @@ def test_tables_lose_pandas_styles_and_keep_their_captions(tmp_path, summary):
     )
     soup = shown(tmp_path, summary, {"output_type": "display_data", "data": {"text/html": table}, "metadata": {}})
     assert soup.style is None
-    assert soup.caption.text == "Two."
+    assert soup.caption.text == "Table 2. Two."
+    assert soup.caption.a["href"] == f"#{soup.table['id']}"
     assert [cell.get("class") for cell in soup(["th", "td"])] == [None, ["number"]] * 3
+    assert [cell.get("scope") for cell in soup(["th", "td"])] == ["col", "col", "row", None, "row", None]
     assert soup.table.parent["class"] == ["table"]
 
 
@@ -137,14 +141,14 @@ def test_wide_figures_scroll_on_narrow_screens(tmp_path, summary):
         return {"output_type": "display_data", "data": data, "metadata": {"image/png": {"alt": "A.", "width": width}}}
 
     narrow, wide = shown(tmp_path, summary, image(640), image(1400))("img")
-    assert narrow.attrs == {"src": "data:image/png;base64,aGk=", "width": "640", "alt": "A."}
-    assert wide["class"] == ["wide"]
-    assert wide.find_parent("figure")
+    for image in (narrow, wide):
+        assert image.find_parent(class_="panels")["tabindex"] == "0"
+        assert image.find_parent("figure").figcaption.text.startswith("Figure ")
 
 
 def test_before_and_after_are_one_row(summary):
     (row,) = page._before_and_after(summary)
-    assert set(row) == {"corpus", "before", "after", "change"}
+    assert set(row) == {"corpus", "before", "after", "change", "verdict"}
 
 
 MARKUP = (
@@ -188,7 +192,7 @@ def test_no_name_becomes_part_of_the_page(name, tmp_path, summary):
     summary["provenance"] |= {
         "command": name,
         "changed": {"title": name},
-        "settings": settings | {"title": name},
+        "differing": settings | {"title": name},
         "inputs": {name: name},
         "machine": name,
         "packages": {name: name},
@@ -208,3 +212,57 @@ def test_no_name_becomes_part_of_the_page(name, tmp_path, summary):
     assert not any(link.get("href", "").startswith("javascript") for link in soup("a"))
     assert len({element["id"] for element in soup(id=True)}) == len(soup(id=True))
     assert soup.text.count(name) >= 15
+
+
+def test_a_figure_of_the_run_is_embedded_as_vectors_that_follow_the_theme(tmp_path, summary):
+    InteractiveShell.instance()
+    trials = [1, 1, 0, 0], [3.0, 1.0, 2.0, 0.0]
+    display = plots.DetDisplay.from_scores(*trials, name="<b>before")
+    run = SimpleNamespace(figures=tmp_path / "figures", keep=lambda **facts: summary["notebooks"].update({"04": facts}))
+    with capture_output() as captured:
+        show.draw_panels(run, "det", {"custom": [display], "source": [display]}, caption="A caption.", summary=True)
+    outputs = [
+        {"output_type": "display_data", "data": output.data, "metadata": output.metadata} for output in captured.outputs
+    ]
+    made = chapter(tmp_path, ("code", "show()", outputs, []))
+    text = page.render(summary, chapters=[made], folder=tmp_path)
+    soup = bs4.BeautifulSoup(text, "html.parser")
+    figures = soup("figure")
+    assert [figure.figcaption.get_text() for figure in figures] == ["Figure 1. A caption.", "Figure 2. A caption."]
+    assert [len(figure("svg")) for figure in figures] == [2, 2]
+    assert all(0 < len(svg["aria-label"]) < 300 for svg in soup("svg"))
+    assert "var(--c-0072b2,#0072b2)" in text
+    assert not soup("b")
+    identifiers = [element["id"] for element in soup(id=True)]
+    assert len(identifiers) == len(set(identifiers))
+    referred = [element["xlink:href"] for element in soup("use")] if soup("use")[0].get("xlink:href") else []
+    assert all(one.lstrip("#") in identifiers for one in referred)
+    assert [details.summary.text for details in soup(class_="numbers")] == ["The numbers behind this figure"] * 2
+
+
+def test_cells_of_the_summary_are_on_the_page_once(tmp_path, summary):
+    said = {"output_type": "display_data", "data": {"text/html": "<p>Said above.</p>"}, "metadata": {}}
+    made = chapter(tmp_path, ("code", "say()", [said], ["in-summary"]), ("markdown", "Kept.", [], []))
+    text = page.render(summary, chapters=[made], folder=tmp_path)
+    assert "Said above." not in text
+    assert "Kept." in text
+
+
+def test_a_figure_without_words_is_named_by_its_title(tmp_path, summary):
+    image = {"output_type": "display_data", "data": {"image/png": "aGk="}, "metadata": {}}
+    made = chapter(tmp_path, ("code", 'ax.set_title("My scores")', [image], []))
+    assert bs4.BeautifulSoup(page.render(summary, chapters=[made], folder=tmp_path), "html.parser").img["alt"] == (
+        "My scores"
+    )
+
+
+def test_first_screen_has_a_verdict_and_sizes_of_each_corpus(tmp_path, summary):
+    for row in summary["evaluations"]:
+        row |= {"n_bonafide": 12, "n_spoof": 15, "macro_eer": 0.3, "macro_eer_ci": [0.2, 0.4]}
+    soup = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser")
+    top = soup.find(id="summary")
+    assert "No change shown: EER from 25.0\u00a0% to 25.0\u00a0%, −5.0 points (−10.0 to +1.0 points)." in top.dd.text
+    assert "12 + 15" in top.table.text
+    assert "30.0\u00a0%" in top.table.text
+    assert "12 + 15 clips (bona fide + spoof): one clip moves an error rate by 8.3 points" in top.text
+    assert "Bootstrap" not in top.text

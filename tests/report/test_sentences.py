@@ -70,12 +70,17 @@ def test_what_intervals_rest_on_is_said():
     assert sentences.basis("x", by="clip", target="", warning="") == "Intervals on x draw again by clip."
 
 
-def test_a_threshold_that_does_not_carry_over_is_said_to_fail():
+def test_a_threshold_that_does_not_transfer_is_said_to_fail():
     (good,) = sentences.operating(evaluated("custom", "after"))
     (bad,) = sentences.operating(evaluated("custom", "after", eer=0.1, hter=0.3, hter_low=0.2, hter_high=0.4, far=0.6))
-    assert "carry over" not in good
-    assert "accepts 60.0 % of the spoofs and rejects 50.0 % of the bona fide clips of custom: 30.0 %" in bad
-    assert bad.endswith("is 10.0 %. The threshold does not carry over.")
+    assert "transfer" not in good
+    assert "the fine-tuned detector on custom: FAR 60.0 %, FRR 50.0 %, HTER 30.0 % (20.0 to 40.0 %)" in bad
+    assert bad.endswith("EER 10.0 %. The threshold does not transfer.")
+    kept = evaluated("custom", "after")
+    lost = evaluated("source", "before", eer=0.1, hter=0.3, hter_low=0.2, hter_high=0.4)
+    both = sentences.transfer(pd.concat([kept, lost]))
+    assert both == "The validation threshold does not transfer: of the baseline to source (HTER 30.0 %)."
+    assert sentences.transfer(kept).startswith("The validation threshold transfers to every corpus")
 
 
 def test_calibration_says_what_it_costs_and_what_warns():
@@ -103,10 +108,12 @@ def test_calibration_says_what_it_costs_and_what_warns():
             },
         ]
     )
-    bad, good = sentences.calibrated(table)
-    assert "the baseline on custom cost 1.200 bits (Cllr; 1.000 to 1.500)" in bad
-    assert bad.endswith(": worse than not to listen at all, which costs 1. The scores alone warn of it: Odd.")
-    assert good.endswith("0.100 is the best that any calibration could reach and 0.300 is what they cost as they are.")
+    costs, warned = sentences.calibrated(table)
+    assert costs.startswith("Worse than an uninformative system (Cllr = 1)")
+    assert costs.endswith(": the baseline on custom.")
+    assert warned == "The scores alone warn of other conditions: the baseline on custom."
+    (good,) = sentences.calibrated(table[1:])
+    assert "cost less than those of an uninformative system" in good
 
 
 def test_a_change_says_no_more_than_its_verdict():
@@ -224,14 +231,16 @@ def test_a_recipe_is_said_to_differ_only_where_that_was_shown():
 
 def test_recipes_that_did_nothing_are_said_to_have_done_nothing():
     nothing = {"noise": [], "replay": []}
-    assert "Nothing helped and nothing did harm" in sentences.recipes(nothing, nothing, reference="the study's recipe")
+    assert "No recipe changed the EER significantly" in sentences.recipes(
+        nothing, nothing, reference="the study's recipe"
+    )
     harm = sentences.recipes(nothing, nothing | {"noise": ["source"]}, reference="the study's recipe")
-    assert harm.startswith("Nothing helped.")
+    assert harm.startswith("No recipe lowered the EER significantly")
     assert "noise raised it on source" in harm
-    assert "Not measurably different: replay." in harm
+    assert "No significant change: replay." in harm
     help_ = sentences.recipes(nothing | {"replay": ["source", "custom"]}, nothing, reference="the study's recipe")
     assert "replay lowered the EER on custom and source" in help_
-    assert "Nothing helped" not in help_
+    assert "No recipe" not in help_
     assert sentences.recipes({}, {}, reference="x") == "There is no other way of fine-tuning to compare."
 
 
@@ -244,10 +253,8 @@ def test_the_choice_of_a_recipe_says_whose_it_was():
 def test_controls_that_fail_are_named():
     rows = [("custom", "labels shuffled", True), ("custom", "scores negated", False)]
     table = pd.DataFrame(rows, columns=["corpus", "control", "holds"])
-    assert sentences.controls(table[:1]) == "All 1 negative controls came out as they must."
-    assert "1 of 2 negative controls did not come out as they must: scores negated on custom" in sentences.controls(
-        table
-    )
+    assert sentences.controls(table[:1]) == "All 1 negative controls passed."
+    assert "1 of 2 negative controls failed: scores negated on custom" in sentences.controls(table)
 
 
 def test_misaligned_labels_are_counted():

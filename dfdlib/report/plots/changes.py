@@ -39,6 +39,10 @@ _MEASURES = {
 }
 
 
+#: Of numbers on a shade: not quite white and black, which a dark page swaps.
+_LIGHT, _DARK = "#fefefe", "#010101"
+
+
 @dataclass(eq=False)
 class ForestDisplay(Display):
     """Changes with their intervals, one row for each, beside a line at zero."""
@@ -232,7 +236,7 @@ def _write_cell(ax: Axes, column: int, place: int, value: float, *, shade: tuple
         ax.add_patch(Rectangle((column - 0.5, place - 0.5), 1, 1, **paint))
     dark = relative_luminance(shade) < 0.179  # where white and black are equally far
     clear = {"facecolor": shade, "edgecolor": "none", "pad": 1.2} if beyond else None  # of the hatching
-    text = {"ha": "center", "va": "center", "color": "white" if dark else "black", "fontsize": 10, "bbox": clear}
+    text = {"ha": "center", "va": "center", "color": _LIGHT if dark else _DARK, "fontsize": 10, "bbox": clear}
     ax.text(column, place, f"{100 * value:.1f}" if known else "–", **text)
 
 

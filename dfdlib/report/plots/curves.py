@@ -153,7 +153,7 @@ class DetDisplay(RateCurveDisplay):
     KIND = "det"
     TITLE = "Detection error trade-off curve"
     RATES = ("false acceptance", "false rejection")
-    size: ClassVar = {"width": 5.6, "height": 5.9}
+    size: ClassVar = {"width": 4.1, "height": 4.7}
 
     def _ordinate(self, frr: ArrayLike) -> ArrayLike:
         return frr
@@ -194,7 +194,7 @@ class RocDisplay(RateCurveDisplay):
     TITLE = "Receiver operating characteristic"
     RATES = ("false positive", "true positive")
     ORDER = -1
-    size: ClassVar = {"width": 5.4, "height": 5.9}
+    size: ClassVar = {"width": 4.1, "height": 4.7}
 
     def _area(self) -> str:
         return f"area under the curve {self.auc:.4f}, "

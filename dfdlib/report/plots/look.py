@@ -27,6 +27,8 @@ LINES = ("-", "--", "-.", (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BONAFIDE_COLOUR, SPOOF_COLOUR = COLOURS[0], COLOURS[1]
 GREY = "#6b6b6b"
+#: The smallest size of text in points: the page shows no figure below 1.2 pixels a point, so that it has 11.
+SMALLEST = 9.25
 
 #: Matplotlib's settings for all figures.
 _SETTINGS = {
@@ -44,9 +46,9 @@ _SETTINGS = {
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "font.size": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+    "legend.fontsize": SMALLEST,
     "legend.frameon": True,
     "legend.framealpha": 0.9,
     "legend.edgecolor": "#cccccc",
@@ -55,6 +57,7 @@ _SETTINGS = {
     "lines.markersize": 6,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "dfdlib",  # the same figure gives the same bytes
+    "svg.fonttype": "none",  # text stays text: it is found, read aloud, and takes the colours of a page
     "text.parse_math": False,  # a $ in the name of an attack is a $
 }
 
@@ -68,7 +71,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(*, rows: int = 1, columns: int = 1, width: float = 6.4, height: float = 4.4) -> tuple[Figure, Axes]:
+def figure(*, rows: int = 1, columns: int = 1, width: float = 4.9, height: float = 3.6) -> tuple[Figure, Axes]:
     """Return a new figure of a size in inches, and its axes: an ndarray (rows, columns) if there are several.
 
     No window and no global list of figures knows about it.
@@ -170,4 +173,4 @@ def legend_below(ax: Axes, *, lines: int = 1, title: str | None = None) -> None:
     """Put the legend under the title of the x axis, which has so many lines: nothing can run into it there."""
     under = ax.transAxes + ScaledTranslation(0, -(26 + 14 * lines) / 72, ax.figure.dpi_scale_trans)
     place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": under, "borderaxespad": 0, "borderpad": 0}
-    ax.legend(**place, frameon=False, title=title, title_fontsize=9, alignment="left")
+    ax.legend(**place, frameon=False, title=title, title_fontsize=SMALLEST, alignment="left")

@@ -3,6 +3,7 @@
 import base64
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,15 @@ from dfdlib.report.plots.look import style
 DPI = 200
 
 
-def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
+def show(
+    fig: Figure,
+    *,
+    alt: str,
+    name: str | None = None,
+    folder: str | Path | None = None,
+    caption: str = "",
+    panels: Mapping[str, Figure] | None = None,
+) -> None:
     """Show a figure in the notebook with its alternative text, save it if asked, and close it.
 
     The figure gets a white ground with round corners, so that it stays legible on a dark page. Outside a
@@ -32,6 +41,10 @@ def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path |
         Name of the files, without an ending.
     folder : str or Path, optional
         Where to write ``name.png`` and ``name.svg``; made if missing. It needs a name.
+    caption : str
+        For the page of the report, which numbers it.
+    panels : mapping of str to Figure, optional
+        The same figure in parts, which a narrow page stacks: written as ``name-part.svg``.
     """
     if not alt.strip():
         raise ParameterError("alt is empty: say in one sentence what the figure shows, with its numbers")
@@ -41,10 +54,12 @@ def show(fig: Figure, *, alt: str, name: str | None = None, folder: str | Path |
     if folder is not None:
         with atomic(Path(folder) / f"{name}.png", "wb") as file:
             file.write(png)
-        entries = {"Date": None, "Title": name, "Description": alt}
-        with style(), atomic(Path(folder) / f"{name}.svg", "wb") as file:
-            fig.savefig(file, format="svg", facecolor="none", metadata=entries)
-    _display(png, alt=alt, width=shown_width(fig))
+        for part, drawn in {"": fig, **{f"-{part}": drawn for part, drawn in (panels or {}).items()}}.items():
+            with style(), atomic(Path(folder) / f"{name}{part}.svg", "wb") as file:
+                entries = {"Date": None, "Title": f"{name}{part}", "Description": alt}
+                drawn.savefig(file, format="svg", facecolor="none", metadata=entries)
+    facts = {"alt": alt, "width": shown_width(fig), "name": name or "", "caption": caption}
+    _display(png, facts | {"panels": list(panels or ())})
     # Only pyplot keeps figures alive; a figure of `figure()` goes when its last reference does.
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(fig)
@@ -70,13 +85,13 @@ def shown_width(fig: Figure) -> int:
     return round(fig.get_figwidth() * DPI / 2)
 
 
-def _display(png: bytes, *, alt: str, width: int) -> None:
+def _display(png: bytes, facts: dict) -> None:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import display
 
     if InteractiveShell.initialized():
-        data = {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": alt}
-        display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
+        data = {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": facts["alt"]}
+        display(data, metadata={"image/png": facts}, raw=True)
 
 
 def as_png(fig: Figure) -> bytes:

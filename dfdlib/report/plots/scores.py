@@ -134,7 +134,7 @@ class CalibrationDisplay(Display):
     priors: tuple[float, ...] = (0.05, 0.5)  #: shares of spoofs
     name: str | None = None
 
-    size: ClassVar = {"width": 6.4, "height": 5.2}
+    size: ClassVar = {"width": 4.9, "height": 4.6}
 
     @classmethod
     def from_calibration(
@@ -194,7 +194,7 @@ class CalibrationDisplay(Display):
     def _draw_strokes(self, ax: Axes) -> None:
         """Draw a stroke for each validation trial, or each half percent of them, bona fide above and spoofs below."""
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
-        words = {"ha": "right", "va": "center", "fontsize": 8, "color": "black", "bbox": box}
+        words = {"ha": "right", "va": "center", "fontsize": look.SMALLEST, "color": "black", "bbox": box}
         for values, colour, base, name in (
             (self.calibration.bonafide, BONAFIDE_COLOUR, 104, "bona fide"),
             (self.calibration.spoof, SPOOF_COLOUR, -4, "spoof"),
@@ -212,7 +212,7 @@ class ReliabilityDisplay(Display):
     p_spoof: float = 0.5  #: the prior at which probabilities and shares are given
     name: str | None = None
 
-    size: ClassVar = {"width": 5.4, "height": 5.9}
+    size: ClassVar = {"width": 4.1, "height": 4.7}
 
     @classmethod
     def from_llrs(

@@ -1,0 +1,213 @@
+"""What stands around the figures of a page: verdicts in a line, warnings of small samples, methods, how to cite."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from dfdlib.data import audio
+from dfdlib.detector.preprocessing import FIXED_WINDOW
+from dfdlib.evaluation import metrics
+from dfdlib.evaluation.metrics import percent
+from dfdlib.experiment import profile
+from dfdlib.report import study
+from dfdlib.report.sentences import points_range, points_signed, unbroken
+
+if TYPE_CHECKING:
+    from dfdlib.experiment.run import Run
+
+#: In a class of fewer clips than this, one clip moves an error rate by more than two points.
+_SMALL = 50
+#: What is said of a change by its verdict.
+_WORDS = {
+    "better": "better",
+    "worse": "worse",
+    "mixed": "changed, but not clearly better",
+    "not shown": "no change shown",
+}
+_WINDOWS = {
+    "full": "windows as long as the clip, nothing repeated",
+    "fixed": f"the first {FIXED_WINDOW:,} samples, repeated where a clip is shorter",
+}
+_PREPROCESSING = {
+    "corrected": f"Clips are resampled to {audio.RATE:,} Hz, one channel; {{window}}. The score is the logit of bona "
+    "fide minus the logit of spoof: higher means bona fide.",
+    "original": "Clips are loaded at 22,050 Hz and fed as if 16,000 Hz; {window}. The score is one logit. These are "
+    "the study's mistakes, repeated on purpose.",
+}
+
+
+class Entry(NamedTuple):
+    """A line of the methods: what it is about, what is said, and where to read on."""
+
+    term: str
+    text: str
+    link: str = ""
+
+
+def verdict(row: Mapping, judged: Mapping | None = None) -> str:
+    """Return what may be said of one corpus in a line.
+
+    Parameters
+    ----------
+    row : mapping
+        ``corpus`` and, as far as known, ``before``, ``after`` and ``change`` of the summary.
+    judged : mapping, optional
+        Of the same corpus in `Run.verdicts`, whose rule then holds.
+    """
+    last = row.get("after") or row.get("before")
+    if "change" not in row and judged is None:
+        return unbroken(f"EER {percent(last['eer'])}. {_standing(last)}") if last else ""
+    if judged is not None:
+        kind, change, ends = judged["verdict"], judged["delta"], (judged["low"], judged["high"])
+    else:
+        change, ends = row["change"]["delta_eer"], row["change"]["delta_eer_ci"]
+        kind = "not shown" if ends[0] <= 0 <= ends[1] else "worse" if change > 0 else "better"
+    moved = (
+        f" from {percent(row['before']['eer'])} to {percent(row['after']['eer'])}"
+        if {"before", "after"} <= set(row)
+        else ""
+    )
+    text = f"{_WORDS[kind].capitalize()}: EER{moved}, {points_signed(change)} ({points_range(*ends)})."
+    return unbroken(f"{text} {_standing(last)}".strip()) if last else unbroken(text)
+
+
+def _standing(evaluation: Mapping) -> str:
+    """Say where the AUC of an evaluation leaves a detector that does no better than chance."""
+    low, high = evaluation["auc_ci"]
+    if high < 0.5:
+        return "It ranks spoof clips above bona fide ones."
+    return "Not shown to be better than chance." if low <= 0.5 else ""
+
+
+def small_samples(summary: Mapping) -> list[str]:
+    """Return a warning for each corpus with few clips of a class: what one clip does to an error rate."""
+    found = {}
+    for row in summary["evaluations"]:
+        sizes = row.get("n_bonafide"), row.get("n_spoof")
+        if all(sizes) and min(sizes) < _SMALL:
+            found[row["corpus"]] = (
+                f"{row['corpus']} has {sizes[0]:.0f} + {sizes[1]:.0f} clips (bona fide + spoof): one clip moves an "
+                f"error rate by {100 / min(sizes):.1f} points."
+            )
+    return list(found.values())
+
+
+def corpora(run: "Run") -> list[dict]:
+    """Return what each corpus of a run holds: splits with their clips of each class, and its attacks; keep it."""
+    found = []
+    for name in run.corpora:
+        splits, attacks = {}, set()
+        for split in run.splits(name):
+            table = run.corpus(name, split=split).table
+            splits[split or "all"] = [int((table["label"] == label).sum()) for label in (1, 0)]
+            attacks |= set(table["attack"]) - {"bonafide"}
+        found.append({"corpus": name, "splits": splits, "attacks": sorted(attacks)})
+    run.keep(corpora=found)
+    return found
+
+
+def detector(run: "Run") -> str:
+    """Say which detector a run is about and how large it is; keep it."""
+    from dfdlib.detector import network
+
+    found = {"name": run.profile.detector, "parameters": network.describe(run.profile.checkpoint).parameters}
+    run.keep(detector=found)
+    return f"The detector is {found['name']}, with {found['parameters']:,} parameters."
+
+
+def methods(summary: Mapping) -> list[Entry]:
+    """Return what was done, from the settings and the results of a run: nothing is said that it does not know."""
+    facts: dict = {}
+    for results in summary["notebooks"].values():
+        facts |= {name: results[name] for name in ("detector", "corpora", "recipe") if name in results}
+    provenance = summary["provenance"]
+    settings = provenance["settings"]
+    return [
+        Entry("Question", "Does fine-tuning on one domain lower the error there, and what does it do elsewhere?"),
+        Entry("Detector", _detector(settings, facts.get("detector"), provenance.get("card", ""))),
+        *_of_corpora(facts.get("corpora", ()), settings),
+        Entry("Preprocessing", _PREPROCESSING[settings["preprocessing"]].format(window=_WINDOWS[settings["window"]])),
+        Entry("Fine-tuning", _training(settings)),
+        Entry("Metrics", _metrics()),
+        Entry("Uncertainty", _uncertainty(summary, settings)),
+        Entry(
+            "Study",
+            "This report rebuilds {author}, “{title}” ({year}).".format(**study.REFERENCE),
+            study.REFERENCE["link"],
+        ),
+    ]
+
+
+def _detector(settings: Mapping, known: Mapping | None, card: str) -> str:
+    size = f", {known['parameters']:,} parameters" if known else ""
+    trained = f" {card}" if card else f" Its weights are those of {settings['checkpoint'].rpartition('/')[2]}."
+    return f"{settings['detector']}: a wav2vec 2.0 front end and an AASIST back end{size}.{trained}"
+
+
+def _of_corpora(found: Iterable[Mapping], settings: Mapping) -> list[Entry]:
+    entries, attacks = [], set()
+    for one in found:
+        sizes = "; ".join(f"{split} {bonafide} + {spoof}" for split, (bonafide, spoof) in one["splits"].items())
+        place = settings["data"].get(one["corpus"].replace("-", "_"), "")
+        where = f"{str(place).rpartition('/')[2]}: " if place else ""
+        attacks |= set(one["attacks"])
+        entries.append(
+            f"{one['corpus']} ({where}{sizes} clips, bona fide + spoof; attacks: {', '.join(one['attacks']) or 'none'})"
+        )
+    if not entries:
+        return []
+    return [Entry("Corpora", f"{'; '.join(entries)}."), *_of_attacks(attacks)]
+
+
+def _of_attacks(names: Iterable[str]) -> list[Entry]:
+    """Describe the attacks of the demo; what others are is for whoever made them to say."""
+    from dfdlib.data.demo.synthesis import SYSTEMS
+
+    known = [f"{name}: {SYSTEMS[name].kind}" for name in sorted(names) if name in SYSTEMS]
+    return [Entry("Attacks", f"{'; '.join(known)}.")] if known else []
+
+
+def _training(settings: Mapping) -> str:
+    tuned = settings["finetune"]
+    return (
+        f"All weights, on the training split of for-2seconds: {tuned['epochs']} epochs, batches of "
+        f"{tuned['batch_size']}, {tuned['optimizer'].capitalize()}, learning rate {tuned['learning_rate']:g}; the "
+        f"epoch with the best {tuned['select'].replace('_', ' ')} is kept. Seed {settings['seed']}."
+    )
+
+
+def _metrics() -> str:
+    prior, miss, accept = metrics.P_SPOOF, metrics.C_MISS, metrics.C_FA
+    return (
+        "FAR: share of spoof clips accepted. FRR: share of bona fide clips rejected. EER: the rate where both are "
+        "equal, its threshold chosen on the test clips. Macro EER: mean over attacks, each against all bona fide "
+        "clips. HTER: mean of FAR and FRR at the validation threshold. AUC: chance that a bona fide clip scores "
+        f"higher. DCF: {miss:g}·(1 − {prior:g})·FRR + {accept:g}·{prior:g}·FAR, over the cost of an uninformative "
+        "system; minDCF at the best threshold. Cllr: cost of the scores read as log-likelihood ratios, in bits; 1 is "
+        "uninformative."
+    )
+
+
+def _uncertainty(summary: Mapping, settings: Mapping) -> str:
+    drawn = {row["corpus"]: row.get("by") or row.get("resampled_by") for row in summary["evaluations"]}
+    units = "; ".join(f"{name} by {unit}" for name, unit in drawn.items() if unit)
+    judged = any("verdicts" in found for found in summary["notebooks"].values())
+    family = ", p adjusted for the number of corpora (Holm)," if judged else ""
+    return (
+        f"{100 * summary['level']:g} % bootstrap intervals of {settings['uncertainty']['resamples']:,} resamples, "
+        f"drawn {f'({units})' if units else 'by clip'}, paired clip by clip. A change counts{family} where "
+        "its interval excludes zero."
+    )
+
+
+def citation() -> dict | None:
+    """Return how to cite the project, from ``CITATION.cff`` in its folder: ``text``, ``licence`` and ``version``."""
+    import yaml
+
+    path = profile.root() / "CITATION.cff"
+    if not path.is_file():
+        return None
+    known = yaml.safe_load(path.read_text("utf-8"))
+    authors = ", ".join(author.get("name") or author["family-names"] for author in known["authors"])
+    year = str(known["date-released"])[:4]
+    text = f"{authors} ({year}). {known['title']} (version {known['version']}) [computer software]."
+    return {"text": text, "licence": known["license"], "version": known["version"]}

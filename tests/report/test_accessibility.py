@@ -1,0 +1,123 @@
+"""The page in a browser, checked by axe-core; skipped, with the reason, where one of the two cannot be had."""
+
+import json
+import shutil
+import subprocess
+import tarfile
+
+import bs4
+import pytest
+
+from dfdlib.report import page, plots, show
+
+pytestmark = pytest.mark.slow
+
+#: How the page is seen: theme, width in pixels, and whether all that is folded is open.
+VIEWS = {
+    "light": ("light", 1400, False),
+    "dark": ("dark", 1400, False),
+    "phone, light": ("light", 390, False),
+    "phone, dark": ("dark", 390, False),
+    "all open": ("light", 1100, True),
+}
+RUN = """
+<script>{axe}</script>
+<script>
+addEventListener("load", async () => {{
+  if ({opened}) for (const part of document.querySelectorAll("details")) part.open = true;
+  await new Promise(done => setTimeout(done, 300));
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+  const found = await axe.run(document, {{ runOnly: {{ type: "tag", values: tags }} }});
+  const told = found.violations.map(one => [one.id, one.nodes.length, one.nodes[0].html.slice(0, 200)]);
+  const out = document.createElement("pre");
+  out.id = "axe-says"; out.textContent = JSON.stringify({{ width: innerWidth, passes: found.passes.length, told }});
+  document.body.append(out);
+}});
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The source of axe-core, from the package registry."""
+    folder = tmp_path_factory.mktemp("axe")
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed, so axe-core cannot be had")
+    packed = subprocess.run(["npm", "pack", "axe-core@4"], cwd=folder, capture_output=True, text=True, timeout=120)
+    if packed.returncode:
+        pytest.skip(f"axe-core cannot be had from the registry: {packed.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """The browser of the distribution."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("chromium is not installed")
+    return found
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_violation_of_levels_a_and_aa(view, axe, chromium, rendered, tmp_path):
+    theme, width, opened = VIEWS[view]
+    text = rendered.replace('<html lang="en">', f'<html lang="en" data-theme="{theme}">')
+    text = text.replace("</body>", RUN.format(axe=axe, opened=str(opened).lower()) + "</body>")
+    (tmp_path / "page.html").write_text(text)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"]
+    options += ["--virtual-time-budget=30000"]
+    address = (tmp_path / "page.html").as_uri()
+    done = subprocess.run([chromium, *options, "--dump-dom", address], capture_output=True, text=True, timeout=300)
+    said = bs4.BeautifulSoup(done.stdout, "html.parser").find(id="axe-says")
+    assert said is not None, f"axe did not end: {done.stderr[-500:]}"
+    found = json.loads(said.text)
+    assert found["passes"] > 10
+    assert found["width"] <= max(width, 500)  # some builds have no narrower window
+    assert found["told"] == []
+
+
+@pytest.fixture
+def rendered(tmp_path, summary, rng):
+    """A page with what pages have: tables, figures, players, folded parts, notices, code."""
+    import nbformat
+    import numpy as np
+    import pandas as pd
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    from makers import tone
+
+    from dfdlib.data import audio
+
+    labels = np.repeat([1, 0], 20)
+    displays = [plots.DetDisplay.from_scores(labels, rng.normal(size=40) + labels, name=name) for name in "ab"]
+    audio.write_wav(tmp_path / "clip.wav", tone(0.5), rate=16_000)
+    clips = pd.DataFrame([{"path": str(tmp_path / "clip.wav"), "label": 0, "attack": "lpc"}])
+    run = type("Run", (), {"figures": tmp_path / "figures", "keep": lambda self, **facts: kept.update(facts)})()
+    kept: dict = {}
+    summary["notebooks"] = {"04": kept}
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        show.draw_panels(run, "det", {"custom": displays, "source": displays}, caption="Curves.", summary=True)
+        show.draw_clips(run, "clips", clips, caption="Spectrograms.")
+        show.listen(clips)
+        show.table(pd.DataFrame({"corpus": ["custom"], "eer": [0.25], "n_spoof": [20]}), caption="A table.")
+        show.table(pd.DataFrame({"corpus": ["custom"], "eer": [0.25]}), caption="Folded.", folded=True)
+        show.say("A sentence with -3.2 points.")
+    book = nbformat.v4.new_notebook()
+    outputs = [
+        nbformat.from_dict({"output_type": "display_data", "data": one.data, "metadata": one.metadata})
+        for one in captured.outputs
+    ]
+    outputs.append(nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": "a line"}))
+    source = "from os import path  # a comment\nx = f'{1:.2f}' + str(0x1F)"
+    book.cells = [
+        nbformat.v4.new_markdown_cell("# First\n\nText with a [link](https://example.org).\n\n## A section"),
+        nbformat.v4.new_code_cell(source, outputs=outputs),
+    ]
+    nbformat.write(book, tmp_path / "01_first.ipynb")
+    place = tmp_path / "01_first.ipynb"
+    made = page.Chapter(source=place, executed=place, key="", status="outdated")
+    text = page.render(summary, chapters=[made], folder=tmp_path)
+    assert "<svg" in text
+    return text

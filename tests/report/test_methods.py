@@ -1,0 +1,65 @@
+import json
+
+import pytest
+
+from dfdlib.evaluation import metrics
+from dfdlib.experiment import profile
+from dfdlib.report import methods, provenance
+
+EVALUATION = {"corpus": "custom", "eer": 0.25, "eer_ci": [0.2, 0.3], "auc": 0.8, "auc_ci": [0.7, 0.9]}
+
+
+def test_methods_say_what_the_run_knows(summary):
+    summary["notebooks"] = {
+        "01": {"corpora": [{"corpus": "custom", "splits": {"all": [12, 15]}, "attacks": ["lpc", "mine"]}]},
+        "03": {"detector": {"name": "mini", "parameters": 386818}},
+    }
+    said = {entry.term: entry.text for entry in methods.methods(summary)}
+    assert "386,818 parameters" in said["Detector"]
+    assert "all 12 + 15 clips" in said["Corpora"]
+    assert said["Attacks"].startswith("lpc: copy synthesis")
+    assert "mine" not in said["Attacks"]
+    assert f"{metrics.C_FA:g}·{metrics.P_SPOOF:g}·FAR" in said["Metrics"]
+    assert f"{summary['provenance']['settings']['uncertainty']['resamples']:,} resamples" in said["Uncertainty"]
+    assert "90 % bootstrap" in said["Uncertainty"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "word"), [([-0.1, -0.02], "Better"), ([0.02, 0.1], "Worse"), ([-0.1, 0.1], "No change shown")]
+)
+def test_a_verdict_says_no_more_than_its_interval(ends, word):
+    change = {"delta_eer": sum(ends) / 2, "delta_eer_ci": ends}
+    row = {"corpus": "custom", "before": EVALUATION, "after": EVALUATION | {"auc_ci": [0.4, 0.6]}, "change": change}
+    text = methods.verdict(row)
+    assert text.startswith(word)
+    assert text.endswith("Not shown to be better than chance.")
+    judged = {"verdict": "mixed", "delta": -0.05, "low": -0.1, "high": -0.01}
+    assert methods.verdict(row, judged).startswith("Changed, but not clearly better")
+
+
+def test_a_small_sample_is_warned_of(summary):
+    assert methods.small_samples(summary) == []
+    summary["evaluations"][0] |= {"n_bonafide": 12, "n_spoof": 12}
+    (banner,) = methods.small_samples(summary)
+    assert banner.endswith("12 + 12 clips (bona fide + spoof): one clip moves an error rate by 8.3 points.")
+    summary["evaluations"][0] |= {"n_bonafide": 400, "n_spoof": 400}
+    assert methods.small_samples(summary) == []
+
+
+def test_the_citation_is_that_of_the_files_for_machines():
+    cited = methods.citation()
+    known = json.loads((profile.root() / "codemeta.json").read_text("utf-8"))
+    assert cited["version"] == known["version"]
+    assert known["license"].endswith(f"/{cited['licence']}")
+    pyproject = (profile.root() / "pyproject.toml").read_text("utf-8")
+    assert f'version = "{cited["version"]}"' in pyproject
+
+
+def test_only_settings_that_differ_are_listed(toy):
+    settings = profile.load(toy)
+    found = provenance.differing(settings)
+    assert found["name"] == settings.name
+    assert "limit" not in found
+    assert "precision" not in found.get("finetune", {})
+    seeded = provenance.differing(profile.load(toy, overrides=["finetune.patience=3"]))
+    assert seeded["finetune"]["patience"] == 3

@@ -178,6 +178,7 @@ def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], h
     scores.table.attrs["detector"] = detector  # which Parquet keeps
     if (out := paths.get("--out")) is not None:
         scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
+    _say_if_contradicted(scores.table["label"], scores.table["score"])
     left_out = scores.left_out
     if {"--windows", "--plot"} & set(paths):
         windows, unread = timelines.timelines(
@@ -190,6 +191,23 @@ def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], h
             threshold = 0.0 if settings["preprocessing"].score == "difference" else None
             _plot_timelines(paths["--plot"], windows, threshold=threshold)
     return scores, left_out
+
+
+def _say_if_contradicted(labels, values) -> None:
+    """Say it where labels show, beyond chance, that scores are higher for spoof; nothing is turned round."""
+    bonafide, spoof = (labels == 1).sum(), (labels == 0).sum()
+    if not bonafide or not spoof:
+        return
+    from dfdlib.evaluation import metrics
+
+    known = labels.isin([0, 1])
+    auc = metrics.auc(labels[known].to_numpy(int), values[known].to_numpy(float))
+    # Three standard errors of the AUC of scores that tell nothing (Mann and Whitney, 1947).
+    if auc < 0.5 - 3 * ((bonafide + spoof + 1) / (12 * bonafide * spoof)) ** 0.5:
+        printing.echo(
+            f"these labels contradict the scores: AUC {auc:.3f}, so that higher scores go with spoof. Nothing was "
+            "turned round; check the labels, and whether the detector's higher scores mean bona fide"
+        )
 
 
 def listed(paths: list[Path]) -> list[Path]:

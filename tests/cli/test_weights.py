@@ -124,3 +124,20 @@ def test_a_detector_of_ones_own(dfd, root, tmp_path, monkeypatch):
     assert json.loads(out)["scores"][0]["score"] == pytest.approx(0.25, abs=1e-3)
     status, _, err = dfd("score", tmp_path / "clip.wav", "--detector", "mine_alone:make", "--precision", "bfloat16")
     assert status == 2
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1, False), (-1, True)])
+def test_labels_that_contradict_the_scores_are_said_and_nothing_is_turned_round(
+    dfd, root, tmp_path, monkeypatch, sign, said
+):
+    code = f"class make:\n    def score(self, windows):\n        return {sign} * windows[:, 0]\n"
+    (tmp_path / f"mine{said}.py").write_text(code, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for label, level in (("Real", 0.5), ("Fake", 0.1)):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        for number in range(8):
+            soundfile.write(tmp_path / f"clips/{label}/{number}.wav", np.full(9_000, level + number / 100), 16_000)
+    status, out, err = dfd("score", tmp_path / "clips", "--detector", f"mine{said}:make", "--json")
+    assert status == 0, err
+    assert ("these labels contradict the scores: AUC 0.000" in err) is said
+    assert all((row["score"] > 0) is (sign > 0) for row in json.loads(out)["scores"])

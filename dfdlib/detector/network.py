@@ -336,9 +336,10 @@ def _closest(tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
         return (None if front is None else (front.layers, front.width)) == sizes
 
     # Of other sizes, these may stand for all: large ones take long to look at.
-    possible = list(filter(has_sizes, CONFIGURATIONS.values())) or [
-        CONFIGURATIONS[name] for name in ("xlsr-300m", "mini")
-    ]
+    possible = list(filter(has_sizes, CONFIGURATIONS.values()))
+    if sizes is None or not possible:
+        # These stand for all with a front end: large ones take long to look at. A back end alone may be one of theirs.
+        possible = [CONFIGURATIONS[name] for name in ("xlsr-300m", "mini")] + possible
 
     def likeness(known: DetectorConfiguration) -> int:
         return len(checkpoints.shapes(skeleton(known).state_dict()).items() & shapes.items())

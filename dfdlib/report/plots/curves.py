@@ -119,7 +119,7 @@ class RateCurveDisplay(Display):
         if self.carried is not None:
             _mark(ax, drawn, style["marker"], self._place(*self.carried), hollow=True)
         self._frame(ax, first=len(look.series(ax, self.KIND)) == 1)
-        notes = ["full marker: EER; hollow marker: at the carried threshold"] if look.series(ax, "carried") else []
+        notes = ["full: EER; hollow: carried threshold"] if look.series(ax, "carried") else []
         if _point_out(ax):
             notes.append("arrow: beyond the frame" if notes else "arrow: EER beyond the frame")
         look.legend_below(ax, title="\n".join(notes) or None)

@@ -103,7 +103,7 @@ class ForestDisplay(Display):
     @property
     def size(self) -> dict[str, float]:
         """Width and height of a figure of its own in inches."""
-        return {"height": 1.5 + 0.36 * len(self._lines())}
+        return {"width": 6.4, "height": 1.5 + 0.36 * len(self._lines())}
 
     def _lines(self) -> list[tuple[str, bool]]:
         return _headed([heading for heading, _, _ in self.rows], [shown(name) for _, name, _ in self.rows])

@@ -86,7 +86,9 @@ def _exchanged(labels, pair, swapped, unit, part, names: Sequence[str]) -> np.nd
     """Return the changes (resamples, names) of a pair of systems on the trials of a part."""
     labels, unit = labels[part], unit[part]
     ranks = [2 * _ranks(scores[part]) for scores in pair]
-    found = np.empty((len(swapped), len(names)))
+    found = np.zeros((len(swapped), len(names)))
+    if np.array_equal(*ranks):  # detectors that rank all trials alike do not differ
+        return found
     # Equal ranks of the two are told apart, by turns in favour of either.
     for turn, shift in enumerate((-1, 1)):
         grid, codes = np.unique(np.concatenate([ranks[0], ranks[1] + shift]), return_inverse=True)

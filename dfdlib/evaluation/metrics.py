@@ -286,6 +286,21 @@ def percent_range(low: float, high: float, places: int = 1) -> str:
     return f"{100 * low:.{places}f} to {percent(high, places)}"
 
 
+def points(change: float) -> str:
+    """Return the size of a difference of two shares, in percentage points without its sign."""
+    return f"{100 * abs(change):.1f} points"
+
+
+def points_range(low: float, high: float) -> str:
+    """Return an interval of differences in percentage points, with signs."""
+    return f"{100 * low:+.1f} to {100 * high:+.1f} points"
+
+
+def points_signed(change: float) -> str:
+    """Return a difference of two shares in percentage points, with its sign."""
+    return f"{100 * change:+.1f} points"
+
+
 # --- checks ---
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from dfdlib.data import audio
 from dfdlib.detector.preprocessing import FIXED_WINDOW
 from dfdlib.evaluation import metrics
-from dfdlib.evaluation.metrics import percent
+from dfdlib.evaluation.metrics import percent, points_range, points_signed
 from dfdlib.experiment import profile
 from dfdlib.report import study
-from dfdlib.report.sentences import points_range, points_signed, unbroken
+from dfdlib.report.sentences import unbroken
 
 if TYPE_CHECKING:
     from dfdlib.experiment.run import Run

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dfdlib.evaluation import verdicts
 from dfdlib.evaluation.intervals import Difference, Interval
-from dfdlib.evaluation.metrics import percent, percent_range
+from dfdlib.evaluation.metrics import percent, percent_range, points, points_range, points_signed
 
 #: What a rung of the ladder is called in a sentence about a detector.
 _RUNGS = {
@@ -27,16 +27,6 @@ _DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 def unbroken(text: str) -> str:
     """Write numbers in one way: a true minus sign, and the percent sign behind a space that does not break."""
     return re.sub(r"(?<=\d) ?%", "\u00a0%", re.sub(r"(?<![\w.)-])-(?=\.?\d)", "\u2212", text))
-
-
-def points(change: float) -> str:
-    """Return the size of a difference of two shares, in percentage points without its sign."""
-    return f"{100 * abs(change):.1f} points"
-
-
-def points_range(low: float, high: float) -> str:
-    """Return an interval of differences in percentage points, with signs."""
-    return f"{100 * low:+.1f} to {100 * high:+.1f} points"
 
 
 def evaluations(table: pd.DataFrame, *, level: float = 0.95) -> list[str]:
@@ -394,11 +384,6 @@ def controls(table: pd.DataFrame) -> str:
         f"{len(failed)} of {len(table)} negative controls failed: {_list(failed)}. "
         "Read figures on that data with this in mind."
     )
-
-
-def points_signed(change: float) -> str:
-    """Return a difference of two shares in percentage points, with its sign."""
-    return f"{100 * change:+.1f} points"
 
 
 def _list(words: Iterable[str]) -> str:

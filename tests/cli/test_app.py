@@ -575,6 +575,7 @@ def test_evaluate(dfd, table):
     assert status == 0
     intervals = {"eer", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr"}
     others = {"by", "n_bonafide", "n_spoof", "eer_threshold", "seems_inverted", "read"}
+    others |= {"units", "effective_units", "largest_share"}
     assert {*others, *intervals, *(f"{name}_ci" for name in intervals)} == set(values)
     assert values["read"]["read_as"] == "table with headings path, label, score"
     assert values["n_bonafide"] == 20

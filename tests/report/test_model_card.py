@@ -12,7 +12,7 @@ from dfdlib.report import model_card
 def short(monkeypatch):
     recipe = baseline.RECIPE.model_copy(update={"epochs": 1, "window": 16_000, "augment": ()})
     monkeypatch.setattr(baseline, "RECIPE", recipe)
-    monkeypatch.setattr(baseline, "variants", lambda: (baseline.Variant("baseline", recipe=recipe),))
+    monkeypatch.setattr(baseline, "variants", lambda detector: (baseline.Variant("baseline", recipe=recipe),))
 
 
 def test_the_baseline_comes_with_its_card(toy, tmp_path, short):

@@ -75,9 +75,12 @@ def change(row, *, family: int, trained_on: bool = False, level: float = 0.95) -
         moved = f"The EER stayed at {percent(row.after)}"
         if row.delta != 0:
             moved = f"The EER {'rose' if row.delta > 0 else 'fell'} {figures}"
+        seen = f"They would have shown one of {points(row.smallest)} or more in four studies of five; smaller ones are"
+        if row.smallest >= 1:
+            seen = "They are too few to show any in four studies of five; changes of any size are"
         return (
-            f"{moved} on {where}, but the {interval} includes zero: these clips do not show a change. They would have "
-            f"shown one of {points(row.smallest)} or more in four studies of five; smaller ones are not ruled out."
+            f"{moved} on {where}, but the {interval} includes zero: these clips do not show a change. {seen} not ruled "
+            "out."
         )
     verb = "raised" if row.delta > 0 else "lowered"
     sentence = f"Fine-tuning {verb} the EER on {where}, {figures}, by {points(row.delta)} ({interval})"
@@ -142,10 +145,9 @@ def attack_changes(table: pd.DataFrame) -> list[str]:
             parts = ["not shown to have changed against any attack"]
         sentence = f"On {corpus}, attack by attack, the fine-tuned detector is {' and '.join(parts)}"
         if len(rest):
-            sentence += (
-                f"; changes that were not shown ({_list(rest['attack'])}) may be as large as "
-                f"{points(rest['smallest'].max())}"
-            )
+            largest = rest["smallest"].max()
+            size = f"as large as {points(largest)}" if largest < 1 else "of any size"
+            sentence += f"; changes that were not shown ({_list(rest['attack'])}) may be {size}"
         said.append(f"{sentence}.")
     return said
 

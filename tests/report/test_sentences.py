@@ -170,10 +170,12 @@ def test_harm_by_an_attack_is_told_beside_gain():
             ("custom", "hibari", 0.819, 0.852, 0.033, -0.1, 0.2, False, 0.25),
             ("source", "griffin-lim", 0.017, 0.109, 0.092, 0.035, 0.139, True, 0.08),
             ("rest", "world", 0.2, 0.2, 0.0, -0.1, 0.1, False, 0.15),
+            ("few", "world", 0.2, 0.2, 0.0, -0.9, 0.9, False, 1.5),
         ],
         columns=columns,
     )
-    custom, source, rest = sentences.attack_changes(table)
+    custom, source, rest, few = sentences.attack_changes(table)
+    assert few.endswith("changes that were not shown (world) may be of any size.")
     assert custom == (
         "On custom, attack by attack, the fine-tuned detector is better against lpc (48.5 % to 29.5 %, -28.0 to -10.0 "
         "points); changes that were not shown (hibari) may be as large as 25.0 points."

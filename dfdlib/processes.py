@@ -1,7 +1,7 @@
-"""Several processes that run one command: the part of the work that each does.
+"""Several processes: those that run one command, each a part of the work, and those that one process starts.
 
-torchrun starts them, says by environment variables who is who, and stops or restarts all of them when one dies. Without
-a launcher each process is told its part by ``--shard``.
+torchrun starts the former, says by environment variables who is who, and stops or restarts all of them when one dies.
+Without a launcher each is told its part by ``--shard``. `pool` starts the latter.
 """
 
 import contextlib
@@ -9,11 +9,15 @@ import datetime
 import heapq
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from dfdlib.errors import DfdError, ParameterError, RunError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 # How long processes try to reach each other, and how long one waits for the work of another.
 _REACH, _WAIT = datetime.timedelta(minutes=10), datetime.timedelta(days=30)
@@ -166,3 +170,34 @@ def wait() -> None:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def pool(workers: int, *, prepare: Callable[[], None] | None = None) -> "ProcessPoolExecutor":
+    """Return a pool of processes that end with this one, even when it is killed.
+
+    Parameters
+    ----------
+    workers : int
+    prepare : callable, optional
+        A function of a module, which each process calls once at its start.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    # Spawned, not forked: a process that has used torch or a thread pool may not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(prepare,))
+
+
+def _begin(prepare: Callable[[], None] | None) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed: it would work on, or wait for ever."""
+    import multiprocessing
+
+    multiprocessing.parent_process().join()
+    os._exit(1)

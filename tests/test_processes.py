@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +122,28 @@ def test_a_killed_process_ends_the_others_or_starts_all_again(tmp_path, restarts
     )
     assert done.returncode == 1 - restarts
     assert done.stdout.count("met") == 2 * restarts
+
+
+def test_a_pool_ends_with_the_process_that_started_it(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, time\n"
+        "from dfdlib import processes\n"
+        "def prepare():\n"
+        "    os.environ['PREPARED'] = 'yes'\n"
+        "def work():\n"
+        "    assert os.environ['PREPARED'] == 'yes'\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(300)\n"
+        "if __name__ == '__main__':\n"
+        "    processes.pool(1, prepare=prepare).submit(work).result()\n"
+    )
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as process:
+        worker = Path(f"/proc/{int(process.stdout.readline())}")
+        assert worker.exists()
+        process.kill()
+    for _ in range(100):
+        if not worker.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the worker lives on")

@@ -4,10 +4,8 @@ Several seeds are trained, and the one with the median validation EER is kept: t
 ablation, so are variants of the baseline that lack one thing each, so that its card can say what each thing brought.
 """
 
-import concurrent.futures
 import dataclasses
 import json
-import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfdlib import files, machine
+from dfdlib import files, machine, processes
 from dfdlib.data import corpus
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import aasist, configuration, frontend, network
@@ -159,9 +157,7 @@ def train(
     keep_apart({name: [source.split(name)] for name in ("training", "validation", "testing")})
     folder = settings.data.source.parent / "baseline" / files.short(corpus.fingerprint(source.table))
     jobs = [(variant, seed) for variant in variants(settings.detector)[: None if ablation else 1] for seed in SEEDS]
-    # Spawned, not forked: a process that has used torch may not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(machine.cores(), mp_context=context) as pool:
+    with processes.pool(machine.cores()) as pool:
         waiting = [pool.submit(_trained, settings, folder, variant, seed) for variant, seed in jobs]
         found = []
         for number, job in enumerate(waiting, 1):

@@ -10,9 +10,6 @@ who are left, whether it has been trained on the others or not.
 
 import concurrent.futures
 import dataclasses
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dfdlib import processes
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network
 from dfdlib.detector.scorer import TorchScorer
@@ -239,28 +237,16 @@ def _train_side_by_side(run: Run, titles: Mapping[tuple[str, int], str], *, afte
 
     `titles` names each job, a recipe and a seed, while it runs. ``after(recipe, seed)`` is called when it is done.
     """
-    processes = run.parallel_jobs()
-    if min(processes, len(titles)) < 2:
+    at_once = run.parallel_jobs()
+    if min(at_once, len(titles)) < 2:
         return
-    # Spawned, not forked: a process that has used torch may not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+    with processes.pool(at_once) as pool:
         waiting = {
             pool.submit(_train_alone, run.profile, run.folder, *job, title): job for job, title in titles.items()
         }
         for done in concurrent.futures.as_completed(waiting):
             done.result()
             after(*waiting[done])
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it was killed; it would wait for ever else."""
-
-    def wait() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _train_alone(settings: profile.Profile, folder: Path, name: str, seed: int, title: str) -> None:

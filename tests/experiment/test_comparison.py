@@ -1,8 +1,4 @@
 import json
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -126,28 +122,3 @@ def test_the_report_fine_tunes_by_the_recipe_that_the_profile_names(compared, tm
 def test_an_unknown_recipe_is_refused(compared, tmp_path):
     with pytest.raises(ParameterError, match="recipe = 'other' is none of shuffled, slow, joint, replay"):
         experiment.Run.open(str(compared), run_dir=tmp_path, overrides=["recipe=other"])
-
-
-def test_trainings_end_with_the_process_that_started_them(tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import concurrent.futures, multiprocessing, os, sys, time\n"
-        "from dfdlib.experiment import comparison\n"
-        "def work():\n"
-        "    print(os.getpid(), flush=True)\n"
-        "    time.sleep(300)\n"
-        "if __name__ == '__main__':\n"
-        "    context = multiprocessing.get_context('spawn')\n"
-        "    pool = concurrent.futures.ProcessPoolExecutor(\n"
-        "        1, mp_context=context, initializer=comparison._end_with_parent)\n"
-        "    pool.submit(work).result()\n"
-    )
-    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as process:
-        worker = Path(f"/proc/{int(process.stdout.readline())}")
-        assert worker.exists()
-        process.kill()
-    for _ in range(100):
-        if not worker.exists():
-            return
-        time.sleep(0.1)
-    raise AssertionError("the worker lives on")

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import multiprocessing
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfdlib import files, machine
+from dfdlib import files, machine, processes
 from dfdlib.data.demo import clips, copies, debian, recordings, synthesis
 from dfdlib.data.demo.plan import PARTS, VOICES, plan
 from dfdlib.errors import ParameterError, RunError
@@ -91,9 +90,7 @@ def build(
     packages = debian.fetch(root / "packages", data=data, programs=synthesis.PROGRAMS, progress=progress)
     for name in packages.missing:
         progress(f"{name}: not in this release, left out", 1, 1)
-    # Spawned, not forked: a process that has used torch or a thread pool may not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with processes.pool(workers, prepare=_one_thread) as pool:
         known, left_out = _survey(root, packages, pool, progress)
         versions = {**packages.versions, **_python_packages()}
         work = _Work(root, packages, versions, known.set_index("recording"), left_out, pool, progress)

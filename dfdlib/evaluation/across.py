@@ -87,12 +87,12 @@ def mean(values: Iterable[Interval]) -> Interval:
 
 
 def pooled(tables: Mapping[str, "DataFrame"]) -> "DataFrame":
-    """Return all trials of all corpora as one table: speakers and sentences of different corpora are different ones."""
+    """Return all trials of all corpora as one table: what ties trials of different corpora is not the same."""
     import pandas as pd
 
     parts = []
     for name, table in tables.items():
-        kept = table[["label", "score", *(tie for tie in units.TIES if tie in table)]]
+        kept = table[["label", "score", *(tie for tie in (*units.TIES, "attack") if tie in table)]]
         named = {
             tie: kept[tie].where(kept[tie] == "", name + "\x1f" + kept[tie].astype(str)) for tie in kept.columns[2:]
         }

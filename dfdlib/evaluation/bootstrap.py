@@ -1,4 +1,4 @@
-"""The bootstrap's engine: how often each trial is drawn, and what every metric becomes.
+"""The bootstrap's engine: what every metric becomes where `drawing` says how often each trial is drawn.
 
 Speed
 -----
@@ -82,7 +82,7 @@ class SortedScores:
             self._cost.append((slice(first, summed.size), summed[first:]))
 
     def values(self, drawn: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Return metrics, float64 (rows, names), of resamples given as weights of units, uint8 (rows, units)."""
+        """Return metrics, float64 (rows, names), of resamples given as weights of cells (rows, cells)."""
         bonafide, spoof = (_running(drawn, units) for units in self._units)
         totals = bonafide[:, -1].astype(np.int64), spoof[:, -1].astype(np.int64)
         found = _of_order(bonafide, spoof, names, below=self._below, corners=self._corners)

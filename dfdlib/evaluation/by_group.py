@@ -78,10 +78,8 @@ def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "Data
     import pandas as pd
 
     labels, scores = validate(labels, scores)
-    names = _names(attacks, labels.size, "attack")
-    real = labels == BONAFIDE
-    attacks = sorted(set(names[~real]))
-    return pd.DataFrame([{"attack": name} | _measured(labels, scores, real | (names == name)) for name in attacks])
+    parts = of_attacks(labels, _names(attacks, labels.size, "attack"))
+    return pd.DataFrame([{"attack": name} | _measured(labels, scores, part) for name, part in parts.items()])
 
 
 def attack_errors(
@@ -163,14 +161,14 @@ def attack_changes(
     before, after = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
     parts = of_attacks(labels, _names(table["attack"], labels.size, "attack"))
     drawn = [units.of(table.iloc[rows], target=target, by=by) for rows in parts.values()]
-
-    def change(rows: np.ndarray, groups: units.Units, risk: float) -> intervals.Difference:
-        options = {"groups": groups, "resamples": max(resamples, math.ceil(2 / risk)), "level": 1 - risk, "seed": seed}
-        return intervals.paired_difference(labels[rows], before[..., rows], after[..., rows], **options)
-
     # p at the sharpest level that may be asked for, so that both passes see the same resamples.
     least = (1 - level) / max(1, len(parts))
     resamples = max(resamples, math.ceil(2 / least))
+
+    def change(rows: np.ndarray, groups: units.Units, risk: float) -> intervals.Difference:
+        options = {"groups": groups, "resamples": resamples, "level": 1 - risk, "seed": seed}
+        return intervals.paired_difference(labels[rows], before[..., rows], after[..., rows], **options)
+
     p_values = [change(rows, own, least).p for rows, own in zip(parts.values(), drawn, strict=True)]
     levels, adjusted = intervals.holm_levels(p_values, level=level), intervals.holm(p_values)
     found = []

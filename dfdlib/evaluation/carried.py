@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.evaluation import calibration, limits, metrics
-from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap, Strata
+from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap
+from dfdlib.evaluation.drawing import Strata
 from dfdlib.evaluation.intervals import Difference, Interval
 
 if TYPE_CHECKING:
     from dfdlib.evaluation.units import Units
 
-#: At the carried threshold, and of carried log-likelihood ratios.
-METRICS = (*AT_THRESHOLD, "cllr", "act_dcf")
+#: Of carried log-likelihood ratios; and these with those at the carried threshold.
+BY_CALIBRATION = ("cllr", "act_dcf")
+METRICS = (*AT_THRESHOLD, *BY_CALIBRATION)
 #: Draws of the validation trials.
 REFITS = 200
 
@@ -119,23 +121,32 @@ def _carried(labels, scores, validation, names, groups, resamples, seed) -> tupl
     known, given = metrics.validate(validation.labels, validation.scores)
     fitted = calibration.fit(known, given)
     options = {"groups": groups, "resamples": resamples, "seed": seed}
+    kinds = [kind for kind in (AT_THRESHOLD, BY_CALIBRATION) if set(kind) & set(names)]
     parts = [
-        Bootstrap(labels, [values], names=chosen, threshold=fitted.threshold, **options)
-        for values, chosen in ((scores, AT_THRESHOLD), (fitted.llr(scores), ("cllr", "act_dcf")))
+        Bootstrap(
+            labels,
+            [scores if kind is AT_THRESHOLD else fitted.llr(scores)],
+            names=kind,
+            threshold=fitted.threshold,
+            **options,
+        )
+        for kind in kinds
     ]
-    order = [METRICS.index(name) for name in names]
+    known_names = [name for kind in kinds for name in kind]
+    order = [known_names.index(name) for name in names]
     observed, draws = (np.concatenate([getattr(part, kind)[..., 0, :] for part in parts], axis=-1)[..., order]
                        for kind in ("observed", "draws"))  # fmt: skip
     strata = Strata(known, validation.groups)
     weights = strata.resample(lambda drawn: drawn[:, strata.member], resamples=REFITS, seed=seed + 1)
-    moved = np.zeros((REFITS, len(METRICS)))
+    moved = np.zeros((REFITS, len(known_names)))
     for row, weight in enumerate(weights):
         drawn = np.repeat(known, weight), np.repeat(given, weight)
-        far, frr = metrics.error_rates(labels, scores, threshold=metrics.eer(*drawn).threshold)
-        moved[row, :3] = far, frr, (far + frr) / 2
-        if {"cllr", "act_dcf"} & set(names):
+        if AT_THRESHOLD in kinds:
+            far, frr = metrics.error_rates(labels, scores, threshold=metrics.eer(*drawn).threshold)
+            moved[row, : len(AT_THRESHOLD)] = far, frr, (far + frr) / 2
+        if BY_CALIBRATION in kinds:
             llr = calibration.fit(*drawn, fewest=1).llr(scores)
-            moved[row, 3:] = metrics.cllr(labels, llr), metrics.act_dcf(labels, llr)
+            moved[row, -len(BY_CALIBRATION) :] = metrics.cllr(labels, llr), metrics.act_dcf(labels, llr)
     widening, freedom = limits.student(strata)
     moved = observed + widening * (moved[:, order] - observed)
     return _Drawn(observed, draws, parts[0].strata), moved, freedom

@@ -54,7 +54,7 @@ def parse(text: str) -> Claim:
     if found[3]:
         value, decimals = value / 100, decimals + 2
     if name in SHARES and value > 1:
-        raise ParameterError(f"claim {text!r}: is no share; write {name}={value / 100:g} or {name}={number}%")
+        raise ParameterError(f"claim {text!r}: is no share; write {name}={value / 100:g} or {name}={value:g}%")
     return Claim(name, value, 0.0 if name in COUNTS else 0.5 * 10.0**-decimals)
 
 

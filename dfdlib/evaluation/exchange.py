@@ -17,7 +17,7 @@ import numpy as np
 from dfdlib.evaluation import counts
 from dfdlib.evaluation.bootstrap import of_ranks
 from dfdlib.evaluation.drawing import Strata, of_attacks
-from dfdlib.evaluation.trials import BONAFIDE
+from dfdlib.evaluation.trials import BONAFIDE, SPOOF
 
 #: Metrics that ranks decide.
 BY_RANK = ("eer", "eer_interpolated", "eer_convex_hull", "auc", "min_dcf", "min_cllr", "macro_eer")
@@ -114,7 +114,7 @@ def _values(labels: np.ndarray, codes: np.ndarray, grid: int, names: Sequence[st
     """Return metrics (rows, names) of scores that are whole numbers below `grid`, (rows, n)."""
     place = codes + np.arange(len(codes))[:, None] * grid
     below = []
-    for label in (1, 0):
+    for label in (BONAFIDE, SPOOF):
         found = np.bincount(place[:, labels == label].ravel(), minlength=len(codes) * grid).reshape(-1, grid)
         below.append(np.concatenate([np.zeros((len(codes), 1), np.int64), np.cumsum(found, axis=1)], axis=1))
     return of_ranks(*below, names)

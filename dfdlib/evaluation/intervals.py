@@ -44,7 +44,8 @@ from numpy.typing import ArrayLike
 
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import bootstrap, exchange, limits, metrics
-from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap, SortedScores, Strata
+from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap, SortedScores
+from dfdlib.evaluation.drawing import Strata
 from dfdlib.evaluation.units import Units
 
 #: Every metric that has an interval; "far", "frr" and "hter" need a threshold.
@@ -323,12 +324,12 @@ def curve_band(
 
 def _exchanged(strata: Strata, before, after, names, attacks, resamples: int, seed: int) -> dict[str, np.ndarray]:
     """Return the changes (resamples,) by exchange of each metric for which a system makes few errors."""
-    ranked = [
-        name
-        for name in names
-        if name in exchange.BY_RANK
-        and exchange.has_few_errors(strata.labels, [*before, *after], attacks if name == "macro_eer" else None)
-    ]
+    ranked = [name for name in names if name in exchange.BY_RANK]
+    few = {
+        macro: exchange.has_few_errors(strata.labels, [*before, *after], attacks if macro else None)
+        for macro in {name == "macro_eer" for name in ranked}
+    }
+    ranked = [name for name in ranked if few[name == "macro_eer"]]
     if not ranked:
         return {}
     several = math.lcm(len(before), len(after))

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.evaluation import metrics
-from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Strata
+from dfdlib.evaluation.bootstrap import AT_THRESHOLD
+from dfdlib.evaluation.drawing import Strata
 
 _RATES = ("eer", "eer_interpolated", "eer_convex_hull", "macro_eer", *AT_THRESHOLD)
 # Metrics fitted to the test set, and the share of the squared correction that is added to their variance.

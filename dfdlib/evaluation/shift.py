@@ -38,7 +38,7 @@ def shift_warnings(
     With 130 validation trials of each class and 424 clips, a shift of one standard deviation of a class was noticed in
     57 % of simulated studies where the classes are two of them apart, and in all where they are three; independent
     clips of the same kind gave a warning in 1 %. Clips of few speakers look unlike more often: ``worth`` says how many
-    independent clips they are worth (`bootstrap.Strata.worth`). Without labels, scores the wrong way round can look as
+    independent clips they are worth (`drawing.Strata.worth`). Without labels, scores the wrong way round can look as
     scores should. Silence is no proof: scores can look alike and mean something else.
     """
     scores = finite(scores)

@@ -13,7 +13,6 @@ counts is not how many units there are but how evenly the clips are shared among
 cannot be judged from the corpus, and the interval is for these voices, and says so.
 """
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -172,7 +171,7 @@ def _column(table: "DataFrame", by: str) -> np.ndarray:
     if by == "attack":
         real = table["label"].to_numpy() == BONAFIDE
         values[real] = [f"bona fide {row}" for row in np.flatnonzero(real)]
-    empty = np.flatnonzero([_is_empty(value) for value in values])
+    empty = np.flatnonzero(_empty(values))
     if empty.size:
         raise DataError(f"by={by!r}: row {empty[0]}, counted from 0, has no value in that column; choose another one")
     return values
@@ -183,13 +182,13 @@ def _voices(table: "DataFrame"):
     speakers = table.get("speaker")
     if speakers is None or "attack" not in table:
         return speakers
-    without = np.array([_is_empty(value) for value in speakers]) & (table["label"].to_numpy() == SPOOF)
+    without = _empty(speakers) & (table["label"].to_numpy() == SPOOF)
     return speakers.astype(object).where(~without, table["attack"].astype(object))
 
 
 def _complete(values) -> np.ndarray | None:
     """Return the unit of each row, or None where the column is missing, incomplete or the same in every row."""
-    if values is None or any(_is_empty(value) for value in values):
+    if values is None or _empty(values).any():
         return None
     codes = _codes(values.astype(object).to_numpy())
     return codes if codes.max(initial=0) > 0 else None
@@ -199,17 +198,19 @@ def _codes(values: np.ndarray) -> np.ndarray:
     return np.unique(values.astype(str), return_inverse=True)[1]
 
 
-def _is_empty(value: object) -> bool:
+def _empty(values) -> np.ndarray:
+    """Tell of each value whether it says nothing."""
     import pandas as pd
 
-    return bool(pd.isna(value)) or str(value) == ""
+    column = pd.Series(values, dtype=object)
+    return (column.isna() | (column.astype(str) == "")).to_numpy()
 
 
 def _few(kind: str, member: np.ndarray, labels: np.ndarray) -> str:
     """Say which class has too few units of a kind, or nothing."""
     found = [count(kind, member[labels == label], label) for label in (BONAFIDE, SPOOF)]
     least = min(found, key=lambda one: one.effective)
-    return str(least) if math.floor(least.effective * 1e6) <= FEW * 1e6 else ""
+    return str(least) if least.effective < FEW + 1e-6 else ""
 
 
 def _nested(inner: np.ndarray, outer: np.ndarray) -> bool:

@@ -236,7 +236,7 @@ def _tested(settings: profile.Profile, model: network.Detector) -> tuple[dict[st
         scores = score(clips if name == "custom" else clips.split("testing"), model, preprocessing=how)
         attacks = by_group.by_attack(scores.labels, scores.values, scores.table["attack"])
         macro_eer[name] = float(attacks["eer"].mean())
-        auc[name] = metrics.evaluate(scores.labels, scores.values)["auc"]
+        auc[name] = metrics.auc(scores.labels, scores.values)
     return macro_eer, auc
 
 

@@ -213,12 +213,7 @@ def _differences(
 
 def _train(run: Run, name: str, seed: int, say: Callable[[str], None], *, title: str) -> TrainedRecipe:
     job = run.job(name, seed=seed)
-
-    def progress(line: str) -> None:
-        # The time left differs from run to run, so that it has no place in a notebook.
-        say(f"{name}, seed {seed}: {line.split(', about ')[0]}")
-
-    result = run.train(job, progress=progress, title=title)
+    result = run.train(job, progress=lambda line: say(f"{name}, seed {seed}: {line}"), title=title)
     kept = result.history.loc[result.history["epoch"] == result.best_epoch].iloc[0]
     return TrainedRecipe(
         recipe=name,

@@ -49,14 +49,9 @@ class Evaluated:
     fitted: Calibration | None = None
     costs: dict = field(default_factory=dict)
 
-    @property
-    def inverted(self) -> bool:
-        """Whether the scores seem to rank spoof clips above bona fide ones, beyond chance."""
-        return self.found["auc_ci"][1] < 0.5
-
     def values(self) -> dict:
         """Return all of it as plain values for JSON."""
-        values = {**self.found, "seems_inverted": self.inverted, "read": self.trials.facts}
+        values = {**self.found, "seems_inverted": bool(seems_inverted(self.found)), "read": self.trials.facts}
         if self.per:
             values["per"] = {column: table.to_dict("records") for column, table in self.per.items()}
         if self.verdicts:
@@ -107,8 +102,7 @@ def evaluate(
         other = carried.Validation(validation.labels, validation.scores, units.of(validation.table, by=by))
         moved = carried.intervals(labels, scores, other, groups=drawn, **options)
     found = intervals.evaluate(labels, scores, threshold=threshold, groups=drawn, **options)
-    found |= {f"{name}_ci": [one.low, one.high] for name, one in moved.items() if f"{name}_ci" in found
-              and name in AT_THRESHOLD}  # fmt: skip
+    found |= {f"{name}_ci": [moved[name].low, moved[name].high] for name in AT_THRESHOLD if name in moved}
     costs |= {f"{name}_ci": [moved[name].low, moved[name].high] for name in ("cllr", "act_dcf") if name in moved}
     found |= {name: value for name, value in drawn.describe(labels).items() if name != "resampled_by" and value != ""}
     verdicts = tuple(claims.check(claim, labels, scores, found) for claim in wanted)
@@ -185,7 +179,7 @@ def evaluate_several(
     tables = {name: one.trials.table for name, one in corpora.items()}
     mean = across.mean(intervals.Interval(one.found["eer"], *one.found["eer_ci"]) for one in corpora.values())
     whole = across.pooled(tables)
-    drawn = units.of(whole, by=by if by in ("auto", "clip") else "clip")
+    drawn = units.of(whole, by=by if by in ("auto", "clip", *units.TIES, "attack") else "clip")
     pooled = intervals.interval(whole["label"], whole["score"], groups=drawn, **options)
     return Several(corpora, mean, pooled, across.carried(tables, by=by, progress=progress, **options))
 

@@ -149,7 +149,7 @@ class Jobs(Clips):
         if (done := self.trained(job)) is not None:
             return done
         self.tell(f"{title}, reading clips")
-        inputs = self.inputs_digest(job)
+        inputs, say = self.inputs_digest(job), progress or functools.partial(print, flush=True)
         with self.threads():
             result = loop.fit(
                 network.load(self.profile.checkpoint, configuration=self.profile.detector),
@@ -160,7 +160,7 @@ class Jobs(Clips):
                 metadata={"trained_on": job.training.name, "baseline": files.short(inputs["baseline"])},
                 device=profile.device(self.profile),
                 # The time left differs from run to run, so that it has no place in a notebook.
-                progress=progress or (lambda line: print(line.split(", about ")[0], flush=True)),
+                progress=lambda line: say(line.split(", about ")[0]),
                 status=lambda line: self.tell(f"{title}, {line}"),
             )
         left_out = result.left_out.assign(path=tables.below(result.left_out["path"], job.training.root))

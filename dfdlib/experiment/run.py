@@ -54,6 +54,9 @@ UNITS = (
     | dict.fromkeys(("n_bonafide", "n_spoof", "left_out"), "clips")
 )
 
+# Changes that the summary keeps; one bootstrap gives them.
+_KEPT = ("eer", "auc")
+
 
 class Run(Jobs):
     """The experiment of a profile in a folder.
@@ -237,10 +240,13 @@ class Run(Jobs):
         frame = pd.DataFrame(rows, columns=["corpus", "stage", "metric", "value", "low", "high", "unit"])
         return frame.astype({"value": float, "low": float, "high": float})
 
-    @once
     def difference(self, name: str, *, metric: str = "eer") -> Difference:
         """Return the change of a metric on one corpus by fine-tuning, paired clip by clip."""
-        return self._paired(self.scores("before", name), self.scores("after", name), metric=metric)
+        return self._differences(name, _KEPT if metric in _KEPT else (metric,))[metric]
+
+    @once
+    def _differences(self, name: str, metrics: tuple[str, ...]) -> dict[str, Difference]:
+        return self._paired(self.scores("before", name), self.scores("after", name), names=metrics)
 
     def changes(self, *, metrics: Sequence[str] = ("eer", "auc", "cllr_calibrated")) -> pd.DataFrame:
         """Return the changes of metrics by fine-tuning on every corpus, paired clip by clip; keep those of EER and AUC.
@@ -258,7 +264,7 @@ class Run(Jobs):
                 change = self.cllr_change(name) if calibrated else self.difference(name, metric=metric)
                 rows.append({"corpus": name, "metric": metric} | change._asdict())
             kept = {"corpus": name}
-            for metric in ("eer", "auc"):
+            for metric in _KEPT:
                 change = self.difference(name, metric=metric)
                 kept |= {f"delta_{metric}": change.delta, f"delta_{metric}_ci": [change.low, change.high]}
             self.keep(differences=[kept])
@@ -277,12 +283,12 @@ class Run(Jobs):
         """
         level = self.profile.uncertainty.level
         pairs = {name: [self.scores(stage, name) for stage in STAGES] for name in self.corpora}
-        options = {"metric": "eer", "family": len(pairs)}
-        p_values = [self._paired(*pair, **options).p for pair in pairs.values()]
+        options = {"names": ("eer",), "family": len(pairs)}
+        p_values = [self._paired(*pair, **options)["eer"].p for pair in pairs.values()]
         levels, adjusted = intervals.holm_levels(p_values, level=level), intervals.holm(p_values)
         rows = []
         for name, own, p in zip(self.corpora, levels, adjusted, strict=True):
-            eer = self._paired(*pairs[name], level=float(own), **options)
+            eer = self._paired(*pairs[name], level=float(own), **options)["eer"]
             found = {"eer": eer, "auc": self.difference(name, metric="auc"), "cllr": self.cllr_change(name)}
             rungs = [
                 verdicts.rung(*(intervals.Interval(values[key], *values[f"{key}_ci"]) for key in ("auc", "eer")))
@@ -330,13 +336,13 @@ class Run(Jobs):
         return found
 
     @once
-    def preprocessing_difference(self, stage: str, name: str, *, metric: str = "eer") -> Difference:
-        """Return the change of a metric when clips are read as the study read them, on windows of its length."""
+    def preprocessing_difference(self, stage: str, name: str) -> Difference:
+        """Return the change of the EER when clips are read as the study read them, on windows of its length."""
         return self._paired(
             self.scores(stage, name, preprocessing="corrected", window="fixed"),
             self.scores(stage, name, preprocessing="original", window="fixed"),
-            metric=metric,
-        )
+            names=("eer",),
+        )["eer"]
 
     @once
     def audit(self, name: str) -> "audits.Audit":
@@ -377,14 +383,14 @@ class Run(Jobs):
         return self.folder / "figures"
 
     def _paired(
-        self, before: Scores, after: Scores, *, metric: str, level: float | None = None, family: int = 1
-    ) -> Difference:
+        self, before: Scores, after: Scores, *, names: Sequence[str], level: float | None = None, family: int = 1
+    ) -> dict[str, Difference]:
         both = pair(before, after)
-        return intervals.paired_difference(
+        return intervals.paired_differences(
             both["label"].to_numpy(int),
             both["score"].to_numpy(float),
             both["score_second"].to_numpy(float),
-            metric=metric,
+            names=names,
             groups=self.drawn(both),
             **(self.resampling(family=family) | ({} if level is None else {"level": level})),
         )

@@ -96,3 +96,15 @@ def test_pooled_trials_keep_speakers_of_corpora_apart(rng):
     assert whole["corpus"].value_counts().tolist() == [400, 400]
     mixed = across.pooled({"one": corpus(rng, speaker=[""] * 400), "other": corpus(rng)})
     assert units.of(mixed).by == "clip"
+
+
+def test_pooled_spoofs_without_a_speaker_have_their_attack_for_a_voice(rng):
+    tables = {}
+    for name in ("one", "other"):
+        table = corpus(rng, speaker=[f"s{number % 10}" for number in range(400)])
+        spoof = table["label"] == 0
+        tables[name] = table.assign(
+            speaker=table["speaker"].where(~spoof, ""), attack=np.where(spoof, [f"a{n % 8}" for n in range(400)], "")
+        )
+        assert units.of(tables[name]).by == "speaker"
+    assert units.of(across.pooled(tables)).by == "speaker"

@@ -6,7 +6,7 @@ import pytest
 
 from dfdlib import machine
 from dfdlib.errors import DataError
-from dfdlib.evaluation import bootstrap, metrics, units
+from dfdlib.evaluation import bootstrap, drawing, metrics, units
 
 
 def plain(labels, scores, threshold, attacks):
@@ -42,7 +42,7 @@ def trials(rng, n=150, shift=1.2, digits=None):
 
 def weights_of(labels, *, groups=None, resamples=1000, seed=0):
     """Return how often each trial is drawn in each resample, (resamples, n)."""
-    strata = bootstrap.Strata(labels, groups)
+    strata = drawing.Strata(labels, groups)
     return strata.resample(lambda drawn: drawn[:, strata.member], resamples=resamples, seed=seed)
 
 
@@ -92,7 +92,7 @@ def test_the_order_of_names_is_kept(rng):
 
 def test_the_miss_rate_at_a_false_acceptance_rate(rng):
     labels, scores = trials(rng, digits=1)
-    strata = bootstrap.Strata(labels, None)
+    strata = drawing.Strata(labels, None)
     drawn = strata.draw(20, rng)
     far = np.array([0.0, 0.05, 0.5, 1.0])
     found = bootstrap.SortedScores(strata, scores).frr_at_far(drawn, far)
@@ -113,7 +113,7 @@ def test_the_number_of_cores_changes_nothing(rng, monkeypatch):
 
 def test_several_blocks_are_as_good_as_one(rng):
     labels, scores = trials(rng, n=6000)  # 43 resamples make a block
-    strata = bootstrap.Strata(labels, None)
+    strata = drawing.Strata(labels, None)
     sizes = []
     strata.resample(lambda drawn: sizes.append(len(drawn)) or drawn, resamples=100, seed=0)
     assert sizes == [43, 43, 14]
@@ -182,21 +182,21 @@ def test_the_variance_of_a_mean_is_that_of_the_two_way_formula(rng):
 def test_how_much_trials_are_worth(rng):
     labels = np.repeat([1, 0], 2000)
     groups = np.tile(np.arange(2000) % 40, 2)
-    assert bootstrap.Strata(labels, None).worth(rng.normal(size=4000)) == (2000, 2000)
+    assert drawing.Strata(labels, None).worth(rng.normal(size=4000)) == (2000, 2000)
     # speakers that say nothing of the score, and speakers that say all of it
-    alone = bootstrap.Strata(labels, groups).worth(rng.normal(size=4000))
+    alone = drawing.Strata(labels, groups).worth(rng.normal(size=4000))
     assert min(alone) > 1000
-    tied = bootstrap.Strata(labels, groups).worth(rng.normal(size=80)[groups + 40 * labels])
+    tied = drawing.Strata(labels, groups).worth(rng.normal(size=80)[groups + 40 * labels])
     assert tied == pytest.approx((40, 40), rel=0.1)
     # an intraclass correlation of 0.3: a design effect of 1 + 49 * 0.3
     half = math.sqrt(0.3) * rng.normal(size=80)[groups + 40 * labels] + math.sqrt(0.7) * rng.normal(size=4000)
-    assert bootstrap.Strata(labels, groups).worth(half) == pytest.approx((2000 / 15.7, 2000 / 15.7), rel=0.5)
+    assert drawing.Strata(labels, groups).worth(half) == pytest.approx((2000 / 15.7, 2000 / 15.7), rel=0.5)
 
 
 def test_large_strata_are_drawn_with_the_same_chances(rng):
     size, rows = 2**14, 300
     labels = np.repeat([1, 0], [size, 2])
-    counts = bootstrap.Strata(labels, None).draw(rows, rng)[:, :size]
+    counts = drawing.Strata(labels, None).draw(rows, rng)[:, :size]
     assert counts.dtype == np.uint8
     assert (counts.sum(axis=1) == size).all()
     # how often a unit is drawn k times: binomial (size, 1 / size), to four standard errors
@@ -224,4 +224,4 @@ def test_large_strata_are_drawn_with_the_same_chances(rng):
 )
 def test_groups_that_cannot_be_drawn(groups, message):
     with pytest.raises(DataError, match=message):
-        bootstrap.Strata(np.array([1, 0, 1, 0]), groups)
+        drawing.Strata(np.array([1, 0, 1, 0]), groups)

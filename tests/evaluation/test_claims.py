@@ -44,6 +44,8 @@ def test_other_claims_are_refused(text):
 def test_a_percentage_that_looks_like_a_share_is_refused():
     with pytest.raises(ParameterError, match=r"is no share; write eer=0\.0128 or eer=1\.28%"):
         claims.parse("eer=1.28")
+    with pytest.raises(ParameterError, match=r"write eer=0\.013 or eer=1\.3%$"):
+        claims.parse("eer=130%")
 
 
 def check(text, trials, found):

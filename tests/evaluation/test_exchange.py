@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dfdlib.evaluation import bootstrap, exchange, intervals, metrics
+from dfdlib.evaluation import drawing, exchange, intervals, metrics
 
 
 def test_exchanges_are_those_of_all_coin_tosses():
@@ -19,7 +19,7 @@ def test_exchanges_are_those_of_all_coin_tosses():
         pair = ranks[0], ranks[1] + shift
         new, old = np.where(swap, *pair), np.where(swap, *pair[::-1])
         expected.add(round(metrics.auc(labels, new) - metrics.auc(labels, old), 9))
-    strata = bootstrap.Strata(labels, unit)
+    strata = drawing.Strata(labels, unit)
     found = exchange.changes(strata, before[None], after[None], names=["eer", "auc"], resamples=600, seed=1)
     assert set(found[:, 1].round(9)) == expected
     assert found.mean(axis=0) == pytest.approx([0, 0], abs=0.05)
@@ -71,7 +71,7 @@ def test_macro_figures_are_exchanged_attack_by_attack():
     labels = np.repeat([1, 0], 40)
     attacks = np.where(np.arange(80) % 2, "tts", "vc")
     before, after = 5.0 * labels + rng.normal(size=(2, 80))
-    strata = bootstrap.Strata(labels, None)
+    strata = drawing.Strata(labels, None)
     options = {"names": ["macro_eer"], "resamples": 100, "seed": 2}
     both = exchange.changes(strata, before[None], after[None], attacks=attacks, **options)
     assert both.shape == (100, 1)

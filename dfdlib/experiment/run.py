@@ -53,9 +53,8 @@ UNITS = (
     | dict.fromkeys(("cllr", "min_cllr", "cllr_calibrated"), "bits")
     | dict.fromkeys(("n_bonafide", "n_spoof", "left_out"), "clips")
 )
-
-# Changes that the summary keeps; one bootstrap gives them.
-_KEPT = ("eer", "auc")
+#: Changes that the summary keeps; one bootstrap gives them.
+KEPT = ("eer", "auc")
 
 
 class Run(Jobs):
@@ -242,7 +241,7 @@ class Run(Jobs):
 
     def difference(self, name: str, *, metric: str = "eer") -> Difference:
         """Return the change of a metric on one corpus by fine-tuning, paired clip by clip."""
-        return self._differences(name, _KEPT if metric in _KEPT else (metric,))[metric]
+        return self._differences(name, KEPT if metric in KEPT else (metric,))[metric]
 
     @once
     def _differences(self, name: str, metrics: tuple[str, ...]) -> dict[str, Difference]:
@@ -263,11 +262,10 @@ class Run(Jobs):
                 calibrated = metric == "cllr_calibrated"
                 change = self.cllr_change(name) if calibrated else self.difference(name, metric=metric)
                 rows.append({"corpus": name, "metric": metric} | change._asdict())
-            kept = {"corpus": name}
-            for metric in _KEPT:
-                change = self.difference(name, metric=metric)
-                kept |= {f"delta_{metric}": change.delta, f"delta_{metric}_ci": [change.low, change.high]}
-            self.keep(differences=[kept])
+            kept = {metric: self.difference(name, metric=metric) for metric in KEPT}
+            values = {f"delta_{metric}": change.delta for metric, change in kept.items()}
+            values |= {f"delta_{metric}_ci": [change.low, change.high] for metric, change in kept.items()}
+            self.keep(differences=[{"corpus": name} | values])
         return pd.DataFrame(rows)
 
     @once

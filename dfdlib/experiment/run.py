@@ -336,11 +336,8 @@ class Run(Jobs):
     @once
     def preprocessing_difference(self, stage: str, name: str) -> Difference:
         """Return the change of the EER when clips are read as the study read them, on windows of its length."""
-        return self._paired(
-            self.scores(stage, name, preprocessing="corrected", window="fixed"),
-            self.scores(stage, name, preprocessing="original", window="fixed"),
-            names=("eer",),
-        )["eer"]
+        ways = [self.scores(stage, name, preprocessing=way, window="fixed") for way in ("corrected", "original")]
+        return self._paired(*ways, names=("eer",))["eer"]
 
     @once
     def audit(self, name: str) -> "audits.Audit":

@@ -63,7 +63,7 @@ class File(NamedTuple):
         return cls(url, unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2] or "download", digest=digest)
 
 
-def fetch(source: Source, folder: Path, *, say: Say, title: str = "") -> None:
+def fetch(source: Source, folder: Path, *, say: Say) -> None:
     """Get all of a source into a folder and unpack it; what is there already is kept.
 
     Parameters
@@ -73,8 +73,6 @@ def fetch(source: Source, folder: Path, *, say: Say, title: str = "") -> None:
         Made when missing.
     say : callable
         Called with lines for the user: licences, sizes, files.
-    title : str
-        What to call it in messages.
 
     Raises
     ------
@@ -99,17 +97,18 @@ def fetch(source: Source, folder: Path, *, say: Say, title: str = "") -> None:
         if unpack(archive, folder):
             archive.unlink()
         done[file.name] = {"url": file.url, "size": file.size, "digest": file.digest}
-        with files.atomic(folder / RECORD) as record:
-            json.dump(done, record, indent=1)
-    if source.huggingface:
+        _keep(folder, done)
+    sets = [handle for handle in (source.huggingface, source.kaggle) if handle and handle not in done]
+    if source.huggingface in sets:
         huggingface(source.huggingface, folder, only=source.only, say=say)
-    if source.kaggle:
+    if source.kaggle in sets:
         kaggle(source.kaggle, folder, say=say)
-    if source.huggingface or source.kaggle:
+    if sets:
         for archive in sorted(path for path in folder.rglob("*") if path.suffix in (".zip", ".tar", ".gz", ".tgz")):
             if archive.name not in done and unpack(archive, archive.parent):
                 say(f"unpacked {archive.relative_to(folder)}")
                 archive.unlink()
+        _keep(folder, done | {handle: {} for handle in sets})
 
 
 def download(file: File, folder: Path, *, say: Say | None = None) -> Path:
@@ -306,6 +305,11 @@ def _done(folder: Path) -> dict[str, dict]:
         told = json.loads((folder / RECORD).read_text("utf-8"))
         return told if isinstance(told, dict) else {}
     return {}
+
+
+def _keep(folder: Path, done: dict[str, dict]) -> None:
+    with files.atomic(folder / RECORD) as record:
+        json.dump(done, record, indent=1)
 
 
 def _imported(name: str, package: str):

@@ -343,6 +343,9 @@ def test_a_data_set_of_hugging_face(site, tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "to").rglob("*") if ".cache" not in path.parts} >= {"meta.csv", "0.wav"}
     assert not (tmp_path / "to/notes.md").exists()
     assert said[0] == "https://huggingface.co/datasets/a/b: licence cc-by-4.0"
+    asked = len(site.asked)
+    fetch.fetch(corpora.Source(huggingface="a/b", only="[mc]*"), tmp_path / "to", say=said.append)
+    assert len(site.asked) == asked, "what is there is not asked for again"
 
 
 def test_data_sets_of_hugging_face_that_are_not_for_all(site, tmp_path, monkeypatch):
@@ -368,14 +371,18 @@ class Refused(Exception):
 
 
 def test_a_data_set_of_kaggle(tmp_path, monkeypatch):
+    asked = []
+
     def download(handle, *, output_dir):
-        assert handle == "x/y"
+        asked.append(handle)
         with open(os.path.join(output_dir, "all.zip"), "wb") as file:
             file.write(packed({"for-2sec/a.wav": b"sound"}))
 
     monkeypatch.setitem(sys.modules, "kagglehub", types.SimpleNamespace(dataset_download=download))
-    fetch.fetch(corpora.Source(kaggle="x/y"), tmp_path / "to", say=print)
-    assert (tmp_path / "to/for-2sec/a.wav").read_bytes() == b"sound"
+    for _ in range(2):
+        fetch.fetch(corpora.Source(kaggle="x/y"), tmp_path / "to", say=print)
+        assert (tmp_path / "to/for-2sec/a.wav").read_bytes() == b"sound"
+    assert asked == ["x/y"]
 
     def refused(handle, *, output_dir):
         raise Refused("403 Client Error")

@@ -29,6 +29,10 @@ _TABLE = (
     "files (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, sha256 TEXT, version INTEGER, "
     "duration REAL) WITHOUT ROWID"
 )
+# What goes wrong around a file that may itself be well, which is left where it is.
+_AROUND = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
 
 # Size, and times of the last change of content and of entry (ns).
 _Signs = tuple[int, int, int]
@@ -63,8 +67,8 @@ class Memory:
                     self._database = _opened(self._path)
                     break
                 except (OSError, sqlite3.Error) as error:
-                    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                        break  # another process is at it: nothing is kept this time
+                    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND:
+                        break  # nothing is kept this time
                     with contextlib.suppress(OSError):
                         os.unlink(self._path)
         return self

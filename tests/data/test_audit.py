@@ -248,6 +248,15 @@ def test_folds_by_sentence_and_by_speaker_are_both_reported(noises):
     assert ((found.ways["low"] <= found.ways["eer"]) & (found.ways["eer"] <= found.ways["high"])).all()
 
 
+@pytest.mark.parametrize("column", ["sentence", "speaker"])
+def test_a_class_of_one_sentence_or_speaker_is_refused_by_its_name(noises, column):
+    corpus = noises(clips=20)
+    table = corpus.table.assign(sentence="", speaker="")
+    table[column] = np.where(table["label"] == 1, "only", [*map(str, range(20))])
+    with pytest.raises(DataError, match="one class has a single sentence or speaker, so none can be held out"):
+        audit.shortcut(dataclasses.replace(corpus, table=table), resamples=100)
+
+
 def test_what_only_trees_can_see_is_found(noises):
     corpus = noises(clips=120)
     features, _ = audit.nuisance_table(corpus)

@@ -31,8 +31,8 @@ class Shortcut:
     Attributes
     ----------
     eer : Interval
-        Of the better one of the two classifiers. Chance is 0.5; above it is chance too: nothing that holds in some
-        folds holds in the next.
+        Of the best of up to four: two classifiers, two ways of dealing clips out. Chance is 0.5; above it is chance
+        too: nothing that holds in some folds holds in the next.
     classifier : str
         Which one that was: "logistic regression" or "boosted trees".
     features : DataFrame
@@ -72,7 +72,8 @@ def shortcut(
     A logistic regression and gradient-boosted trees score clips that they were not fitted on. Clips of one sentence
     share a fold, and in a second measurement clips of one speaker, where these are known; else every clip stands alone.
     Each is dealt out to folds by several seeds: the EER is the mean, and its interval holds what other dealings and
-    other clips would change (`units.of`). As the best is taken, each has its share of the risk (Bonferroni).
+    other clips would change (`units.of`). As the best of up to four is taken, each has its share of the
+    risk (Bonferroni).
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def shortcut(
     Raises
     ------
     DataError
-        One class only, fewer clips of a class than folds, or a class of one sentence and one speaker.
+        One class only, fewer clips of a class than folds, or one class with a single sentence or speaker.
     """
     corpus.require_both_classes()
     if features is None:
@@ -141,16 +142,19 @@ def _ways(table: pd.DataFrame, labels: np.ndarray, *, folds: int, name: str) -> 
         fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
         if fewest > 1:
             found[way] = groups, min(folds, fewest)
-    if not found and not fewest:
-        fewest = min(int((labels == label).sum()) for label in (0, 1))
-        if fewest >= folds:
-            found["clip"] = np.arange(len(labels)), folds
-    if not found:
+    if found:
+        return found
+    if fewest:
+        raise DataError(
+            f"{name}: one class has a single sentence or speaker, so none can be held out; two of each are needed"
+        )
+    fewest = min(int((labels == label).sum()) for label in (0, 1))
+    if fewest < folds:
         raise DataError(
             f"{name}: {fewest} independent clips in its smaller class; a cross-validation in {folds} parts "
             f"needs {folds} at least"
         )
-    return found
+    return {"clip": (np.arange(len(labels)), folds)}
 
 
 def _cross_validated_scores(

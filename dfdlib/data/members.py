@@ -146,7 +146,7 @@ def _read(
         empty = {"path": [], "label": pd.array([], "Int8"), **{text: [] for text in protocols.TEXTS}, LINE: []}
         return pd.DataFrame(empty), skipped, notes
     # What has more columns says more; a list without labels says least.
-    found.sort(key=lambda table: -len(table.columns))
+    found.sort(key=lambda table: (table["label"].isna().all(), -len(table.columns)))
     rows = pd.concat(found, ignore_index=True)
     text = rows.columns.difference(["path", "label", LINE])
     rows[text] = rows[text].fillna("")

@@ -248,7 +248,7 @@ def _tidied(frame: pd.DataFrame, form: List) -> pd.DataFrame:
 
 def _head(path: Path) -> list[str]:
     """Return the first lines of a list that are not empty; none of a Parquet file."""
-    if path.suffix.lower() == ".parquet":
+    if table_files.is_parquet(path):
         return []
     # Not split: a million lines take far more memory than their text.
     lines = re.finditer(r".*\S.*", table_files.text_of(path))

@@ -115,9 +115,7 @@ def _load(path: Path, column: str | None) -> tuple[Raw, str]:
     """Return a list as text, its columns named, and the form that it was read as."""
     if not path.is_file():
         raise DataError("there is no such file", path=path)
-    with open(path, "rb") as file:
-        parquet = file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
-    if not parquet:
+    if not table_files.is_parquet(path):
         text = table_files.text_of(path)
         found = re.search(r".*\S.*", text)
         first = found[0] if found else ""

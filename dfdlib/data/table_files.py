@@ -13,7 +13,7 @@ import pandas as pd
 
 from dfdlib.data import search
 from dfdlib.data.labels import label_of, plain
-from dfdlib.errors import DataError
+from dfdlib.errors import DataError, first_line
 from dfdlib.text import one_line
 
 #: Headings of each column, as `plain` writes them; the first one found counts.
@@ -68,15 +68,23 @@ def load(path: Path, *, needs: tuple[str, ...], headings: Mapping[str, str] | No
         there are headings.
     """
     content = _content(path)
-    parquet = path.suffix.lower() == ".parquet" or content[:4] == b"PAR1"
     own = headings or {}
-    raw = _from_parquet(path, content, own) if parquet else _from_text(path, content, needs=needs, own=own)
+    raw = (
+        _from_parquet(path, content, own)
+        if is_parquet(path, content)
+        else _from_text(path, content, needs=needs, own=own)
+    )
     missing = [name for name in needs if name not in raw.frame]
     if missing:
         raise _missing(path, raw.header, missing[0])
     if raw.frame.empty:
         raise DataError("has no row below its headings", path=path)
     return raw
+
+
+def is_parquet(path: Path, content: bytes | None = None) -> bool:
+    """Tell by its name or its first bytes whether a file is Parquet."""
+    return path.suffix.lower() == ".parquet" or (_content(path, 4) if content is None else content)[:4] == b"PAR1"
 
 
 def text_of(path: Path) -> str:
@@ -96,9 +104,10 @@ def plain_columns(text: str, separator: str | None, count: int) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except OSError as error:
         raise DataError(f"cannot be read ({os.strerror(error.errno)})", path=path) from error
 
@@ -127,7 +136,7 @@ def _from_parquet(path: Path, content: bytes, own: Mapping[str, str]) -> Raw:
     try:
         frame = pd.read_parquet(io.BytesIO(content))
     except Exception as error:  # pyarrow raises a dozen kinds for files that are not tables
-        raise DataError(f"cannot be read as Parquet ({str(error).splitlines()[0]})", path=path) from error
+        raise DataError(f"cannot be read as Parquet ({first_line(error)})", path=path) from error
     header = [str(name) for name in frame.columns]
     frame = _also(frame.set_axis(_names(path, header, own), axis=1), header, own)
     frame = frame.assign(**{name: _as_text(frame[name]) for name in frame if name not in ("score", "duration")})

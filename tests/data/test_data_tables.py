@@ -110,6 +110,15 @@ def test_forms_that_are_refused(put, text, message):
     assert len(str(raised.value).splitlines()) == 1
 
 
+def test_an_error_without_words_is_named_by_its_kind(put, monkeypatch):
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(pd, "read_parquet", fail)
+    with pytest.raises(DataError, match=r"cannot be read as Parquet \(MemoryError\)"):
+        tables.read(put(b"PAR1"), needs=SCORES)
+
+
 def test_what_a_spreadsheet_leaves_away_is_empty(put):
     path = put("path,label,score,speaker,attack\na.wav,spoof,1,anna,A07\nb.wav,bonafide,2\n")
     assert rows(path, "speaker", "attack") == [["anna", "A07"], ["", ""]]

@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import sqlite3
 
 import pandas as pd
 import pytest
 from planted import FORMS, TREES, plant, sound
 
-from dfdlib.data import audio, corpora, corpus
+from dfdlib.data import audio, corpora, corpus, inspection
 from dfdlib.errors import DataError, ParameterError
 
 
@@ -158,6 +159,18 @@ def test_a_list_without_a_key_gives_clips_without_labels(tmp_path):
     assert corpus.find([tmp_path], corpus="asvspoof2021-df/all").table["label"].notna().all()
 
 
+def test_labels_of_a_key_count_beside_a_list_with_more_columns(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "title: mine\nlists:\n  - {files: key\\.txt, columns: path label}\n"
+        "  - {files: meta\\.txt, columns: path codec place}\n"
+    )
+    (tmp_path / "key.txt").write_text("a bonafide\nb spoof\n")
+    (tmp_path / "meta.txt").write_text("a opus here\nb opus there\n")
+    for number, name in enumerate("ab"):
+        sound(tmp_path / f"clips/{name}.wav", number)
+    assert corpus.find([tmp_path], corpus=str(tmp_path / "mine.yaml")).table["label"].tolist() == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -233,3 +246,19 @@ def test_a_damaged_memory_is_begun_anew(tmp_path, content):
     folder = tmp_path / "folder"
     folder.mkdir()
     assert len(corpus.read(tmp_path / "clips", corpus="asvspoof5", remembered=folder)) == 3
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE])
+def test_a_memory_is_kept_where_the_fault_is_around_it(tmp_path, monkeypatch, code):
+    def opened(path):
+        error = sqlite3.OperationalError("no room")
+        error.sqlite_errorcode = code
+        raise error
+
+    plant(tmp_path / "clips", "asvspoof5")
+    kept = tmp_path / "files.sqlite"
+    corpus.read(tmp_path / "clips", corpus="asvspoof5", remembered=kept)
+    content = kept.read_bytes()
+    monkeypatch.setattr(inspection, "_opened", opened)
+    assert len(corpus.read(tmp_path / "clips", corpus="asvspoof5", remembered=kept)) == 3
+    assert kept.read_bytes() == content

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from planted import FORMS
 
@@ -149,6 +150,13 @@ def test_lists_of_verification_trials_are_not_taken(tmp_path):
     form = corpora.all_of_them()["asvspoof2021-la"].lists[0]
     assert protocols.captured(form, tmp_path / "keys/LA/CM/trial_metadata.txt") is not None
     assert protocols.captured(form, tmp_path / "keys/LA/ASV/trial_metadata.txt") is None
+
+
+def test_a_key_in_parquet_needs_no_suffix(tmp_path):
+    rows = pd.DataFrame({"path": ["a", "b"], "label": ["bonafide", "spoof"]})
+    for name in ("key.parquet", "key"):
+        rows.to_parquet(tmp_path / name)
+        assert protocols.recognise(tmp_path / name).table["label"].tolist() == [1, 0]
 
 
 def test_a_corpus_of_your_own_in_ten_lines(tmp_path):

@@ -1,5 +1,6 @@
 """Lists of scores in the forms of the field."""
 
+import pandas as pd
 import pytest
 
 from dfdlib.data import score_lists
@@ -105,6 +106,11 @@ def test_what_is_no_list_of_scores_is_refused(write, text, said):
     with pytest.raises(DataError, match=said) as caught:
         score_lists.read(write("scores.txt", text))
     assert "\n" not in str(caught.value)
+
+
+def test_scores_in_parquet_need_no_suffix(tmp_path):
+    pd.DataFrame({"path": ["a", "b"], "score": [1.0, 2.0]}).to_parquet(tmp_path / "scores")
+    assert score_lists.read(tmp_path / "scores").table["score"].tolist() == [1.0, 2.0]
 
 
 def test_a_form_is_that_of_all_lines(write):

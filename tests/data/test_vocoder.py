@@ -89,6 +89,17 @@ def test_missing_weights_are_named(tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
+    def fail(content):
+        raise RuntimeError
+
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"")
+    monkeypatch.setattr("safetensors.torch.load", fail)
+    with pytest.raises(RunError, match=r"not the vocoder's weights \(RuntimeError\)"):
+        vocoder.load(path)
+
+
 # Training
 
 

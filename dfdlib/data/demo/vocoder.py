@@ -18,7 +18,7 @@ from torch import nn
 
 from dfdlib.data.audio import RATE
 from dfdlib.data.demo import chain, copies
-from dfdlib.errors import RunError
+from dfdlib.errors import RunError, first_line
 
 MELS, SIZE, HOP = 80, 1024, 256  # bands; samples of a frame and between frames, at 16 kHz
 WIDTH, INNER, BLOCKS = 192, 576, 6
@@ -136,8 +136,9 @@ def load(path: Path) -> Vocoder:
         tensors = from_bytes(path.read_bytes())
         model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (OSError, SafetensorError, RuntimeError) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise RunError(f"{path}: not the vocoder's weights ({said}); take them from the repository") from error
+        raise RunError(
+            f"{path}: not the vocoder's weights ({first_line(error)}); take them from the repository"
+        ) from error
     return model.eval().requires_grad_(False)
 
 

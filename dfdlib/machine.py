@@ -1,9 +1,10 @@
-"""What this machine has, and what is installed on it."""
+"""What this machine has, what is installed on it, and where the project lies."""
 
 import importlib.metadata
 import os
+from pathlib import Path
 
-from dfdlib.errors import ParameterError
+from dfdlib.errors import ParameterError, RunError
 
 #: Names of devices; "auto" is the GPU where there is one.
 DEVICES = ("auto", "cpu", "cuda")
@@ -32,6 +33,24 @@ def device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise ParameterError("device='cuda': torch finds no GPU here; choose cpu, or install torch for this GPU")
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def root() -> Path:
+    """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one.
+
+    Raises
+    ------
+    RunError
+        It holds no ``notebooks``: nothing is to be built or kept in a folder that was not meant.
+    """
+    named = os.environ.get("DFD_ROOT")
+    places = [Path(named).absolute()] if named else [Path(__file__).absolute().parents[1], Path.cwd()]
+    for place in places:
+        if (place / "notebooks").is_dir():
+            return place
+    wrong = f"DFD_ROOT={named}" if named else places[-1]
+    remedy = "correct or unset it" if named else "run this in a checkout of dfdlib, or name one by DFD_ROOT"
+    raise RunError(f"{wrong}: is not the project's folder, for it holds no notebooks/; {remedy}")
 
 
 def version(distribution: str) -> str:

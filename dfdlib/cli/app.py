@@ -173,10 +173,11 @@ def audit(
     """
     from dfdlib.data import audit as audits
     from dfdlib.data import corpus
+    from dfdlib.data.listing import MANIFEST
     from dfdlib.experiment import profile as profiles
 
     outputs = [] if out is None else [files.Output(option="--out", path=out, suffixes=audits.SUFFIXES)]
-    taken = options.check_outputs(*outputs, inputs=[*data, *(place / corpus.MANIFEST for place in data)])
+    taken = options.check_outputs(*outputs, inputs=[*data, *(place / MANIFEST for place in data)])
     progress = printing.progress("decoding")
     remembered = profiles.remembered() if name is not None else None
     read = [corpus.read(place, corpus=name, one_label=False, remembered=remembered) for place in data]

@@ -215,12 +215,9 @@ def _from_options(texts: list[str]) -> dict[str, dict]:
 
 def _from_yaml(path: Path) -> dict[str, dict]:
     """Return what a file of corpora says, its paths from its folder."""
-    import yaml
+    from dfdlib.data import corpora
 
-    try:
-        entries = yaml.safe_load(path.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"cannot be read ({' '.join(str(error).split())})", path=path) from error
+    entries = corpora.read_yaml(path)
     known = {"scores", "key", "form", "subset", "higher", "column"}
     if not isinstance(entries, dict) or not entries:
         raise DataError("names no corpora; write 'name: {scores: …, key: …}' for each", path=path)

@@ -53,12 +53,14 @@ def score(
 
     Example: dfd score my-recordings/ talk.mp3 --out scores.csv
     """
+    from dfdlib.data.listing import MANIFEST
+
     if onnx is not None and (checkpoint or detector or device == "cuda" or precision != "float32"):
         raise typer.BadParameter("--onnx goes without --checkpoint, --detector, --device cuda and --precision")
     outputs = _outputs({"--out": out, "--windows": timeline, "--plot": plot})
     part, is_whole = _part(shard, cached=cached), shard is None and processes.count() == 1
     given = listed(paths) if processes.is_first() else []
-    manifests = [path / "manifest.parquet" for path in given if os.path.isdir(path)]
+    manifests = [path / MANIFEST for path in given if os.path.isdir(path)]
     inputs = [*given, *manifests, checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
     how, step = _windows(preprocessing, window=window, hop=hop)

@@ -73,7 +73,6 @@ class Folders(_Entry):
 
     path: str
     label: Literal["bonafide", "spoof", ""] = ""
-    make: dict[str, str] = {}
 
 
 class Source(_Entry):
@@ -195,19 +194,21 @@ def describe(name: str) -> tuple[str, Description, str]:
         entry = {"title": "list", "lists": [{"files": _ANY_LIST, "columns": name}]}
         return "list", _described(entry, origin=repr(name)), "all"
     if Path(name).suffix.lower() in (".yaml", ".yml"):
-        description = _described(_yaml(Path(name)), origin=name)
+        description = _described(read_yaml(Path(name)), origin=name)
         return Path(name).stem, description, description.part
     word, _, part = name.strip().partition("/")
-    description = all_of_them().get(word.lower().replace("_", "-"))
+    word = word.lower().replace("_", "-")
+    description = all_of_them().get(word)
     if description is None:
         raise ParameterError(
             f"corpus {name!r}: there is none of that name; choose {', '.join(all_of_them())}, a .yaml file that "
             "describes it, or the columns of its list"
         )
-    return word.lower().replace("_", "-"), description, part or description.part
+    return word, description, part or description.part
 
 
-def _yaml(path: Path) -> object:
+def read_yaml(path: Path) -> object:
+    """Return what a YAML file holds, or refuse it."""
     try:
         return yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:

@@ -23,7 +23,6 @@ import pandas as pd
 from dfdlib.data import listing, members, search
 from dfdlib.data.inspection import NO_SOUND, Memory, inspect
 from dfdlib.data.labels import LABEL_NAMES, LABELS
-from dfdlib.data.listing import MANIFEST  # noqa: F401 - callers name it by its corpus
 from dfdlib.data.tables import LINE, common_root, refuse_two_labels
 from dfdlib.errors import DataError
 from dfdlib.text import one_line

@@ -130,11 +130,11 @@ def _read(
     """Read the lists of a corpus; return a row a clip, what is of neither class, and notes."""
     found, skipped, notes, others = [], [], [], []
     for path in there.lists:
-        form = next((one for one in description.lists if protocols.captured(one, path) is not None), None)
-        form = form or next((one for one in description.lists if protocols.is_of(path, one, description)), None)
-        form = form or (description.lists or (None,))[0]
-        if form is None or not protocols.is_of(path, form, description):
-            others.append((path, form))
+        named = next((one for one in description.lists if protocols.captured(one, path) is not None), None)
+        likely = (named,) if named else description.lists
+        form = next((one for one in likely if protocols.is_of(path, one, description)), None)
+        if form is None:
+            others.append((path, next(iter(likely), None)))
             continue
         read = protocols.read(path, form, corpus=name, names=description.names)
         found.append(read.table)

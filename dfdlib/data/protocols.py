@@ -133,9 +133,9 @@ def captured(form: List, path: str | PurePath) -> dict[str, str] | None:
 
 def is_of(path: str | Path, form: List, description: Description) -> bool:
     """Tell from its first lines whether a list is of a corpus; several are called the same."""
-    head = _head(Path(path))[:3]
     if form.headings:
         return True
+    head = _head(Path(path))[:3]
     if not description.names:
         return any(len(_fields(line, separator)) in form.layouts for line in head[:1] for separator in _SEPARATORS)
     words = (word for line in head for word in re.split(r"[\s,;|]+", line))
@@ -146,7 +146,7 @@ def _columns(path: Path, form: List) -> Raw:
     """Read a list without headings."""
     layouts = form.layouts
     text = table_files.text_of(path)
-    lines = np.array([number for number, line in enumerate(text.split("\n"), 1) if line.strip()])
+    lines = table_files.filled_lines(text)
     first = text.split("\n", lines[0])[lines[0] - 1] if len(lines) else ""
     separator = next((one for one in _SEPARATORS if len(_fields(first, one)) in layouts), _SEPARATORS)
     if separator is _SEPARATORS:
@@ -193,9 +193,7 @@ def _headings(path: Path, form: List) -> Raw:
         raise DataError(
             f"has no column {missing[0]!r}, it has {some(raw.header)}; check that it is the list", path=path
         )
-    without = (raw.frame["path"].str.strip() == "").to_numpy()
-    if without.any():
-        raise raw.fault(int(without.argmax()), "has no path; write one or remove the row")
+    tables.require_paths(raw)
     return raw
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,7 @@ def read(
     if allow_missing and pd.api.types.is_string_dtype(frame["score"]):
         without = frame["score"].str.strip() == NO_SCORE
         unscored = tuple(frame.loc[without, "path"])
-        raw = Raw(raw.path, raw.header, frame[~without].reset_index(drop=True), raw.comma, raw.unit)
+        raw = replace(raw, frame=frame[~without].reset_index(drop=True))
     needs = ("path", "score", "label") if labelled else ("path", "score")
     table = tables.checked(raw, needs=needs, drop_copies=drop_copies).drop(columns=LINE)
     if higher == "spoof":
@@ -205,7 +205,7 @@ def _fits(head: pd.DataFrame, names: Iterable[str], *, comma: bool) -> bool:
 def _lines(text: str, rows: int) -> np.ndarray:
     if text.count("\n") - text.endswith("\n") + 1 == rows:
         return np.arange(1, rows + 1)
-    return np.array([number for number, line in enumerate(io.StringIO(text), 1) if line.strip()])[:rows]
+    return table_files.filled_lines(text)[:rows]
 
 
 def _of_logits(raw: Raw) -> np.ndarray:

@@ -68,12 +68,8 @@ def load(path: Path, *, needs: tuple[str, ...], headings: Mapping[str, str] | No
         there are headings.
     """
     content = _content(path)
-    own = headings or {}
-    raw = (
-        _from_parquet(path, content, own)
-        if is_parquet(path, content)
-        else _from_text(path, content, needs=needs, own=own)
-    )
+    parquet, own = is_parquet(path, content), headings or {}
+    raw = _from_parquet(path, content, own) if parquet else _from_text(path, content, needs=needs, own=own)
     missing = [name for name in needs if name not in raw.frame]
     if missing:
         raise _missing(path, raw.header, missing[0])
@@ -90,6 +86,11 @@ def is_parquet(path: Path, content: bytes | None = None) -> bool:
 def text_of(path: Path) -> str:
     """Return a file as text, whichever Unicode it is in, each line ended by a line feed."""
     return _decoded(path, _content(path)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def filled_lines(text: str) -> np.ndarray:
+    """Return the numbers of the lines that are not empty; a line feed ends each."""
+    return np.array([number for number, line in enumerate(io.StringIO(text), 1) if line.strip()], int)
 
 
 def plain_columns(text: str, separator: str | None, count: int) -> pd.DataFrame:

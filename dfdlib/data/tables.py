@@ -57,14 +57,19 @@ def read(path: str | Path, *, needs: Iterable[str] = ("path",), drop_copies: boo
 def checked(raw: Raw, *, needs: Iterable[str], drop_copies: bool = False) -> pd.DataFrame:
     """Return a table that was loaded as `read` does, or refuse it as `read` does."""
     frame = raw.frame
-    without = (frame["path"].str.strip() == "").to_numpy()
-    if without.any():
-        raise raw.fault(int(without.argmax()), "has no path; write one or remove the row")
+    require_paths(raw)
     if "label" in frame:
         frame["label"] = labels(raw, needed="label" in needs)
     for name in {"score", "duration"} & set(frame):
         frame[name] = _numbers(raw, name, needed=name in needs)
     return without_copies(raw, drop=drop_copies)
+
+
+def require_paths(raw: Raw) -> None:
+    """Raise DataError where a row of a table has no path."""
+    without = (raw.frame["path"].str.strip() == "").to_numpy()
+    if without.any():
+        raise raw.fault(int(without.argmax()), "has no path; write one or remove the row")
 
 
 def read_manifest(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -7,7 +7,6 @@ the project's folder, the one that holds ``notebooks/``.
 import contextlib
 import difflib
 import importlib.resources
-import os
 import re
 import types
 import typing
@@ -183,22 +182,8 @@ def device(settings: Profile) -> str:
     return machine.device(settings.device)
 
 
-def root() -> Path:
-    """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one.
-
-    Raises
-    ------
-    RunError
-        It holds no ``notebooks``: nothing is to be built or kept in a folder that was not meant.
-    """
-    named = os.environ.get("DFD_ROOT")
-    places = [Path(named).absolute()] if named else [Path(__file__).absolute().parents[2], Path.cwd()]
-    for place in places:
-        if (place / "notebooks").is_dir():
-            return place
-    wrong = f"DFD_ROOT={named}" if named else places[-1]
-    remedy = "correct or unset it" if named else "run this in a checkout of dfdlib, or name one by DFD_ROOT"
-    raise RunError(f"{wrong}: is not the project's folder, for it holds no notebooks/; {remedy}")
+#: The project's folder.
+root = machine.root
 
 
 def remembered() -> Path | None:

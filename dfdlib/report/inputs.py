@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dfdlib import files
-from dfdlib.data import corpus, tables
+from dfdlib.data import tables
 from dfdlib.data.inspection import Memory, Seen
+from dfdlib.data.listing import MANIFEST
 from dfdlib.errors import DataError
 from dfdlib.experiment import profile
 
@@ -44,7 +45,7 @@ def _of_place(place: Path, memory: Memory) -> str:
 
 def _parts(place: Path) -> Iterator[str]:
     """Yield the files that a corpus is read from, or the file of weights."""
-    manifest = place / corpus.MANIFEST if (place / corpus.MANIFEST).is_file() else place
+    manifest = place / MANIFEST if (place / MANIFEST).is_file() else place
     if manifest.is_file():
         yield str(manifest)
         if manifest.suffix.lower() in tables.TABLES:

@@ -167,7 +167,7 @@ def test_wrong_usage_is_one_line(dfd, words, status, said):
         ("a: {scores: s.txt, keys: k.txt}", "a: must have scores, and may have column, form"),
         ("a: {scores: [s.txt]}", "all text"),
         ("a: {scores: s.txt, higher: up}", "must be bonafide or spoof"),
-        ("a: {", "cannot be read"),
+        ("a: {", "is not YAML"),
     ],
 )
 def test_a_list_of_corpora_that_is_none_is_refused(dfd, tmp_path, text, said):

@@ -8,7 +8,9 @@ def write(tmp_path):
     """Write text to a file of a name and return its path."""
 
     def written(name, text, encoding="utf-8"):
-        (tmp_path / name).write_bytes(text.encode(encoding))
-        return tmp_path / name
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode(encoding))
+        return path
 
     return written

@@ -5,7 +5,7 @@ import pytest
 from makers import tone
 
 from dfdlib import files
-from dfdlib.data import audio, corpus
+from dfdlib.data import audio, corpus, listing
 from dfdlib.errors import DataError
 
 
@@ -95,7 +95,7 @@ def test_manifest_carries_what_folders_cannot(clips):
         {"path": "Fake/fake0.wav", "label": "spoof", "speaker": "", "attack": "vocoder"},
         {"path": "Fake/gone.wav", "label": "spoof", "speaker": "", "attack": "vocoder"},
     ]
-    for path in (clips / "list.csv", clips / corpus.MANIFEST):
+    for path in (clips / "list.csv", clips / listing.MANIFEST):
         frame = pd.DataFrame(rows)
         frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
     for place in (clips / "list.csv", clips):

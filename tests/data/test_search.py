@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from makers import tone
 
-from dfdlib.data import corpus, search
+from dfdlib.data import corpus, listing, search
 from dfdlib.errors import DataError
 
 
@@ -253,7 +253,7 @@ def test_a_path_that_leads_nowhere_does_not_stop_the_rest(clips):
 
 def test_files_that_a_manifest_does_not_list_are_named(clips):
     rows = [("Real/real0.wav", "bonafide"), ("Fake/fake0.wav", "spoof"), ("Fake/gone.wav", "spoof")]
-    pd.DataFrame(rows, columns=["path", "label"]).to_parquet(clips / corpus.MANIFEST)
+    pd.DataFrame(rows, columns=["path", "label"]).to_parquet(clips / listing.MANIFEST)
     (clips / "notes.txt").touch()
     for places in ([clips], [clips, clips]):
         whole = corpus.find(places)

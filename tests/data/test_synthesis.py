@@ -13,9 +13,7 @@ from dfdlib.errors import DataError, ParameterError, RunError
 UNPACKED = Path(__file__).parents[2] / "data" / "demo" / "packages" / "unpacked"
 TEXTS = {
     "ca": "Bon dia, això és una prova.",
-    "cs": "Dobrý den, toto je zkouška.",
     "en": "Good morning, this is a test.",
-    "fi": "Hyvää päivää, tämä on koe.",
     "it": "Buongiorno, questa è una prova.",
     "ru": "Здравствуйте, это проверка.",
 }
@@ -57,15 +55,15 @@ def test_every_voice_of_festival_is_in_a_system():
 
 
 def test_a_sentence_always_has_the_same_voice_and_sentences_have_all():
-    read = [synthesis.voice("festival-diphone", language="cs", key=str(number)) for number in range(60)]
-    assert read == [synthesis.voice("festival-diphone", language="cs", key=str(number)) for number in range(60)]
-    assert {voice.name for voice in read} == {"dita", "krb", "machac", "ph"}
+    read = [synthesis.voice("flite", language="en", key=str(number)) for number in range(60)]
+    assert read == [synthesis.voice("flite", language="en", key=str(number)) for number in range(60)]
+    assert {voice.name for voice in read} == {"slt", "awb", "rms"}
 
 
 def test_a_voice_whose_package_is_missing_does_not_read():
-    there = {"festival", "festival-czech", "festvox-czech-ph"}
-    assert [voice.name for voice in synthesis.voices("festival-diphone", language="cs", there=there)] == ["ph"]
-    assert synthesis.voices("festival-diphone", language="it", there=there) == ()
+    there = {"festival", "festival-ca", "festvox-ca-ona-hts"}
+    assert [voice.name for voice in synthesis.voices("festival-hts", language="ca", there=there)] == ["ona"]
+    assert synthesis.voices("festival-hts", language="en", there=there) == ()
     assert synthesis.voices("hibari", language="it", there=set())
     with pytest.raises(ParameterError, match=r"festival-units.*'it'"):
         synthesis.voice("festival-units", language="it", key="")
@@ -78,8 +76,7 @@ def test_a_voice_whose_package_is_missing_does_not_read():
     ("attack", "language"),
     [
         *(("espeak-ng", "it"), ("espeak-klatt", "ru"), ("flite", "en"), ("flite-diphone", "en")),
-        *(("festival-diphone", language) for language in ("cs", "en", "fi", "it")),
-        *(("festival-hts", "ca"), ("festival-hts", "en"), ("festival-units", "ru")),
+        *(("festival-diphone", "en"), ("festival-hts", "ca"), ("festival-hts", "en"), ("festival-units", "ru")),
     ],
 )
 def test_programs_read_the_same_each_time(attack, language):
@@ -94,18 +91,17 @@ def test_programs_read_the_same_each_time(attack, language):
             assert len(synthesis.read(TEXTS[language], voice, speed=0.7, packages=packages)) > 1.2 * len(first)
 
 
-@pytest.mark.parametrize("name", ["ked", "lp", "pc"])
-def test_loud_diphones_do_not_wrap_around(name):
-    packages = kept("festival", *festival.VOICES[name].packages)
-    wave, _ = festival.read("La volpe veloce salta sopra il cane pigro.", name, speed=1.0, packages=packages)
+def test_loud_diphones_do_not_wrap_around():
+    packages = kept("festival", *festival.VOICES["ked"].packages)
+    wave, _ = festival.read("La volpe veloce salta sopra il cane pigro.", "ked", speed=1.0, packages=packages)
     assert np.abs(wave).max() < 0.9
 
 
 def test_a_new_process_reads_the_same():
-    packages = kept("festival", "festival-czech", "festvox-czech-dita")
-    first, _ = festival.read("Co to tady děláš?", "dita", speed=1.0, packages=packages)
+    packages = kept("festival", *festival.VOICES["ked"].packages)
+    first, _ = festival.read("What are you doing here?", "ked", speed=1.0, packages=packages)
     festival._running.cache_clear()
-    assert np.array_equal(first, festival.read("Co to tady děláš?", "dita", speed=1.0, packages=packages)[0])
+    assert np.array_equal(first, festival.read("What are you doing here?", "ked", speed=1.0, packages=packages)[0])
 
 
 #: Keeps what it is told, and says that it is done whenever it is asked to.
@@ -124,29 +120,29 @@ def fake(tmp_path, script):
 
 def test_without_festival_one_line_says_so(tmp_path):
     with pytest.raises(RunError, match=r"bin/festival: not there; add festival"):
-        festival.read("hello", "kal", speed=1.0, packages=Packages(root=tmp_path, versions={}))
+        festival.read("hello", "ked", speed=1.0, packages=Packages(root=tmp_path, versions={}))
 
 
 def test_a_voice_that_does_not_load_is_named(tmp_path):
-    packages = fake(tmp_path, "echo 'SIOD ERROR: unbound variable : voice_kal_diphone' >&2; echo done; cat > /dev/null")
-    with pytest.raises(RunError, match=r"cannot load the voice kal .*unbound variable"):
-        festival.read("hello", "kal", speed=1.0, packages=packages)
+    packages = fake(tmp_path, "echo 'SIOD ERROR: unbound variable : voice_ked_diphone' >&2; echo done; cat > /dev/null")
+    with pytest.raises(RunError, match=r"cannot load the voice ked .*unbound variable"):
+        festival.read("hello", "ked", speed=1.0, packages=packages)
 
 
 def test_a_festival_that_hangs_is_ended_and_the_next_sentence_gets_another(tmp_path, monkeypatch):
     monkeypatch.setattr(festival, "TIMEOUT", 0.5)
     packages = fake(tmp_path, "echo started >> starts; echo done; cat > /dev/null")
     for _ in range(2):
-        with pytest.raises(DataError, match=r"festival kal: took over"):
-            festival.read("hello", "kal", speed=1.0, packages=packages)
+        with pytest.raises(DataError, match=r"festival ked: took over"):
+            festival.read("hello", "ked", speed=1.0, packages=packages)
     assert (tmp_path / "usr/share/festival/starts").read_text().count("started") == 2
 
 
 def test_a_sentence_without_sound_is_a_data_error_and_festival_goes_on(tmp_path):
     packages = fake(tmp_path, f"echo started >> starts; {ANSWER}")
     for _ in range(2):
-        with pytest.raises(DataError, match=r"festival kal: no sound"):
-            festival.read("hello", "kal", speed=1.0, packages=packages)
+        with pytest.raises(DataError, match=r"festival ked: no sound"):
+            festival.read("hello", "ked", speed=1.0, packages=packages)
     festival._running.cache_clear()
     assert (tmp_path / "usr/share/festival/starts").read_text().count("started") == 1
 
@@ -163,14 +159,14 @@ def test_a_sentence_without_sound_is_a_data_error_and_festival_goes_on(tmp_path)
 def test_text_is_written_so_that_festival_can_read_it(text, told, tmp_path):
     packages = fake(tmp_path, ANSWER)
     with pytest.raises(DataError, match="no sound"):
-        festival.read(text, "kal", speed=1.0, packages=packages)
+        festival.read(text, "ked", speed=1.0, packages=packages)
     festival._running.cache_clear()
     assert b'(Utterance Text "' + told + b'")' in (tmp_path / "usr/share/festival/told").read_bytes()
 
 
 def test_a_text_of_signs_alone_is_refused(tmp_path):
     with pytest.raises(DataError, match="nothing to read"):
-        festival.read("… ?", "kal", speed=1.0, packages=Packages(root=tmp_path, versions={}))
+        festival.read("… ?", "ked", speed=1.0, packages=Packages(root=tmp_path, versions={}))
 
 
 # Conversion

@@ -72,8 +72,7 @@ def shortcut(
     A logistic regression and gradient-boosted trees score clips that they were not fitted on. Clips of one sentence
     share a fold, and in a second measurement clips of one speaker, where these are known; else every clip stands alone.
     Each is dealt out to folds by several seeds: the EER is the mean, and its interval holds what other dealings and
-    other clips would change (`units.of`). As the best of up to four is taken, each has its share of the
-    risk (Bonferroni).
+    other clips would change (`units.of`). As the best of up to four is taken, they share the risk (Bonferroni).
 
     Parameters
     ----------

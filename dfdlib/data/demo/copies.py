@@ -4,12 +4,12 @@ Each function takes a waveform, shape (n_samples,) at 16 kHz, and a generator, a
 """
 
 import functools
-import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from dfdlib import machine
 from dfdlib.data.audio import RATE
 from dfdlib.data.demo import chain
 from dfdlib.errors import RunError
@@ -54,8 +54,8 @@ def converted(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def griffin_lim(wave: np.ndarray, rng: np.random.Generator, *, rounds: int = 32) -> np.ndarray:
     """A mel spectrogram inverted as early Tacotrons did: the fast Griffin–Lim algorithm (Perraudin et al., 2013)."""
-    mel, inverse = _mel()
-    wanted = np.maximum(np.abs(_spectrogram(wave)) @ mel.T @ inverse.T, 1e-6)
+    filters, inverse = mel()
+    wanted = np.maximum(np.abs(_spectrogram(wave)) @ filters.T @ inverse.T, 1e-6)
     phase = np.exp(2j * np.pi * rng.random(wanted.shape))
     before = np.zeros_like(phase)
     for _ in range(rounds):
@@ -83,7 +83,7 @@ def _from_spectrogram(spectrogram: np.ndarray, length: int, *, hop: int = 256) -
 
 
 @functools.cache
-def _mel(n_mels: int = 80) -> tuple[np.ndarray, np.ndarray]:
+def mel(n_mels: int = 80) -> tuple[np.ndarray, np.ndarray]:
     """Return triangular mel filters, shape (n_mels, 513), and their pseudo-inverse."""
     filters = chain.mel_filters(n_mels, size=1024)
     return filters, np.linalg.pinv(filters)
@@ -135,9 +135,7 @@ def weights_file() -> Path:
     RunError
         They are not there.
     """
-    places = [*filter(None, [os.environ.get("DFD_ROOT")]), Path(__file__).absolute().parents[3]]
-    found = [Path(place) / "data" / "models" / "vocoder.safetensors" for place in places]
-    for path in found:
-        if path.is_file():
-            return path
-    raise RunError(f"{found[0]}: not there; take it from the repository, or dfd data vocoder makes it")
+    path = machine.root() / "data" / "models" / "vocoder.safetensors"
+    if not path.is_file():
+        raise RunError(f"{path}: not there; take it from the repository, or dfd data vocoder makes it")
+    return path

@@ -14,7 +14,9 @@ import pandas as pd
 
 from dfdlib import files, machine, processes
 from dfdlib.data.demo import clips, copies, debian, recordings, synthesis
+from dfdlib.data.demo.debian import Progress
 from dfdlib.data.demo.plan import PARTS, VOICES, plan
+from dfdlib.data.listing import MANIFEST
 from dfdlib.errors import ParameterError, RunError
 
 #: What a report does not need; the baseline detector was trained on it.
@@ -31,15 +33,12 @@ VOICE_PACKAGES = (
 #: Raised whenever the recipe gives other clips than before: what was built with another one is built again.
 RECIPE = 3
 
-MANIFEST = "manifest.parquet"
 MANIFEST_COLUMNS = (
     *("path", "label", "split", "speaker", "sentence", "attack", "language"),
     *("source_package", "source_version", "source_recording", "duration", "sha256"),
 )
 CHUNK = 8  # clips that a worker takes at a time
 MOST_LEFT_OUT = 0.05  # of a part's clips; beyond that something is wrong with a tool, not with a recording
-
-Progress = Callable[[str, int, int], None]
 
 
 def build(

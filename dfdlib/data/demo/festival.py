@@ -54,38 +54,21 @@ class FestivalVoice:
         Of the texts it reads.
     pace : str
         The command that sets the speed, where there is one.
-    before : str
-        Commands that go before loading.
     """
 
     function: str
     packages: tuple[str, ...]
     encoding: str = "latin-1"
     pace: str = _STRETCH
-    before: str = ""
 
 
 def _english(function: str, package: str, pace: str = _STRETCH) -> FestivalVoice:
     return FestivalVoice(function, (package, "festlex-cmu", "festlex-poslex"), "ascii", pace)
 
 
-def _czech(name: str) -> FestivalVoice:
-    # These look for their files where the package would be installed, and draw the melody at random.
-    index = f"{{data}}/voices/czech/czech_{name}/group/{name}.group"
-    before = f'(set! czech-{name}-unisyn-index "{index}") (set! czech-randomize nil)'
-    packages = (f"festvox-czech-{name}", "festival-czech")
-    return FestivalVoice(f"czech_{name}", packages, "iso-8859-2", before=before)
-
-
 VOICES = {
-    "kal": _english("kal_diphone", "festvox-kallpc16k"),
     "ked": _english("ked_diphone", "festvox-kdlpc16k"),
     "slt": _english("cmu_us_slt_arctic_hts", "festvox-us-slt-hts", _RATE),
-    "lp": FestivalVoice("lp_diphone", ("festvox-italp16k", "festlex-ifd")),
-    "pc": FestivalVoice("pc_diphone", ("festvox-itapc16k", "festlex-ifd")),
-    **{name: _czech(name) for name in ("dita", "krb", "machac", "ph")},
-    "lj": FestivalVoice("suo_fi_lj_diphone", ("festvox-suopuhe-lj", "festvox-suopuhe-common")),
-    "mv": FestivalVoice("hy_fi_mv_diphone", ("festvox-suopuhe-mv", "festvox-suopuhe-common")),
     "ona": FestivalVoice("upc_ca_ona_hts", ("festvox-ca-ona-hts", "festival-ca"), pace=_RATE),
     "nsh": FestivalVoice("msu_ru_nsh_clunits", ("festvox-ru",), "utf-8", pace=""),
 }
@@ -147,15 +130,14 @@ class _Running:
         self._said = (self._folder / "said").open("w+b")
         self._process = subprocess.Popen(
             [str(program), "-q", "--pipe"],
-            cwd=data,  # where the Czech voices look for their lexicon
+            cwd=data,
             env={**packages.environment(), "TMPDIR": str(self._folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
         )
-        before = VOICES[name].before.format(data=data)
         # Compiled in are the folders of an installed Festival.
-        self._tell(f'(set! datadir "{data}/") (load (path-append datadir "init.scm")) {before}'.encode())
+        self._tell(f'(set! datadir "{data}/") (load (path-append datadir "init.scm"))'.encode())
         self._tell(f"(voice_{VOICES[name].function}) {_QUIETLY}".encode())
         self._tell(b"(defvar hts_engine_params nil) (set! own_params hts_engine_params)")
         if not self._answered() or "ERROR" in self._error():

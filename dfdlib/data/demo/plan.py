@@ -14,8 +14,6 @@ import pandas as pd
 
 from dfdlib.data.demo import chain, synthesis
 
-SPLITS = ("training", "validation", "testing")
-
 #: What each voice is for. A training voice is in the training splits of both corpora, with other sentences in each.
 #: Voices of which one language's packages may have recorded the same person have the same role.
 ROLES = {

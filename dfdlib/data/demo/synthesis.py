@@ -54,8 +54,6 @@ def _espeak(*variants: str) -> dict[str, tuple[str, ...]]:
     return {language: tuple(f"{name}{variant}" for variant in variants) for language, name in names.items()}
 
 
-_DIPHONES = {"cs": ("dita", "krb", "machac", "ph"), "en": ("kal", "ked"), "fi": ("lj", "mv"), "it": ("lp", "pc")}
-
 SYSTEMS = {
     "espeak-ng": System(
         *("formant", readers.espeak, ("espeak-ng",), _espeak("", "+m1", "+m3", "+f2", "+f4"), "espeak-ng-{}")
@@ -67,7 +65,7 @@ SYSTEMS = {
         *("statistical (clustergen)", readers.flite, ("flite",), {"en": ("slt", "awb", "rms")}, "flite-{}")
     ),
     "flite-diphone": System("diphone", readers.flite, ("flite",), {"en": ("kal16",)}, "flite-{}"),
-    "festival-diphone": System("diphone", festival.read, ("festival",), _DIPHONES, "festival-{}"),
+    "festival-diphone": System("diphone", festival.read, ("festival",), {"en": ("ked",)}, "festival-{}"),
     "festival-hts": System(
         *("statistical (HTS)", festival.read, ("festival",), {"en": ("slt",), "ca": ("ona",)}, "festival-{}")
     ),
@@ -88,8 +86,8 @@ SYSTEMS = {
     "neural-vocoder": System("copy synthesis (neural vocoder)", copies.neural),
     "world-conversion": System("voice conversion (source and filter)", copies.converted, ("pyworld-prebuilt",)),
 }
-#: Systems that read text, with their packages; those that rebuild a recording.
-READERS = {name: system.packages for name, system in SYSTEMS.items() if system.voices}
+#: Systems that read text; those that rebuild a recording.
+READERS = tuple(name for name, system in SYSTEMS.items() if system.voices)
 VOCODERS = tuple(name for name, system in SYSTEMS.items() if not system.voices)
 
 

@@ -98,7 +98,7 @@ def source(wave: np.ndarray) -> np.ndarray:
 
 def magnitudes(waves: torch.Tensor, *, size: int, hop: int) -> torch.Tensor:
     """Return magnitudes of the short-time Fourier transform, shape (batch, size // 2 + 1, frames)."""
-    spectrum = torch.stft(waves, size, hop, window=_window(size), return_complex=True)
+    spectrum = _transform(waves, size=size, hop=hop)
     # The root of zero has no slope.
     return (torch.view_as_real(spectrum).square().sum(-1) + 1e-9).sqrt()
 
@@ -166,15 +166,15 @@ def _window(size: int = SIZE) -> torch.Tensor:
     return torch.hann_window(size)
 
 
-def _transform(waves: torch.Tensor) -> torch.Tensor:
-    return torch.stft(waves, SIZE, HOP, window=_window(), return_complex=True)
+def _transform(waves: torch.Tensor, *, size: int = SIZE, hop: int = HOP) -> torch.Tensor:
+    return torch.stft(waves, size, hop, window=_window(size), return_complex=True)
 
 
 @functools.cache
 def _filters() -> torch.Tensor:
-    return torch.from_numpy(chain.mel_filters(MELS, size=SIZE)).float()
+    return torch.from_numpy(copies.mel(MELS)[0]).float()
 
 
 @functools.cache
 def _inverse() -> torch.Tensor:
-    return torch.from_numpy(np.linalg.pinv(chain.mel_filters(MELS, size=SIZE))).float()
+    return torch.from_numpy(copies.mel(MELS)[1]).float()

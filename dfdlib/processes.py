@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from dfdlib.errors import DfdError, ParameterError, RunError
+from dfdlib.errors import DfdError, ParameterError, RunError, first_line
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -114,7 +114,7 @@ def joined() -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         raise RunError(
             f"WORLD_SIZE says that {count()} processes run this command, but they cannot reach each other "
-            f"({_first_line(error)}); start them with torchrun, or unset WORLD_SIZE"
+            f"({first_line(error)}); start them with torchrun, or unset WORLD_SIZE"
         ) from error
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
@@ -149,7 +149,7 @@ def from_first(make: Callable[[], T]) -> T:
         dist.barrier()
     except RuntimeError as error:
         raise RunError(
-            f"a process of this run has gone ({_first_line(error)}); what was finished is kept, run the same command "
+            f"a process of this run has gone ({first_line(error)}); what was finished is kept, run the same command "
             "again"
         ) from error
     if isinstance(answer[0], DfdError):
@@ -166,10 +166,6 @@ def wait() -> None:
         A process has gone.
     """
     from_first(lambda: None)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def pool(workers: int, *, prepare: Callable[[], None] | None = None) -> "ProcessPoolExecutor":

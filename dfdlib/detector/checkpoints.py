@@ -217,7 +217,7 @@ def seems(shapes: Mapping[str, tuple[int, ...]], *, known: Mapping[tuple[int, in
     if any_starts("feature_extractor.conv_layers.") and found is not None:
         return (
             f"a pre-training checkpoint of fairseq, a front end only with the sizes of {network}; "
-            "a detector of these sizes can begin with it: detector.load_frontend_weights"
+            "a detector of these sizes can begin with it: network.load_frontend_weights"
         )
     if any_starts("w2v_encoder."):
         return "a wav2vec 2.0 that fairseq fine-tuned for speech recognition; use the pre-trained one that it began as"

@@ -24,7 +24,6 @@ BACKENDS: dict[str, tuple[type, type[torch.nn.Module]]] = {
     "mean": (mean.MeanConfiguration, mean.Mean),
 }
 _KINDS = {configuration: kind for kind, (configuration, _) in BACKENDS.items()}
-_RAW = ("raw-aasist", "rawnet2")
 
 #: What detectors that read waveforms have in place of frames, in samples: 20 ms.
 _FRAME = 320
@@ -62,8 +61,9 @@ class DetectorConfiguration:
     def __post_init__(self):
         if type(self.backend) not in _KINDS:
             raise ParameterError(f"backend={self.backend!r:.60}: expected the settings of {', '.join(BACKENDS)}")
-        if (self.kind in _RAW) != (self.frontend is None):
-            needs = "reads waveforms: it takes no front end" if self.kind in _RAW else "needs a front end"
+        reads_waveforms = hasattr(self.backend, "least_samples")
+        if reads_waveforms != (self.frontend is None):
+            needs = "reads waveforms: it takes no front end" if reads_waveforms else "needs a front end"
             raise ParameterError(f"the back end {self.kind} {needs}")
 
     @property
@@ -86,7 +86,7 @@ class DetectorConfiguration:
     @property
     def takes_any_length(self) -> bool:
         """Whether longer clips than the shortest will do."""
-        return self.kind != "sls"
+        return not hasattr(self.backend, "frames")
 
     def frames(self, samples: int) -> int:
         """Return how many frames the detector makes of `samples` samples, or about how many."""
@@ -123,7 +123,7 @@ class DetectorConfiguration:
             del values["normalise"]
         if self.frontend is not None:
             for name in _ADDED:
-                if values["frontend"][name] == _default(frontend.FrontendConfiguration, name):
+                if values["frontend"][name] == getattr(frontend.FrontendConfiguration, name):
                     del values["frontend"][name]
         if self.kind != "aasist":
             values["backend"] = {"kind": self.kind} | values["backend"]
@@ -161,10 +161,6 @@ class DetectorConfiguration:
 
 #: Settings of the front end that older files do not have.
 _ADDED = ("convolution_bias", "group_norm", "norm_first", "code_words")
-
-
-def _default(kind: type, name: str) -> object:
-    return next(field.default for field in dataclasses.fields(kind) if field.name == name)
 
 
 def _checked(kind: type, values: object, *, optional: tuple[str, ...] = ()) -> dict:

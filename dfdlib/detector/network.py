@@ -3,11 +3,11 @@
 A detector turns waveforms at 16 kHz into two logits per clip: column 0 spoof, column 1 bona fide. The score of a
 clip is made of them elsewhere; a higher score means bona fide.
 
-`CONFIGURATIONS` names the ones this project knows: `xlsr-300m` has the sizes and the parameter names of the
-published detectors, `mini` takes the same path and trains on two processor cores.
+`CONFIGURATIONS` names the ones this project knows: most have the sizes and the parameter names of published detectors,
+`mini` takes the same path as `xlsr-300m` and trains on two processor cores.
 
-`load` takes the files that `weights` can read and gives a detector that is ready to score; `save` writes safetensors
-with the whole configuration in the header.
+`load` takes the files that `checkpoints` can read and gives a detector that is ready to score; `save` writes
+safetensors with the whole configuration in the header.
 """
 
 import hashlib
@@ -170,7 +170,7 @@ def load(path: str | Path, *, configuration: str | DetectorConfiguration | None 
     Parameters
     ----------
     path : str or Path
-        A file of one of the kinds listed at the top of this module.
+        A file of one of the kinds that `checkpoints` reads.
     configuration : str or DetectorConfiguration, optional
         What the file holds. Needed only for a file that carries no configuration and whose names and shapes are
         not those of one in `CONFIGURATIONS`.
@@ -335,7 +335,6 @@ def _closest(tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
         front = known.frontend
         return (None if front is None else (front.layers, front.width)) == sizes
 
-    # Of other sizes, these may stand for all: large ones take long to look at.
     possible = list(filter(has_sizes, CONFIGURATIONS.values()))
     if sizes is None or not possible:
         # These stand for all with a front end: large ones take long to look at. A back end alone may be one of theirs.

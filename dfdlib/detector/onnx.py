@@ -14,9 +14,9 @@ import torch
 
 from dfdlib import files
 from dfdlib.data import audio
-from dfdlib.detector import network, wav2vec2
+from dfdlib.detector import network, own, wav2vec2
 from dfdlib.detector.preprocessing import FIXED_WINDOW
-from dfdlib.errors import CheckpointError, ParameterError, RunError
+from dfdlib.errors import CheckpointError, ParameterError, RunError, first_line
 
 #: What the metadata calls a file of ours; the number grows when files stop being exchangeable.
 FORMAT = "dfdlib detector 1"
@@ -88,11 +88,10 @@ def write(path: str | Path, model: network.Detector, *, checkpoint: str | Path |
     try:
         with wav2vec2.quiet():  # what matters of the exporter's messages it raises
             content = _graph(model, metadata)
-            session = _session(content)
+            session = own.session(content)
     except Exception as error:  # the exporter has errors of many kinds, with messages of many lines
-        reason = str(error).strip().split("\n")[0]
         raise RunError(
-            f"{path}: the export failed ({type(error).__name__}: {reason[:200]}); "
+            f"{path}: the export failed ({type(error).__name__}: {first_line(error)[:200]}); "
             "install the versions of torch, onnx and onnxruntime that requirements.txt names"
         ) from error
     difference = _difference(model, session)
@@ -131,14 +130,11 @@ class OnnxScorer:
     """
 
     def __init__(self, path: str | Path):
+        self.fingerprint = own.fingerprint_of(path)
         try:
-            self.fingerprint = files.sha256(path)
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the path of the file") from error
-        try:
-            self._session = _session(str(path))
+            self._session = own.session(str(path))
         except Exception as error:  # onnxruntime's errors share no class of their own
-            reason = str(error).strip().split("\n")[0].rsplit("failed:", 1)[-1]  # the path stands before that
+            reason = first_line(error).rsplit("failed:", 1)[-1]  # the path stands before that
             raise CheckpointError(
                 f"{path}: not an ONNX file, or damaged or cut short ({reason[:100]}); write it again with dfd export"
             ) from error
@@ -160,6 +156,8 @@ class OnnxScorer:
             raise CheckpointError(
                 f"{path}: made for other inputs than waveforms at {audio.RATE} Hz; write it again with dfd export"
             )
+        length = self._session.get_inputs()[0].shape[1]
+        self._length = length if isinstance(length, int) else None  # the only one that it takes
         # The fingerprint is that of this file alone, so the weights must be in it.
         if Path(path).stat().st_size < inside:
             raise CheckpointError(
@@ -182,10 +180,10 @@ class OnnxScorer:
                 f"windows of {windows.shape[1]} samples: the detector needs at least {self.least_samples} "
                 f"({1000 * self.least_samples / self.rate:.0f} ms); repeat the clip or leave it out"
             )
-        length = self._session.get_inputs()[0].shape[1]
-        if isinstance(length, int) and windows.shape[1] != length:
+        if self._length not in (None, windows.shape[1]):
             raise ParameterError(
-                f"windows of {windows.shape[1]} samples: the detector takes {length} only; choose the window fixed"
+                f"windows of {windows.shape[1]} samples: the detector takes {self._length} only; "
+                "choose the window fixed"
             )
         return _run(self._session, windows)
 
@@ -220,15 +218,6 @@ def _graph(model: network.Detector, metadata: dict[str, str]) -> bytes:
     program.model.metadata_props.clear()
     program.model.metadata_props.update(metadata | {"weight_bytes": str(weights)})
     return onnx_ir.to_proto(program.model).SerializeToString(deterministic=True)
-
-
-def _session(model: str | bytes):
-    """Return what runs a model, given as a path or as the content of a file."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal only: what is wrong with a file is raised as well
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _run(session, windows: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from dfdlib.data import audio
 from dfdlib.errors import CheckpointError, ParameterError, RunError, first_line
 
 #: How the names of TorchScript files end.
-SCRIPTS = (".ts", ".torchscript", ".jit")
+_SCRIPTS = (".ts", ".torchscript", ".jit")
 
 #: Rates that sound is resampled to, in Hz.
 _RATES = (4_000, 192_000)
@@ -29,7 +29,7 @@ _RATES = (4_000, 192_000)
 
 def is_own(text: str) -> bool:
     """Whether a text names such a detector and not a published one."""
-    return ":" in text or Path(text).suffix.lower() in (".onnx", *SCRIPTS)
+    return ":" in text or Path(text).suffix.lower() in (".onnx", *_SCRIPTS)
 
 
 def load(text: str) -> "OwnScorer":
@@ -47,7 +47,7 @@ def load(text: str) -> "OwnScorer":
     suffix = Path(text).suffix.lower()
     if suffix == ".onnx":
         return _of_onnx(text)
-    if suffix in SCRIPTS:
+    if suffix in _SCRIPTS:
         return _of_script(text)
     return _of_module(text)
 
@@ -148,25 +148,21 @@ def _of_module(text: str) -> OwnScorer:
 
 
 def _of_onnx(path: str) -> OwnScorer:
-    import onnxruntime
-
-    fingerprint = _sha256(path)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal only: what is wrong with a file is raised as well
+    fingerprint = fingerprint_of(path)
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        runner = session(path)
     except Exception as error:  # onnxruntime's errors share no class of their own
         raise CheckpointError(f"{path}: not an ONNX file, or damaged ({first_line(error)[:100]})") from error
-    inputs = session.get_inputs()
+    inputs = runner.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
         shown = ", ".join(f"{one.name}: {one.type} of shape {one.shape}" for one in inputs)
         raise CheckpointError(f"{path}: takes {shown}; expected one input, float32 of shape (clips, samples)")
     length, name = inputs[0].shape[1], inputs[0].name
-    output = session.get_outputs()[0].name
-    rate = session.get_modelmeta().custom_metadata_map.get("rate", str(audio.RATE))
+    output = runner.get_outputs()[0].name
+    rate = runner.get_modelmeta().custom_metadata_map.get("rate", str(audio.RATE))
     return OwnScorer(
         path,
-        lambda windows: session.run([output], {name: windows})[0],
+        lambda windows: runner.run([output], {name: windows})[0],
         fingerprint=fingerprint,
         rate=int(rate) if rate.isdecimal() else rate,
         window=length if isinstance(length, int) else None,
@@ -176,7 +172,7 @@ def _of_onnx(path: str) -> OwnScorer:
 def _of_script(path: str) -> OwnScorer:
     import torch
 
-    fingerprint = _sha256(path)
+    fingerprint = fingerprint_of(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -192,7 +188,23 @@ def _of_script(path: str) -> OwnScorer:
     return OwnScorer(path, function, fingerprint=fingerprint, rate=rate, window=window)
 
 
-def _sha256(path: str) -> str:
+def session(model: str | bytes):
+    """Return what runs an ONNX model, given as a path or as the content of a file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # fatal only: what is wrong with a file is raised as well
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def fingerprint_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises
+    ------
+    CheckpointError
+        It cannot be read.
+    """
     try:
         return files.sha256(path)
     except OSError as error:

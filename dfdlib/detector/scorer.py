@@ -84,12 +84,16 @@ class TorchScorer:
     Raises
     ------
     ParameterError
-        There is no such device or precision.
+        There is no such device or precision, or a detector without a front end is to use half precision.
     """
 
     def __init__(self, model: detector.Detector, *, device: str = "auto", precision: str = "float32"):
         if precision not in PRECISIONS:
             raise ParameterError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}")
+        if model.ssl_model is None and precision != "float32":
+            raise ParameterError(
+                f"precision={precision}: the detector {model.configuration.name} has no front end; use float32"
+            )
         self.device = torch.device(machine.device(device))
         self.least_samples = model.configuration.least_samples
         self.fingerprint = detector.fingerprint(model)
@@ -107,10 +111,6 @@ class TorchScorer:
         self._frontend = None
         if model.ssl_model is not None:
             self._frontend = FrozenFrontend(model.ssl_model, layers=model.configuration.takes_layers)
-        elif precision != "float32":
-            raise ParameterError(
-                f"precision={precision}: the detector {model.configuration.name} has no front end; use float32"
-            )
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
         """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
@@ -218,7 +218,7 @@ class _Convolution:
         self.kernel, self.stride = convolution.kernel_size[0], convolution.stride[0]
         weight = convolution.weight.detach()
         self.bias = weight.new_zeros(len(weight)) if convolution.bias is None else convolution.bias.detach()
-        taps = convolution.weight.detach().permute(2, 1, 0)  # (kernel, before, after)
+        taps = weight.permute(2, 1, 0)  # (kernel, before, after)
         # Rows of one channel are too short for a good product; there the overlapping rows are copied out instead.
         together = self.kernel if taps.shape[1] == 1 else self.stride
         self.taps = [part.flatten(0, 1).contiguous() for part in taps.split(together)]

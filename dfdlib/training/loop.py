@@ -121,8 +121,9 @@ def fit(
     train_clips = Clips(training.require_both_classes(), recipe=recipe, training=True)
     validation_clips = Clips(validation.require_both_classes(), recipe=recipe, training=False)
     parallel.check(recipe, training=len(train_clips), validation=len(validation_clips))
-    shown, kept = {"progress": progress, "status": status}, {"state": state, "inputs": inputs}
-    saver = Saver(checkpoint, recipe=recipe, metadata=metadata or {}, **shown, **kept)
+    saver = Saver(
+        checkpoint, recipe=recipe, metadata=metadata or {}, progress=progress, status=status, state=state, inputs=inputs
+    )
     _run(model, train_clips, validation_clips, saver, device=device)
     if processes.count() > 1 and torch.distributed.is_initialized():
         torch.distributed.barrier()  # the others read what the first process writes last

@@ -15,7 +15,6 @@ from dfdlib import files, processes
 from dfdlib.detector import network
 from dfdlib.errors import RunError
 from dfdlib.evaluation import metrics
-from dfdlib.evaluation.metrics import percent
 from dfdlib.training import parallel
 from dfdlib.training.recipe import Recipe
 
@@ -117,7 +116,7 @@ class Saver(lightning.Callback):
         self._save_state(trainer, learner)
         self.progress(
             f"epoch {row['epoch']}/{self.recipe.epochs}: train loss {row['train_loss']:.4f}, validation loss "
-            f"{row['validation_loss']:.4f}, validation EER {percent(row['validation_eer'], 2)}"
+            f"{row['validation_loss']:.4f}, validation EER {metrics.percent(row['validation_eer'], 2)}"
             f"{self._time_left(learner)}"
         )
         trainer.should_stop = trainer.should_stop or self.is_out_of_patience()

@@ -36,12 +36,6 @@ def parameters(model: torch.nn.Module) -> int:
 
 
 @pytest.fixture(scope="module")
-def mini() -> Detector:
-    """Return a small detector with golden-style weights: running statistics differ from their initial values."""
-    return fill(network.build("mini", seed=0))
-
-
-@pytest.fixture(scope="module")
 def published_form(mini: Detector) -> dict[str, torch.Tensor]:
     return {f"module.{name}": tensor for name, tensor in mini.state_dict().items()}
 

@@ -26,11 +26,6 @@ ONE_NODE_MORE = MINI.frontend.samples(6)
 
 
 @pytest.fixture(scope="module")
-def mini() -> network.Detector:
-    return fill(network.build("mini", seed=0))
-
-
-@pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A file of weights of mini, what `dfd export` made of it, and what it printed: once, as it takes half a minute."""
     root = tmp_path_factory.mktemp("exported")

@@ -35,11 +35,6 @@ ODD = FrontendConfiguration(
 
 
 @pytest.fixture(scope="module")
-def mini() -> detector.Detector:
-    return fill(detector.build("mini", seed=0))
-
-
-@pytest.fixture(scope="module")
 def scorer(mini) -> TorchScorer:
     return TorchScorer(mini, device="cpu")
 

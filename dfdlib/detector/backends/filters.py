@@ -24,15 +24,11 @@ class MelFilters(nn.Module):
 
     def __init__(self, *, filters: int, taps: int, rate: int = 16_000):
         super().__init__()
-        self.shape = (filters, taps, rate)
-        self.register_buffer("kernels", _kernels(*self.shape), persistent=False)
+        self.register_buffer("kernels", _kernels(filters, taps, rate), persistent=False)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return shape (B, filters, n - taps + 1) for waveforms of shape (B, n)."""
-        kernels = self.kernels
-        if kernels.is_meta:  # the network was made without values, and its weights were put in
-            kernels = self.kernels = _kernels(*self.shape).to(waveforms.device)
-        return F.conv1d(waveforms.unsqueeze(1), kernels.to(waveforms.dtype))
+        return F.conv1d(waveforms.unsqueeze(1), self.kernels.to(waveforms.dtype))
 
 
 def _kernels(filters: int, taps: int, rate: int) -> torch.Tensor:

@@ -72,14 +72,8 @@ def test_aasist_on_waveforms(name, golden):
         network(torch.zeros(1, configuration.least_samples - 1))
 
 
-def released(name):
-    """Return a file of released weights from a folder beside the repository, or skip the test."""
-    found = sorted(Path(__file__).parents[4].glob(f"*/weights/{name}"))
-    return found[0] if found else pytest.skip(f"needs the released {name} in a folder weights/ beside the repository")
-
-
 @pytest.mark.parametrize("name", RAW)
-def test_aasist_with_the_released_weights(name, golden):
+def test_aasist_with_the_released_weights(name, golden, released):
     configuration, _, file = RAW[name]
     network = raw_aasist.RawAasist(configuration).eval()
     network.load_state_dict(torch.load(released(file), map_location="cpu", weights_only=True))

@@ -1,6 +1,7 @@
 """What a detector is made of, and the configurations that this project knows by name."""
 
 import dataclasses
+import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -112,6 +113,16 @@ class DetectorConfiguration:
                 f"waveforms of {shape[1]} samples: the detector {self.name} takes one length only, as fixed windows "
                 f"have ({self.backend.frames} frames); choose the window fixed"
             )
+
+    def beside_weights(self) -> str:
+        """Return, as JSON, the settings that weights do not tell, as where a norm stands; they decide as well.
+
+        Empty for mini and xlsr-300m under any name: what was kept of them does not have it.
+        """
+        nameless = replace(self, name="")
+        if nameless in (replace(CONFIGURATIONS[name], name="") for name in ("mini", "xlsr-300m")):
+            return ""
+        return json.dumps(nameless.to_dict(), sort_keys=True)
 
     def to_dict(self) -> dict:
         """Return the configuration as plain values, ready for JSON.

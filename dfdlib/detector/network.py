@@ -288,6 +288,12 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def identity(model: Detector) -> str:
+    """Return the SHA-256 over the weights and the settings that they do not tell: all that decides the logits."""
+    weights, settings = fingerprint(model), model.configuration.beside_weights()
+    return hashlib.sha256(f"{weights} {settings}".encode()).hexdigest() if settings else weights
+
+
 def _of_header(path: str | Path, content: checkpoints.Content) -> tuple[DetectorConfiguration | None, dict[str, str]]:
     """Return the configuration and the metadata that a file of ours carries; None and nothing for any other."""
     if content.header is None:

@@ -21,7 +21,6 @@ compare the numbers on a GPU where there is one.
 
 import copy
 import hashlib
-import json
 import typing
 
 import numpy as np
@@ -96,11 +95,7 @@ class TorchScorer:
             )
         self.device = torch.device(machine.device(device))
         self.least_samples = model.configuration.least_samples
-        self.fingerprint = detector.fingerprint(model)
-        if model.configuration.kind != "aasist":
-            # Settings that weights do not tell, as where a norm stands, are part of what decides.
-            settings = json.dumps(model.configuration.to_dict() | {"name": ""}, sort_keys=True)
-            self.fingerprint = hashlib.sha256(f"{self.fingerprint} {settings}".encode()).hexdigest()
+        self.fingerprint = detector.identity(model)
         if precision != "float32":
             self.fingerprint = hashlib.sha256(f"{self.fingerprint} precision={precision}".encode()).hexdigest()
         self._precision = PRECISIONS[precision]

@@ -188,6 +188,8 @@ class Jobs(Clips):
             "threads": self.profile.threads,
             "versions": loop.versions(),
         }
+        if settings := network.named(self.profile.detector).beside_weights():
+            inputs["detector"] = settings
         return json.loads(json.dumps(inputs))
 
     def parallel_jobs(self) -> int:

@@ -333,7 +333,7 @@ def versions() -> list[str]:
 def _inputs_digest(model: network.Detector, training: Corpus, validation: Corpus, recipe: Recipe) -> str:
     """Return a SHA-256 over everything that decides what comes out."""
     parts = [
-        network.fingerprint(model),
+        network.identity(model),
         json.dumps(recipe.identity(), sort_keys=True),
         corpus.fingerprint(training.table),
         corpus.fingerprint(validation.table),

@@ -12,7 +12,7 @@ import torch
 from deterministic_weights import fill, waveform
 from safetensors.torch import save_file
 
-from dfdlib.detector import checkpoints, frontend, network, onnx, registry
+from dfdlib.detector import aasist, checkpoints, frontend, network, onnx, registry
 from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
 from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, DetectorConfiguration, named
 from dfdlib.detector.scorer import TorchScorer
@@ -104,6 +104,21 @@ def test_weights_do_not_tell_all_that_scores_depend_on():
     one, other = network.build(old, seed=0), network.build(new, seed=0)
     assert network.fingerprint(one) == network.fingerprint(other)
     assert TorchScorer(one).fingerprint != TorchScorer(other).fingerprint
+
+
+@pytest.mark.parametrize(
+    "change", [{"normalise": True}, {"backend": dataclasses.replace(aasist.SMALL, graph_temperature=3.0)}]
+)
+def test_settings_beside_the_weights_are_part_of_what_a_detector_is(change: dict):
+    known = CONFIGURATIONS["mini"]
+    mini, renamed, other = (
+        network.build(dataclasses.replace(known, **part), seed=0) for part in ({}, {"name": "a"}, change)
+    )
+    assert network.fingerprint(other) == network.fingerprint(mini)
+    assert network.identity(other) != network.identity(mini)
+    assert TorchScorer(other).fingerprint != TorchScorer(mini).fingerprint
+    # What was kept of the first two configurations stays valid.
+    assert network.identity(mini) == network.identity(renamed) == network.fingerprint(mini)
 
 
 def test_half_precision_needs_a_front_end():

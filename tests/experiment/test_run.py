@@ -203,6 +203,15 @@ def test_weights_that_were_tampered_with_are_made_again(run, toy):
     assert network.fingerprint(network.load(again.checkpoint)) != network.fingerprint(run.detector("before"))
 
 
+def test_a_training_of_another_detector_is_not_taken(run, toy, tmp_path):
+    assert "detector" not in run.inputs_digest(run.job())  # mini: what was kept of it stays valid
+    one, other = (
+        experiment.Run.open(str(toy), run_dir=tmp_path, overrides=[f"detector={name}"])
+        for name in ("rawnet2", "rawnet2-asvspoof5")
+    )
+    assert one.inputs_digest(one.job()) != other.inputs_digest(other.job())
+
+
 def test_the_recipe_follows_the_window(run, toy, tmp_path):
     assert run.recipe().window == 16_000  # one-second clips, full
     fixed = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["window=fixed"])

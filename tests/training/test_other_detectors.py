@@ -1,5 +1,7 @@
 """Training goes on after a stop whatever the detector's back end."""
 
+import dataclasses
+
 import pytest
 
 from dfdlib.data import corpus
@@ -18,6 +20,9 @@ PARTS = {
     "mean": (frontend.MINI, mean.MeanConfiguration()),
 }
 RECIPE = Recipe(epochs=2, batch_size=4, learning_rate=1e-3, window=8_000, seed=5)
+
+
+PARTS["rawnet2-asvspoof5"] = (None, dataclasses.replace(PARTS["rawnet2"][1], norm_first=True))
 
 
 @pytest.fixture
@@ -46,6 +51,17 @@ def test_a_training_that_was_stopped_ends_with_the_same_bytes(kind, fit):
     assert lines[0].startswith("going on after step 2")
     assert stopped.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
     assert network.load(stopped.checkpoint).configuration.name == kind
+
+
+def test_a_state_of_another_detector_with_the_same_weights_is_not_taken(fit):
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit("rawnet2", name="stopped", progress=stop)
+    lines = []
+    fit("rawnet2-asvspoof5", name="stopped", progress=lines.append)
+    assert lines[0].startswith("epoch 1/2")
 
 
 def test_there_is_no_front_end_to_freeze(fit):

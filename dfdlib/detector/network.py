@@ -209,7 +209,11 @@ def load_frontend_weights(model: Detector, path: str | Path) -> Detector:
     ------
     CheckpointError
         As `load`.
+    ParameterError
+        The detector has no front end.
     """
+    if model.ssl_model is None:
+        raise ParameterError(f"{path}: the detector {model.configuration.name} has no front end to put weights into")
     content = checkpoints.read(path)
     network = model.ssl_model.model
     _fit(path, content, network, target=f"the front end of the detector {model.configuration.name}")

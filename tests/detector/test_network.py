@@ -429,6 +429,11 @@ def test_frontend_weights_of_a_pretraining_checkpoint(mini: Detector, tmp_path: 
         network.load_frontend_weights(model, path)
 
 
+def test_frontend_weights_without_a_front_end(tmp_path: Path):
+    with pytest.raises(ParameterError, match=r"xlsr\.pt: the detector aasist-l has no front end to put weights into"):
+        network.load_frontend_weights(network.build("aasist-l", seed=0), tmp_path / "xlsr.pt")
+
+
 # Files that are refused
 
 

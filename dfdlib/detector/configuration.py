@@ -50,7 +50,7 @@ class DetectorConfiguration:
     Raises
     ------
     ParameterError
-        The back end is none, or it and the front end do not go together.
+        The back end is none, or gives other than two logits, or it and the front end do not go together.
     """
 
     name: str
@@ -66,6 +66,8 @@ class DetectorConfiguration:
         if reads_waveforms != (self.frontend is None):
             needs = "reads waveforms: it takes no front end" if reads_waveforms else "needs a front end"
             raise ParameterError(f"the back end {self.kind} {needs}")
+        if (outputs := getattr(self.backend, "outputs", 2)) != 2:
+            raise ParameterError(f"outputs={outputs}: a detector has two, spoof and bona fide")
 
     @property
     def kind(self) -> str:
@@ -158,9 +160,10 @@ class DetectorConfiguration:
             raise ParameterError(f"configuration: no back end is called {kind!r:.60}; there are {', '.join(BACKENDS)}")
         if isinstance(back, Mapping):
             back = {name: value for name, value in back.items() if name != "kind"}
-        backend = BACKENDS[kind][0](**_checked(BACKENDS[kind][0], back))
+        settings = _checked(BACKENDS[kind][0], back)
         if kind != "aasist":  # which looks itself
-            _require_types(backend)
+            _require_types(BACKENDS[kind][0], settings)
+        backend = BACKENDS[kind][0](**settings)
         normalise = inner.get("normalise", False)
         if not isinstance(inner["name"], str) or inner["rate"] != RATE or not isinstance(normalise, bool):
             raise ParameterError(
@@ -188,15 +191,15 @@ def _as_tuple(value: object) -> object:
     return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
 
 
-def _require_types(backend: object) -> None:
+def _require_types(backend: type, settings: Mapping) -> None:
     """Refuse values that are of another type than the field's, and sizes below one: files hold anything."""
     for field in dataclasses.fields(backend):
-        value = getattr(backend, field.name)
+        value = settings[field.name]
         values = value if isinstance(value, tuple) else (value,)
         kind = field.type
         if typing.get_origin(kind) is tuple:
-            kind = typing.get_args(kind)[0]
-            fits = isinstance(value, tuple) and bool(value)
+            kind, *others = typing.get_args(kind)
+            fits = isinstance(value, tuple) and bool(value) and (Ellipsis in others or len(value) == 1 + len(others))
         else:
             fits = not isinstance(value, tuple)
         for one in values:
@@ -208,7 +211,7 @@ def _require_types(backend: object) -> None:
                 whole = isinstance(one, int) and not isinstance(one, bool)
                 fits &= (whole or (kind is float and isinstance(one, float))) and 0 < one < 2**31
         if not fits:
-            raise ParameterError(f"configuration: {field.name}={value!r:.60}: not a value of {type(backend).__name__}")
+            raise ParameterError(f"configuration: {field.name}={value!r:.60}: not a value of {backend.__name__}")
 
 
 def _known() -> dict[str, DetectorConfiguration]:

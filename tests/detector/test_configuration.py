@@ -176,6 +176,14 @@ def test_a_configuration_survives_json(name: str):
             {"backend": SMALLS["rawnet2"].to_dict()["backend"] | {"channels": []}},
             "channels=(): not a value of RawNet2Configuration",
         ),
+        (
+            {"frontend": None, "backend": SMALLS["raw-aasist"].to_dict()["backend"] | {"keep": [0.5, 0.7]}},
+            "keep=(0.5, 0.7): not a value of RawAasistConfiguration",
+        ),
+        ({"backend": SMALLS["conformer"].to_dict()["backend"] | {"heads": 3}}, "width=16, heads=3: each head takes"),
+        ({"backend": SMALLS["conformer"].to_dict()["backend"] | {"heads": 0}}, "heads=0: not a value of Conformer"),
+        ({"backend": SMALLS["conformer"].to_dict()["backend"] | {"width": "a%s"}}, "width='a%s': not a value"),
+        ({"backend": SMALLS["nes2net"].to_dict()["backend"] | {"outputs": 1}}, "outputs=1: a detector has two"),
     ],
 )
 def test_what_no_file_may_hold(change: dict, shown: str):

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dfdlib.errors import ParameterError
+
 # Frames that the tables of positions reach: relative ones beyond are clamped, absolute ones an error.
 _FARTHEST, _MOST_FRAMES = 512, 10_000
 
@@ -28,6 +30,11 @@ class ConformerConfiguration:
         Values per frame, attention heads, blocks, taps of the convolution over frames.
     head_tokens : bool
         TCM: absolute positions, and a token for each head that all frames attend to.
+
+    Raises
+    ------
+    ParameterError
+        The width is not divisible by the heads.
     """
 
     width: int = 144
@@ -35,6 +42,10 @@ class ConformerConfiguration:
     blocks: int = 4
     kernel: int = 31
     head_tokens: bool = False
+
+    def __post_init__(self):
+        if self.heads < 1 or self.width % self.heads:
+            raise ParameterError(f"width={self.width}, heads={self.heads}: each head takes an equal part of the width")
 
     @property
     def least_frames(self) -> int:

@@ -136,7 +136,8 @@ def compare(
 
 def _check_page(html: Path | None, *inputs: str | Path | None) -> None:
     outputs = [] if html is None else [files.Output(option="--html", path=html, suffixes=(".html", ".htm"))]
-    options.check_outputs(*outputs, inputs=inputs)
+    if options.check_outputs(*outputs, inputs=inputs):
+        raise typer.BadParameter(f"--html {html}: the tables are printed there; name a file")
 
 
 def _write_page(html: Path | None, kind: str, *found: object, drawn: dict) -> None:

@@ -258,15 +258,26 @@ def _weights_of(name: str) -> Path:
     raise RunError(f"{name}: its weights are not here; {remedy}, or name a file of them with --checkpoint")
 
 
+def source_of(checkpoint: Path | None, detector: str | None) -> Path:
+    """Return the file of weights that a command reads: the demo's, if neither a file nor a detector is named."""
+    from dfdlib.experiment import profile as profiles
+
+    if checkpoint is not None:
+        return checkpoint
+    return _weights_of(detector) if detector else profiles.load("demo").checkpoint
+
+
 def load_model(checkpoint: Path | None, *, detector: str | None):
     """Return a detector, the file of its weights and what it is; the demo's, in one line, if none is named."""
     from dfdlib.detector import network
     from dfdlib.experiment import profile as profiles
 
-    demo = None
-    with contextlib.suppress(RunError):  # outside a checkout there is none
-        demo = profiles.load("demo").checkpoint
-    source = checkpoint or (_weights_of(detector) if detector else profiles.load("demo").checkpoint)
+    source, demo = source_of(checkpoint, detector), None
+    if checkpoint is None and not detector:
+        demo = source
+    else:
+        with contextlib.suppress(RunError):  # outside a checkout there is none
+            demo = profiles.load("demo").checkpoint
     model = network.load(source, configuration=detector)
     size = sum(parameter.numel() for parameter in model.parameters())
     about = {"name": model.configuration.name, "parameters": size, "demonstration": False}

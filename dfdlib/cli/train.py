@@ -79,10 +79,9 @@ def export(
     Example: dfd export --onnx detector.onnx --checkpoint weights.safetensors
     """
     from dfdlib.detector import onnx as exports
-    from dfdlib.experiment import profile as profiles
 
-    inputs = [checkpoint or profiles.load("demo").checkpoint]
-    taken = options.check_outputs(files.Output(option="--onnx", path=onnx, suffixes=(".onnx",)), inputs=inputs)
+    output = files.Output(option="--onnx", path=onnx, suffixes=(".onnx",))
+    taken = options.check_outputs(output, inputs=[score.source_of(checkpoint, detector)])
     model, source, _ = score.load_model(checkpoint, detector=detector)
     printing.echo(f"exporting {model.configuration.name}, which takes a minute or two")
     written = exports.write(onnx, model, checkpoint=source)

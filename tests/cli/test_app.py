@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from dfdlib.cli import app, data, printing
 from dfdlib.data import audio
-from dfdlib.detector import network
+from dfdlib.detector import network, registry
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +113,16 @@ def test_export_takes_the_demo_baseline_and_names_what_is_missing(dfd, tmp_path)
     assert "No such file" in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "file.onnx").exists()
+
+
+def test_export_does_not_write_over_the_weights_of_the_detector_it_reads(dfd, tmp_path, monkeypatch):
+    kept = tmp_path / "kept.onnx"
+    kept.write_bytes(b"weights")
+    monkeypatch.setattr(registry, "weights", lambda name, folder: kept)
+    status, out, err = dfd("export", "--detector", "mini", "--onnx", kept)
+    assert (status, out) == (2, "")
+    assert "is read by this command" in err
+    assert kept.read_bytes() == b"weights"
 
 
 def test_score_takes_clips_without_labels(dfd, clips, weights, tmp_path):

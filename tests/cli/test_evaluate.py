@@ -233,6 +233,12 @@ def test_pages_are_written_beside_what_is_printed(dfd, lists, corpora, tmp_path)
         status, _, err = dfd(*command, "--html", html)
         assert status == 2
         assert said in err
+    for name in ("evaluate", "compare"):
+        lists_given = (scores, scores) if name == "compare" else (scores,)
+        status, out, err = dfd(name, *lists_given, "--key", key, "--html", "/dev/stdout")
+        assert (status, out) == (2, "")
+        (line,) = err.splitlines()
+        assert "--html /dev/stdout: the tables are printed there; name a file" in line
     (tmp_path / "list.html").write_text(scores.read_text())
     status, _, err = dfd("evaluate", tmp_path / "list.html", "--key", key, "--html", tmp_path / "list.html")
     assert status == 2

@@ -3,9 +3,7 @@
 It has the look of the report, holds all it needs, and shows names from files as text.
 """
 
-import base64
 import platform
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +15,7 @@ from dfdlib import files, machine
 from dfdlib.evaluation import intervals, metrics, shift
 from dfdlib.evaluation.metrics import percent, percent_range
 from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, seems_inverted
-from dfdlib.report import columns, plots, sentences
-from dfdlib.report.page import TEMPLATES
+from dfdlib.report import columns, page, plots
 from dfdlib.text import one_line
 
 #: What each metric is called, how it is written, and what it is.
@@ -69,19 +66,14 @@ def write(path: str | Path, card: Card) -> None:
 
 def render(card: Card) -> str:
     """Return a card as HTML."""
-    import jinja2
     import markupsafe
 
     def shown(value: object) -> object:
         return one_line(value) if isinstance(value, str) and not isinstance(value, markupsafe.Markup) else value
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        finalize=shown,
-    )  # fmt: skip
-    environment.filters["unbroken"] = sentences.unbroken
-    style = markupsafe.Markup((TEMPLATES / "page.css").read_text("utf-8"))
-    return environment.get_template("card.html.j2").render(card=card, style=style)
+    environment = page.environment()
+    environment.finalize = shown
+    return environment.get_template("card.html.j2").render(card=card)
 
 
 # --- one corpus ---
@@ -341,13 +333,17 @@ def _left_out(corpora: Mapping[str, Evaluated]) -> list[str]:
 
 
 def _band(labels, scores, groups, resamples: int, seed: int) -> intervals.Band:
-    drawn = min(resamples, max(100, _BAND // len(labels)))
+    drawn = _of_resamples(len(labels), resamples)
     return intervals.curve_band(labels, scores, groups=groups, resamples=drawn, seed=seed)
 
 
 def _of_band(trials: int, resamples: int) -> str:
-    drawn = min(resamples, max(100, _BAND // trials))
-    return f"Bands are pointwise 95 % intervals from {drawn:,} resamples."
+    return f"Bands are pointwise 95 % intervals from {_of_resamples(trials, resamples):,} resamples."
+
+
+def _of_resamples(trials: int, resamples: int) -> int:
+    """Return how many of the resamples a band of so many trials takes."""
+    return min(resamples, max(100, _BAND // trials))
 
 
 def _figure(*displays: plots.Display, title: str = "") -> dict:
@@ -358,9 +354,8 @@ def _figure(*displays: plots.Display, title: str = "") -> dict:
     figure, several = displays[0].figure_, len(displays) > 1
     if title:
         ax.set_title(plots.shown(title), parse_math=False)
-    png = base64.b64encode(plots.as_png(figure)).decode()
     return {
-        "uri": f"data:image/png;base64,{png}",
+        "uri": page.data_uri("image/png", plots.as_png(figure)),
         "alt": " ".join(display.alt() for display in displays),
         "width": plots.shown_width(figure),
         "tables": [_table(display.table(), display.name if several else "") for display in displays],
@@ -372,10 +367,7 @@ def _table(frame: pd.DataFrame, caption: str, formats: Mapping | None = None) ->
     shown = columns.formatted(frame, formats)
     cells = [[{"text": str(cell), "shade": None} for cell in row] for row in shown.itertuples(index=False)]
     head = [
-        {"title": str(title), "number": all(_NUMBER.match(row[place]["text"]) for row in cells)}
+        {"title": str(title), "number": all(page.NUMBER.fullmatch(row[place]["text"]) for row in cells)}
         for place, title in enumerate(shown.columns)
     ]
     return {"caption": caption, "head": head, "rows": cells}
-
-
-_NUMBER = re.compile(r"[-+−]?\d[\d,.]*(?:e[-+]?\d+)?\s?%?(?: to [-+−]?\d[\d,.]*\s?%?)?$|–$|nan$|below ")

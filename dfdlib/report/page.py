@@ -7,8 +7,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dfdlib.report import methods, provenance, sentences, vector
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -16,7 +20,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 _FILE_NAME = re.compile(r"[\w.-]+")
 _MIME_TYPES = ["text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain"]
 _ONE_NUMBER = r"[-+−]?\d[\d,.\u202f]*(?:e[-+−]?\d+)?\s?%?"
-_NUMBER = re.compile(rf"{_ONE_NUMBER}(?: to {_ONE_NUMBER})?|–|nan")
+#: What a cell of a table holds that is set as a number.
+NUMBER = re.compile(rf"(?:below )?{_ONE_NUMBER}(?: to {_ONE_NUMBER})?|–|nan")
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "setup"}
 #: Cells that are not on the page: what to try, and what the summary at its top shows.
 _LEFT_OUT_TAGS = {"papermill-error-cell-tag", "try-it", "in-summary"}
@@ -77,22 +82,14 @@ def render(
     hide : callable, optional
         Takes text, returns it without the places of this machine; by default `provenance.hider` of the run folder.
     """
-    import jinja2
     import yaml
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "percent": sentences.percent,
-        "points": lambda change: sentences.unbroken(f"{100 * change:+.1f}"),
-        "unbroken": sentences.unbroken,
-    }
     figure = _figure(summary, folder)
     rows = _before_and_after(summary)
     # The summary at the top has the first of each.
     numbered = _Numbered(folder, figures=int(figure is not None), tables=int(bool(rows)))
-    page = environment.get_template("page.html.j2").render(
+    template = environment().get_template("page.html.j2")
+    page = template.render(
         summary=summary,
         chapters=[_chapter(chapter, numbered) for chapter in chapters],
         rows=rows,
@@ -107,9 +104,23 @@ def render(
             allow_unicode=True,
             width=math.inf,
         ),
-        style=(TEMPLATES / "page.css").read_text("utf-8"),
     )
     return provenance.hide_in(page, hide or provenance.hider(folder))
+
+
+def environment() -> "jinja2.Environment":
+    """Return what renders the templates of pages."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    made.filters |= {
+        "percent": sentences.percent,
+        "points": lambda change: sentences.unbroken(f"{100 * change:+.1f}"),
+        "unbroken": sentences.unbroken,
+    }
+    return made
 
 
 # The summary
@@ -136,19 +147,22 @@ def _figure(summary: dict, folder: Path) -> dict | None:
             drawn = _drawn(folder, facts["name"], facts.get("panels", ()), alt=facts["alt"], prefix="top-")
             image = folder / "figures" / f"{facts['name']}.png"
             if not drawn and image.is_file():
-                drawn = f'<img src="{_data_uri("image/png", image.read_bytes())}" alt="{html.escape(facts["alt"])}">'
+                drawn = f'<img src="{data_uri("image/png", image.read_bytes())}" alt="{html.escape(facts["alt"])}">'
             if drawn:
                 return {"markup": drawn, "caption": facts.get("caption", ""), "numbers": _numbers(facts)}
     return None
 
 
 def _numbers(facts: dict) -> str:
-    """Return the tables behind the summary's figure."""
+    """Return the tables behind the summary's figure, folded away, or "" where there are none."""
     import bs4
 
-    soup = bs4.BeautifulSoup(f'<details class="numbers">{facts.get("numbers", "")}</details>', "html.parser")
+    if not (tables := facts.get("numbers")):
+        return ""
+    folded = f'<details class="numbers"><summary>The numbers behind this figure</summary>{tables}</details>'
+    soup = bs4.BeautifulSoup(folded, "html.parser")
     _tidy_tables(soup, None, "summary")
-    return str(soup) if facts.get("numbers") else ""
+    return str(soup)
 
 
 def _drawn(folder: Path, name: str, panels: Iterable[str], *, alt: str, prefix: str = "") -> str:
@@ -163,7 +177,8 @@ def _drawn(folder: Path, name: str, panels: Iterable[str], *, alt: str, prefix: 
     )
 
 
-def _data_uri(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """Return content as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -340,7 +355,7 @@ def _tidy_tables(soup, numbered: "_Numbered | None", slug: str) -> None:
         for header in headers:
             header["scope"] = "col"
         for cells in zip(headers, *rows, strict=False):
-            if all(_NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells[1:]):
+            if all(NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells[1:]):
                 for cell in cells:
                     cell["class"] = "number"
         for cells in rows:

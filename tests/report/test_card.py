@@ -4,6 +4,7 @@ import html
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dfdlib.data import keys
@@ -131,6 +132,13 @@ def test_scores_turned_round_and_missing_names_are_noticed(lists):
     notices = card.of_one(found, **OPTIONS).notices
     assert "say --higher spoof" in notices[0]
     assert notices[1] == "Left out: 5 clips have no score (u0, u1, u2, u3, u4)."
+
+
+def test_columns_of_numbers_stay_so_from_a_thousand_on():
+    frame = pd.DataFrame({"level": [1234.5, 12.0], "p_holm": [0.0001, 0.5], "list": ["1 or 2", "3"]})
+    table = card._table(frame, "")
+    assert [row[0]["text"] for row in table["rows"]] == ["1\u202f234", "12"]
+    assert [head["number"] for head in table["head"]] == [True, True, False]
 
 
 def test_a_card_is_written_as_a_whole(lists, several, tmp_path):

@@ -23,8 +23,8 @@ function mark() {
   current?.removeAttribute("aria-current");
   now.setAttribute("aria-current", "true");
   current = now;
-  const list = contents, box = now.getBoundingClientRect(), frame = list.getBoundingClientRect();
-  if (box.top < frame.top + 40 || box.bottom > frame.bottom - 20) list.scrollTop += box.top - frame.top - frame.height / 3;
+  const box = now.getBoundingClientRect(), frame = contents.getBoundingClientRect();
+  if (box.top < frame.top + 40 || box.bottom > frame.bottom - 20) contents.scrollTop += box.top - frame.top - frame.height / 3;
 }
 addEventListener("scroll", () => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } }, { passive: true });
 mark();

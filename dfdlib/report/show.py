@@ -91,7 +91,7 @@ def draw_panels(
     *,
     caption: str = "",
     width: float = 4.1,
-    height: float = 4.9,
+    height: float = 5.1,
     summary: bool = False,
 ) -> None:
     """Draw a panel for each corpus, side by side: a title to displays of one kind.

@@ -259,6 +259,19 @@ def test_curves_on_one_axes_differ_in_colour_line_and_marker(kind, trials):
     assert texts[1].endswith(f"EER {100 * equal:.2f} %")
 
 
+@pytest.mark.parametrize("height", [4.7, 5.1, 5.6])
+@pytest.mark.parametrize("kind", [plots.DetDisplay, plots.RocDisplay])
+def test_title_and_legend_of_a_square_frame_are_inside_the_figure(kind, height, trials, tmp_path):
+    figure, ax = plots.figure(width=4.1, height=height)
+    for name in ("before", "after"):
+        kind.from_scores(*trials, name=name, threshold=0.3).plot(ax)
+    ax.set_title("for-2seconds")
+    plots.save(figure, tmp_path / "figure.svg", alt="A.")
+    texts = [one.get_window_extent(figure._get_renderer()) for one in (ax.title, ax.get_legend())]
+    assert max(box.y1 for box in texts) < figure.bbox.height
+    assert min(box.y0 for box in texts) > 0
+
+
 def test_det_range_holds_every_curve(trials):
     labels, scores = trials
     _, ax = plots.figure()

@@ -172,7 +172,7 @@ class DetDisplay(RateCurveDisplay):
         ticks = _spaced(_DET_TICKS, low, high, share=0.25 / inches)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_ticks(ndtri(ticks), labels=[f"{100 * tick:g}" for tick in ticks])
-        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", anchor="S")
         ax.set(xlabel="FAR: spoof taken for bona fide (%)", ylabel="FRR: bona fide taken for spoof (%)")
 
     def _range(self) -> tuple[float, float]:
@@ -211,7 +211,7 @@ class RocDisplay(RateCurveDisplay):
     def _frame(self, ax: Axes, *, first: bool) -> None:
         if first:
             look.diagonal(ax, (0, 100))
-        ax.set(xlim=(-1, 101), ylim=(-1, 101), aspect="equal")
+        ax.set(xlim=(-1, 101), ylim=(-1, 101), aspect="equal", anchor="S")
         ax.set(xlabel="FAR: spoof taken for bona fide (%)", ylabel="1 − FRR: bona fide accepted (%)")
 
 

@@ -248,7 +248,7 @@ class ReliabilityDisplay(Display):
         drawn.lines[0].set_gid("reliability")
         if len(look.series(ax, "reliability")) == 1:
             look.diagonal(ax, (0, 100))
-        ax.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal")
+        ax.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal", anchor="S")
         ax.set_xlabel(f"Probability of bona fide as stated (%), {100 * self.p_spoof:g} % spoofs")
         ax.set_ylabel("Share that was bona fide (%), with 95 % interval")
         look.legend_below(ax)

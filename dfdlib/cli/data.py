@@ -9,7 +9,6 @@ import typer
 from dfdlib import files
 from dfdlib.cli import options, printing
 from dfdlib.cli.options import Json
-from dfdlib.errors import RunError
 from dfdlib.text import one_line
 
 data_app = typer.Typer(help="Public corpora, and the data sets of the report.", no_args_is_help=True)
@@ -136,14 +135,14 @@ def data_check(
 
     Example: dfd data check in-the-wild data/corpora/in-the-wild
     """
-    from dfdlib.data import corpora, corpus, search
+    from dfdlib.data import corpora, corpus, members, search
     from dfdlib.experiment import profile as profiles
 
     plain, _, _ = corpora.describe(name)
     whole = f"{plain}/all" if plain in corpora.all_of_them() and "/" not in name else name
     found = corpus.find(folders, corpus=whole, one_label=False, remembered=profiles.remembered())
     reasons = found.left_out.groupby("reason", sort=False)["path"].agg(list)
-    differs = any("; published are " in note for note in found.notes)
+    differs = any(members.DIFFERS in note for note in found.notes)
     if as_json:
         counts = json.loads(found.summary().to_json(orient="records"))
         told = {"corpus": plain, "notes": found.notes, "counts": counts, "other_files": found.other}
@@ -165,13 +164,7 @@ _SPLITS = ("training", "validation", "testing")
 
 def _place(name: str, description) -> Path:
     """Return the folder that a corpus is fetched to."""
-    from dfdlib.experiment import profile as profiles
-
-    try:
-        base = profiles.root()
-    except RunError:  # outside a checkout
-        base = Path.cwd()
-    return base / "data" / "corpora" / (description.get.folder or name)
+    return options.data_folder() / "corpora" / (description.get.folder or name)
 
 
 def _is_there(place: Path) -> bool:

@@ -1,6 +1,6 @@
 """Commands for scores that are there already: ``evaluate`` and ``compare``."""
 
-from collections.abc import Callable
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -234,9 +234,6 @@ def _evaluate_several(named: dict[str, dict], how: dict, drawn: dict, html: Path
     from dfdlib.data import keys
     from dfdlib.experiment import evaluation
 
-    def reader(given: dict) -> Callable:
-        return lambda: keys.trials(**{**how, **given})
-
     width = max(14, *(len(one_line(name)) for name in named))
 
     def done(name: str, one) -> None:
@@ -250,7 +247,8 @@ def _evaluate_several(named: dict[str, dict], how: dict, drawn: dict, html: Path
 
     if not as_json:
         print(f"{'corpus':{width}} {'bonafide':>8} {'spoof':>8}  {'eer':24}  auc")
-    readers, bar = {name: reader(one) for name, one in named.items()}, printing.progress("carrying thresholds")
+    readers = {name: functools.partial(keys.trials, **how | one) for name, one in named.items()}
+    bar = printing.progress("carrying thresholds")
     found = evaluation.evaluate_several(readers, done=done, progress=bar, **drawn)
     if as_json:
         printing.as_json(found.values())

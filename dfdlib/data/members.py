@@ -19,6 +19,9 @@ from dfdlib.data.tables import LINE
 from dfdlib.errors import DataError
 from dfdlib.text import one_line
 
+#: What stands in a note of a corpus whose counts are not those that were published.
+DIFFERS = "; published are "
+
 # Folders below the given one among which a version of a corpus is looked for.
 _DEPTH = 2
 # Paths and parts that a message names.
@@ -306,7 +309,7 @@ def _compared(rows: pd.DataFrame, used: np.ndarray, part: str, *, name: str, des
         if of.get(key, 0) and of[key] != count
     ]
     if differ:
-        return f"{said}; published are {', '.join(differ)}"
+        return f"{said}{DIFFERS}{', '.join(differ)}"
     return f"{said}: as published" if any(of.get(key, 0) for key in description.counts) else said
 
 

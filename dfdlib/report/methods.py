@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dfdlib.data import audio
 from dfdlib.detector.preprocessing import FIXED_WINDOW
-from dfdlib.evaluation import metrics
+from dfdlib.evaluation import metrics, verdicts
+from dfdlib.evaluation.intervals import Interval
 from dfdlib.evaluation.metrics import percent, points_range, points_signed
 from dfdlib.experiment import profile
 from dfdlib.report import study
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 _SMALL = 50
 #: What is said of a change by its verdict.
 _WORDS = {
-    "better": "better",
-    "worse": "worse",
-    "mixed": "changed, but not clearly better",
-    "not shown": "no change shown",
+    verdicts.BETTER: "better",
+    verdicts.WORSE: "worse",
+    verdicts.MIXED: "changed, but not clearly better",
+    verdicts.NOT_SHOWN: "no change shown",
+}
+#: What is said of a detector by its rung, where that is a low one.
+_POOR = {
+    verdicts.WRONG_WAY: "It ranks spoof clips above bona fide ones.",
+    verdicts.CHANCE: "Not shown to be better than chance.",
 }
 _WINDOWS = {
     "full": "windows as long as the clip, nothing repeated",
@@ -60,7 +66,8 @@ def verdict(row: Mapping, judged: Mapping | None = None) -> str:
         kind, change, ends = judged["verdict"], judged["delta"], (judged["low"], judged["high"])
     else:
         change, ends = row["change"]["delta_eer"], row["change"]["delta_eer_ci"]
-        kind = "not shown" if ends[0] <= 0 <= ends[1] else "worse" if change > 0 else "better"
+        known = ends[0] > 0 or ends[1] < 0
+        kind = (verdicts.WORSE if change > 0 else verdicts.BETTER) if known else verdicts.NOT_SHOWN
     moved = (
         f" from {percent(row['before']['eer'])} to {percent(row['after']['eer'])}"
         if {"before", "after"} <= set(row)
@@ -72,10 +79,8 @@ def verdict(row: Mapping, judged: Mapping | None = None) -> str:
 
 def _standing(evaluation: Mapping) -> str:
     """Say where the AUC of an evaluation leaves a detector that does no better than chance."""
-    low, high = evaluation["auc_ci"]
-    if high < 0.5:
-        return "It ranks spoof clips above bona fide ones."
-    return "Not shown to be better than chance." if low <= 0.5 else ""
+    auc, eer = (Interval(evaluation[name], *evaluation[f"{name}_ci"]) for name in ("auc", "eer"))
+    return _POOR.get(verdicts.rung(auc, eer), "")
 
 
 def small_samples(summary: Mapping) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfdlib.data import audit, search
-from dfdlib.detector.scores import Scores, pair
+from dfdlib.detector.scores import pair
 from dfdlib.evaluation import by_group, calibration, controls, drawing, intervals, metrics, shift
 from dfdlib.experiment import comparison
 from dfdlib.experiment.clips import TARGET
@@ -171,30 +171,12 @@ def by_attack(run: Run, stage: str, name: str) -> pd.DataFrame:
     return table
 
 
-def attacks(run: Run) -> pd.DataFrame:
-    """Return the EER of every attack in every corpus, before and after fine-tuning."""
-    tables = []
-    for name in run.corpora:
-        before, after = (_by_attack(run.scores(stage, name)).set_index("attack") for stage in STAGES)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "corpus": name,
-                    "attack": before.index,
-                    "spoof clips": before["n_spoof"].to_numpy(),
-                    "before": before["eer"].to_numpy(),
-                    "after": after["eer"].reindex(before.index).to_numpy(),
-                }
-            )
-        )
-    table = pd.concat(tables, ignore_index=True)
-    return table.assign(**{"change, points": 100 * (table["after"] - table["before"])})
-
-
-def attack_sentences(run: Run, stage: str) -> list[str]:
-    """Return `sentences.hardest_attack` of every corpus, and after fine-tuning `sentences.attack_changes`."""
-    said = [sentences.hardest_attack(run.attack_errors(stage, name), corpus=name, stage=stage) for name in run.corpora]
-    return said + (sentences.attack_changes(attack_changes(run)) if stage == "after" else [])
+def attack_sentences(run: Run) -> list[str]:
+    """Return, after fine-tuning, `sentences.hardest_attack` of every corpus and `sentences.attack_changes`."""
+    said = [
+        sentences.hardest_attack(run.attack_errors("after", name), corpus=name, stage="after") for name in run.corpora
+    ]
+    return said + sentences.attack_changes(attack_changes(run))
 
 
 def attack_changes(run: Run) -> pd.DataFrame:
@@ -394,7 +376,3 @@ def negative_controls(run: Run) -> pd.DataFrame:
         ]
         rows += [(name, *control) for control in found]
     return pd.DataFrame(rows, columns=["corpus", "control", "expected", "found", "holds"])
-
-
-def _by_attack(scores: Scores) -> pd.DataFrame:
-    return by_group.by_attack(scores.labels, scores.values, scores.table["attack"])

@@ -53,16 +53,16 @@ def test_a_wide_table_holds_every_metric_with_its_interval(run):
 
 
 def test_attacks_before_and_after(run):
-    table = tables.attacks(run)
+    table = tables.attack_changes(run)
     assert table["corpus"].tolist() == run.corpora
-    assert (table["change, points"] == 100 * (table["after"] - table["before"])).all()
+    assert (table["delta"] == table["after"] - table["before"]).all()
 
 
 def test_sentences_name_every_corpus(run):
     said = tables.change_sentences(run)
     assert all(name in sentence for name, sentence in zip(run.corpora, said, strict=True))
     assert len(tables.preprocessing_sentences(run)) == 3
-    attacks = tables.attack_sentences(run, "after")
+    attacks = tables.attack_sentences(run)
     assert all("one kind of attack" in sentence for sentence in attacks[:3])
     assert all("attack by attack, the fine-tuned detector is" in sentence for sentence in attacks[3:])
     assert len(attacks) == 6

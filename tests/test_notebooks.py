@@ -111,7 +111,7 @@ def test_a_chapter_run_alone_trains_under_a_heading_of_its_own_and_keeps_what_it
     turned(before=0.5, after=3.0)
     cells = cells_of(stem, profile=toy, run_dir=tmp_path)
     trained = [heading for heading, printed, _ in cells if "epoch 1/1" in printed]
-    assert trained == ["## What earlier chapters left, or is computed now"]
+    assert trained == ["## Results of earlier chapters, or computed now"]
     assert (tmp_path / "finetuned.safetensors").is_file()
     kept = json.loads((tmp_path / f"results/{stem}.json").read_text())
     assert {(row["corpus"], row["when"]) for row in kept["evaluations"]} == {

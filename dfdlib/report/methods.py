@@ -196,11 +196,11 @@ def _uncertainty(summary: Mapping, settings: Mapping) -> str:
     drawn = {row["corpus"]: row.get("by") or row.get("resampled_by") for row in summary["evaluations"]}
     units = "; ".join(f"{name} by {unit}" for name, unit in drawn.items() if unit)
     judged = any("verdicts" in found for found in summary["notebooks"].values())
-    family = ", p adjusted for the number of corpora (Holm)," if judged else ""
+    family = ", adjusted for the number of corpora (Holm)," if judged else ""
     return (
         f"{100 * summary['level']:g} % bootstrap intervals of {settings['uncertainty']['resamples']:,} resamples, "
-        f"drawn {f'({units})' if units else 'by clip'}, paired clip by clip. A change counts{family} where "
-        "its interval excludes zero."
+        f"drawn again{f' ({units})' if units else ' by clip'}, paired clip by clip. A change counts where its "
+        f"interval{family} excludes zero."
     )
 
 

@@ -51,7 +51,7 @@ def evaluations(table: pd.DataFrame, *, level: float = 0.95) -> list[str]:
 def basis(corpus: str, *, by: str, target: str, warning: str) -> str:
     """Say what the intervals of a corpus rest on, from `Units.describe`."""
     speaks = {"new-voices": "other voices", "these-voices": "these voices with other sentences"}.get(target, "")
-    sentence = f"Intervals on {corpus} draw again by {by}" + (f" and speak for {speaks}" if speaks else "")
+    sentence = f"Intervals on {corpus} come from drawing again by {by}" + (f" and speak for {speaks}" if speaks else "")
     return f"{sentence}. {warning}".strip() if warning else f"{sentence}."
 
 
@@ -69,7 +69,7 @@ def change(row, *, family: int, trained_on: bool = False, level: float = 0.95) -
         f"{row.corpus}, {'the corpus' if trained_on else 'which'} it was {'' if trained_on else 'not '}fine-tuned for"
     )
     adjusted = f", adjusted for {family} corpora" if family > 1 else ""
-    interval = f"{100 * level:g} % interval of the change {points_range(row.low, row.high)}{adjusted}"
+    interval, ends = f"{100 * level:g} % interval of the change", f"{points_range(row.low, row.high)}{adjusted}"
     figures = f"from {percent(row.before)} to {percent(row.after)}"
     if row.verdict == verdicts.NOT_SHOWN:
         moved = f"The EER stayed at {percent(row.after)}"
@@ -79,11 +79,11 @@ def change(row, *, family: int, trained_on: bool = False, level: float = 0.95) -
         if row.smallest >= 1:
             seen = "They are too few to show any in four studies of five; changes of any size are"
         return (
-            f"{moved} on {where}, but the {interval} includes zero: these clips do not show a change. {seen} not ruled "
-            "out."
+            f"{moved} on {where}, but the {interval} ({ends}) includes zero: these clips do not show a change. {seen} "
+            "not ruled out."
         )
     verb = "raised" if row.delta > 0 else "lowered"
-    sentence = f"Fine-tuning {verb} the EER on {where}, {figures}, by {points(row.delta)} ({interval})"
+    sentence = f"Fine-tuning {verb} the EER on {where}, {figures}, by {points(row.delta)} ({interval}: {ends})"
     if row.verdict == verdicts.BETTER:
         return f"{sentence}: the detector became better there and {_RUNGS[row.rung_after]}."
     if row.verdict == verdicts.WORSE:
@@ -262,7 +262,7 @@ def published_in_brief(figures: pd.DataFrame, claims: pd.DataFrame) -> str:
 
 def preprocessing(corpus: str, difference: Difference, *, level: float = 0.95) -> str:
     """Say what audio at 22,050 Hz taken for 16,000 Hz does to the EER; "before" in `difference` is the right rate."""
-    interval = f"{100 * level:g} % interval of the change {points_range(difference.low, difference.high)}"
+    interval = f"{100 * level:g} % interval of the change: {points_range(difference.low, difference.high)}"
     figures = (
         f"Read at the right rate, {corpus} gives an EER of {percent(difference.before)}; read as the study read it, "
         f"{percent(difference.after)} ({interval})"
@@ -279,7 +279,7 @@ def misaligned(table: pd.DataFrame) -> str:
     return (
         f"Computed as the study computed it, with labels and scores in different orders, the AUC of {below} of our "
         f"{len(table)} evaluations falls below one half although the detector ranks the classes the right way round; "
-        f"in {exact} of them it is exactly one minus the true AUC."
+        f"in {exact} of the {len(table)} it is exactly one minus the true AUC."
     )
 
 
@@ -321,14 +321,14 @@ def recipes(helped: Mapping[str, Collection[str]], hurt: Mapping[str, Collection
     bad = [words for words, corpora in hurt.items() if corpora]
     if not good and not bad:
         return f"No recipe changed the EER significantly against {reference}, on any corpus (Holm-adjusted)."
-    parts = [f"{words} lowered the EER on {_list(sorted(helped[words]))}" for words in good]
-    parts += [f"{words} raised it on {_list(sorted(hurt[words]))}" for words in bad]
+    parts = [f"{_closed(words)} lowered the EER on {_list(sorted(helped[words]))}" for words in good]
+    parts += [f"{_closed(words)} raised it on {_list(sorted(hurt[words]))}" for words in bad]
     sentence = f"Against {reference}, {'; '.join(parts)}."
     rest = [words for words in helped if words not in good and words not in bad]
     if not good:
         sentence = f"No recipe lowered the EER significantly (Holm-adjusted). {sentence}"
     if rest:
-        sentence += f" No significant change: {_list(rest)}."
+        sentence += f" No significant change: {'; '.join(rest)}."
     return sentence
 
 
@@ -337,8 +337,8 @@ def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
     trained = "one training each" if seeds == 1 else f"the mean of {seeds} trainings each"
     sentence = f"By the loss on the validation split, {trained}, the best recipe is: {best}"
     if best == used:
-        return f"{sentence}. It is the one that this report fine-tunes by."
-    return f"{sentence}. This report fine-tunes by another, as its profile says: {used}."
+        return f"{sentence}. It is the one that this report uses."
+    return f"{sentence}. This report uses another, as its profile says: {used}."
 
 
 def operating(table: pd.DataFrame) -> list[str]:
@@ -386,6 +386,11 @@ def controls(table: pd.DataFrame) -> str:
         f"{len(failed)} of {len(table)} negative controls failed: {_list(failed)}. "
         "Read figures on that data with this in mind."
     )
+
+
+def _closed(words: str) -> str:
+    """Return the name of a recipe, with a comma behind it where there is one within."""
+    return f"{words}," if ", " in words else words
 
 
 def _list(words: Iterable[str]) -> str:

@@ -64,10 +64,10 @@ def test_the_mean_over_attacks_stands_beside_the_pooled_figure():
 def test_what_intervals_rest_on_is_said():
     said = sentences.basis("custom", by="sentence", target="these-voices", warning="New voices cannot be judged.")
     assert said == (
-        "Intervals on custom draw again by sentence and speak for these voices with other sentences. New voices cannot "
-        "be judged."
+        "Intervals on custom come from drawing again by sentence and speak for these voices with other sentences. New "
+        "voices cannot be judged."
     )
-    assert sentences.basis("x", by="clip", target="", warning="") == "Intervals on x draw again by clip."
+    assert sentences.basis("x", by="clip", target="", warning="") == "Intervals on x come from drawing again by clip."
 
 
 def test_a_threshold_that_does_not_transfer_is_said_to_fail():
@@ -243,11 +243,15 @@ def test_recipes_that_did_nothing_are_said_to_have_done_nothing():
     help_ = sentences.recipes(nothing | {"replay": ["source", "custom"]}, nothing, reference="the study's recipe")
     assert "replay lowered the EER on custom and source" in help_
     assert "No recipe" not in help_
+    other = {"the study's order, sorted by class": [], "with noise and codecs": [], "with replay": []}
+    said = sentences.recipes(other, other | {"the study's order, sorted by class": ["source"]}, reference="the first")
+    assert "Against the first, the study's order, sorted by class, raised it on source." in said
+    assert said.endswith("No significant change: with noise and codecs; with replay.")
     assert sentences.recipes({}, {}, reference="x") == "There is no other way of fine-tuning to compare."
 
 
 def test_the_choice_of_a_recipe_says_whose_it_was():
-    assert "the one that this report fine-tunes by" in sentences.chosen_recipe("replay", "replay", seeds=1)
+    assert "the one that this report uses" in sentences.chosen_recipe("replay", "replay", seeds=1)
     assert "as its profile says: the study's" in sentences.chosen_recipe("replay", "the study's", seeds=3)
     assert "mean of 3 trainings" in sentences.chosen_recipe("replay", "the study's", seeds=3)
 
@@ -265,4 +269,4 @@ def test_misaligned_labels_are_counted():
     )
     said = sentences.misaligned(table)
     assert "the AUC of 2 of our 3 evaluations" in said
-    assert "in 2 of them it is exactly" in said
+    assert "in 2 of the 3 it is exactly" in said

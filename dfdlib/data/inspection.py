@@ -38,6 +38,11 @@ _AROUND = {
 _Signs = tuple[int, int, int]
 
 
+def may_be_well(error: Exception) -> bool:
+    """Tell whether what SQLite met lies around a file, such as a full disk, and not in it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND
+
+
 class Seen(NamedTuple):
     """What was found in a file: its SHA-256, its duration in seconds (None: not asked), why it cannot be used."""
 
@@ -67,7 +72,7 @@ class Memory:
                     self._database = _opened(self._path)
                     break
                 except (OSError, sqlite3.Error) as error:
-                    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND:
+                    if may_be_well(error):
                         break  # nothing is kept this time
                     with contextlib.suppress(OSError):
                         os.unlink(self._path)

@@ -9,16 +9,14 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dfdlib.data.inspection import may_be_well
+
 # A database cannot be asked for more keys than this at once.
 _KEYS = 500
 _TABLE = (
     "logits (clip TEXT, checkpoint TEXT, preprocessing TEXT, spoof REAL, "
     "bonafide REAL, PRIMARY KEY (clip, checkpoint, preprocessing)) WITHOUT ROWID"
 )
-# What goes wrong around a file that may itself be well, which is left where it is.
-_AROUND = {
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM,
-}  # fmt: skip
 
 
 class Cache:
@@ -109,7 +107,7 @@ class Cache:
             try:
                 return work(self._opened())
             except sqlite3.Error as error:
-                if isinstance(error, sqlite3.ProgrammingError) or _code(error) in _AROUND:
+                if isinstance(error, sqlite3.ProgrammingError) or may_be_well(error):
                     raise
                 self._set_aside(error)
                 return work(self._opened())

@@ -1,0 +1,176 @@
+"""The scores of a run: of the detector before and after fine-tuning on every corpus, and what is kept of them."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from dfdlib import files
+from dfdlib.data.corpus import Corpus
+from dfdlib.detector import network
+from dfdlib.detector.network import Detector
+from dfdlib.detector.preprocessing import PREPROCESSING, Preprocessing
+from dfdlib.detector.score import score
+from dfdlib.detector.score_cache import Cache
+from dfdlib.detector.scorer import Scorer, TorchScorer
+from dfdlib.detector.scores import Scores
+from dfdlib.errors import ParameterError
+from dfdlib.evaluation import calibration, carried, units
+from dfdlib.experiment import profile
+from dfdlib.experiment.clips import TARGET
+from dfdlib.experiment.jobs import Jobs
+from dfdlib.experiment.memo import once
+
+#: Before and after fine-tuning.
+STAGES = ("before", "after")
+
+
+class Scored(Jobs):
+    """The scores of a profile in a run folder.
+
+    Parameters
+    ----------
+    settings : Profile
+    folder : str or Path
+        Made when missing.
+    chapter : str
+        The notebook whose results are kept, in ``results/<chapter>.json``; by default none are.
+    """
+
+    def __init__(self, settings: profile.Profile, folder: str | Path, *, chapter: str = "") -> None:
+        super().__init__(settings, folder)
+        self.chapter = chapter
+        self.results: dict = {}
+
+    @once
+    def detector(self, stage: str) -> Detector:
+        """Return the detector before or after fine-tuning, in evaluation mode on the profile's device.
+
+        Raises
+        ------
+        CheckpointError
+            The baseline's weights are missing or do not fit.
+        """
+        if stage not in STAGES:
+            raise ParameterError(f"stage={stage!r}: choose one of {', '.join(STAGES)}")
+        path = self.profile.checkpoint if stage == "before" else self.finetune().checkpoint
+        return network.load(path, configuration=self.profile.detector).to(profile.device(self.profile))
+
+    @once
+    def scorer(self, stage: str) -> TorchScorer:
+        """Return the scorer of `detector`, made once, since making it reads all weights."""
+        return TorchScorer(self.detector(stage), device=profile.device(self.profile))
+
+    @once
+    def scores(self, stage: str, name: str, *, preprocessing: str | None = None, window: str | None = None) -> Scores:
+        """Return the scores of a corpus by the detector before or after fine-tuning, and write them as CSV."""
+        how = self.preprocessing(preprocessing, window=window)
+        suffix = "" if how == self.preprocessing() else f"-{how.name}-{how.window or 'full'}"
+        return self.score(self.corpus(name), self.scorer(stage), name=f"{stage}-{name}{suffix}", preprocessing=how)
+
+    def score(
+        self,
+        clips: Corpus,
+        model: Detector | Scorer,
+        *,
+        name: str,
+        preprocessing: Preprocessing | None = None,
+    ) -> Scores:
+        """Return the scores of clips by any detector, and write them to ``scores/<name>.csv``."""
+        cache = Cache(self.folder / "cache.sqlite")
+        try:
+            with self.threads():
+                scores = score(
+                    clips,
+                    model,
+                    preprocessing=preprocessing or self.preprocessing(),
+                    cache=cache,
+                    batch_size=self.profile.scoring.batch_size,
+                    workers=self.parallel_jobs(),
+                    progress=lambda done, total: self.tell(f"scoring {name}, {done} of {total} clips"),
+                )
+        finally:
+            cache.close()
+        scores.to_csv(self.folder / "scores" / f"{name}.csv")
+        return scores
+
+    @once
+    def untrained_scores(self, name: str) -> Scores:
+        """Return the scores of a corpus by a detector of the same make with random weights."""
+        model = network.build(self.profile.detector, seed=self.profile.seed).to(profile.device(self.profile))
+        return self.score(self.corpus(name), model, name=f"untrained-{name}")
+
+    @once
+    def wrong_rate_scores(self, stage: str, name: str) -> tuple[Scores, Scores]:
+        """Return the scores of a corpus at the right rate and at the study's, all else as the profile has it."""
+        wrong = dataclasses.replace(self.preprocessing(), name="wrong-rate", rate=PREPROCESSING["original"].rate)
+        file = f"{stage}-{name}-wrong-rate"
+        scores = self.score(self.corpus(name), self.scorer(stage), name=file, preprocessing=wrong)
+        return self.scores(stage, name), scores
+
+    @once
+    def validation(self, stage: str) -> carried.Validation:
+        """Return the trials of the validation split of `TARGET`, kept apart from all testing clips."""
+        clips = self.corpus(TARGET, split="validation")
+        self.keep_apart({"validation": [clips], "testing": self.tested()})
+        scores = self.score(clips, self.scorer(stage), name=f"{stage}-{TARGET}-validation")
+        return carried.Validation(scores.labels, scores.values, self.drawn(scores.table))
+
+    @once
+    def calibration_of(self, stage: str) -> calibration.Calibration:
+        """Return the calibration of a stage and its threshold, fitted on the validation split of `TARGET` alone.
+
+        Raises
+        ------
+        DataError
+            Too few validation clips, or testing clips among them.
+        """
+        validation = self.validation(stage)
+        fitted = calibration.fit(validation.labels, validation.scores)
+        with files.atomic(self.folder / "results" / f"calibration-{stage}.json") as file:
+            json.dump(fitted.to_dict(), file)
+        return fitted
+
+    def carried_costs(self, stage: str, name: str) -> dict:
+        """Return the costs on a corpus of the calibration and its threshold: `calibration.carried_costs`."""
+        scores = self.scores(stage, name)
+        return calibration.carried_costs(self.calibration_of(stage), scores.labels, scores.values)
+
+    def drawn(self, table: pd.DataFrame) -> units.Units:
+        """Return what is drawn again of a table of trials, for the profile's target: `units.of`."""
+        return units.of(table, target=self.profile.uncertainty.target)
+
+    def resampling(self, *, family: int = 1) -> dict:
+        """Return the options of the bootstrap, as `intervals` takes them: of so many resamples as a family needs."""
+        uncertainty = self.profile.uncertainty
+        resamples = max(uncertainty.resamples, math.ceil(family / (1 - uncertainty.level)))
+        return {"resamples": resamples, "level": uncertainty.level, "seed": self.profile.seed}
+
+    # What is kept
+
+    def keep(self, **facts: object) -> None:
+        """Keep facts among the results of this run's chapter, for the summary; a list goes on one of its name."""
+        for name, value in facts.items():
+            known = self.results.get(name)
+            if isinstance(value, list) and isinstance(known, list):
+                value = known + [one for one in value if one not in known]
+            self.results[name] = value
+        if self.chapter:
+            with files.atomic(self.folder / "results" / f"{self.chapter}.json") as file:
+                json.dump(self.results, file, indent=1, default=_plain)
+
+    @property
+    def figures(self) -> Path:
+        """The folder for figures."""
+        return self.folder / "figures"
+
+
+def _plain(value: object) -> object:
+    """Turn numpy's numbers and arrays into what JSON knows."""
+    if hasattr(value, "item"):
+        return value.item()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -102,6 +102,13 @@ Hop = Annotated[
 Plot = Annotated[
     Path | None, typer.Option(help="Also draw these windows over time, into this .png, .svg or .pdf file.")
 ]
+Explain = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also draw what each part of the one clip changes in its score, into this .png, .svg or .pdf file, and "
+        "write these parts to a .csv beside it."
+    ),
+]
 Cached = Annotated[
     bool,
     typer.Option(

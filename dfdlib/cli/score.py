@@ -17,8 +17,9 @@ from dfdlib.text import one_line
 
 #: Recordings that a picture of timelines holds at most.
 _PANELS = 8
+_PICTURES = (".png", ".svg", ".pdf")
 #: How the names of what is written may end.
-_SUFFIXES = {"--out": (".csv", ".parquet"), "--windows": (".csv",), "--plot": (".png", ".svg", ".pdf")}
+_SUFFIXES = {"--out": (".csv", ".parquet"), "--windows": (".csv",), "--plot": _PICTURES, "--explain": _PICTURES}
 
 
 def score(
@@ -36,6 +37,7 @@ def score(
     timeline: options.Windows = None,
     hop: options.Hop = None,
     plot: options.Plot = None,
+    explain: options.Explain = None,
     cached: options.Cached = True,
     shard: options.Shard = None,
     as_json: options.Json = False,
@@ -57,16 +59,15 @@ def score(
 
     if onnx is not None and (checkpoint or detector or device == "cuda" or precision != "float32"):
         raise typer.BadParameter("--onnx goes without --checkpoint, --detector, --device cuda and --precision")
-    outputs = _outputs({"--out": out, "--windows": timeline, "--plot": plot})
+    outputs = _outputs({"--out": out, "--windows": timeline, "--plot": plot, "--explain": explain})
     part, is_whole = _part(shard, cached=cached), shard is None and processes.count() == 1
     given = listed(paths) if processes.is_first() else []
-    manifests = [path / MANIFEST for path in given if os.path.isdir(path)]
-    inputs = [*given, *manifests, checkpoint, onnx]
+    inputs = [*given, *(path / MANIFEST for path in given if os.path.isdir(path)), checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
     how, step = _windows(preprocessing, window=window, hop=hop)
     left_out = ()
     with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
-        clips = _find(given, corpus, drawn=plot is not None)
+        clips = _find(given, corpus, drawn=plot is not None, explained=explain is not None)
         scorer, about = make_scorer(onnx, checkpoint, detector=detector, device=device, precision=precision)
         settings = {"preprocessing": how.for_scorer(scorer), "cache": cache, "batch_size": batch_size}
         if not is_whole:
@@ -83,7 +84,7 @@ def score(
     raise typer.Exit(1 if len(left_out) and is_whole else 0)
 
 
-def _find(given: list[Path], name: str | None, *, drawn: bool):
+def _find(given: list[Path], name: str | None, *, drawn: bool, explained: bool):
     """Return the clips, which the first process looks for."""
     from dfdlib.data import corpus
     from dfdlib.experiment import profile as profiles
@@ -95,6 +96,8 @@ def _find(given: list[Path], name: str | None, *, drawn: bool):
             printing.echo(note)
     if drawn and len(clips) > _PANELS:
         raise ParameterError(f"--plot draws at most {_PANELS} recordings, these are {len(clips)}; use --windows")
+    if explained and len(clips) != 1:
+        raise ParameterError(f"--explain explains the score of one clip, these are {len(clips)}; name one file")
     return clips
 
 
@@ -135,14 +138,18 @@ def _score_part(clips, scorer, part: processes.Shard, *, hop: int | None, settin
 
 def _outputs(paths: dict[str, Path | None]) -> dict[str, files.Output]:
     """Return what is going to be written, by its option."""
-    plot = paths["--plot"]
-    if plot is not None and plot.suffix.lower() not in _SUFFIXES["--plot"]:  # which even a device must have
-        raise typer.BadParameter(f"--plot {plot}: the name must end with one of {', '.join(_SUFFIXES['--plot'])}")
-    return {
+    for option in ("--plot", "--explain"):
+        picture = paths[option]
+        if picture is not None and picture.suffix.lower() not in _PICTURES:  # which even a device must have
+            raise typer.BadParameter(f"{option} {picture}: the name must end with one of {', '.join(_PICTURES)}")
+    outputs = {
         option: files.Output(option=option, path=path, suffixes=_SUFFIXES[option])
         for option, path in paths.items()
         if path is not None
     }
+    if (picture := paths["--explain"]) is not None:
+        outputs["cells"] = files.Output(option="beside --explain,", path=picture.with_suffix(".csv"))
+    return outputs
 
 
 def _print_json(scores, left_out, detector: dict, other: dict[str, int]) -> None:
@@ -192,6 +199,8 @@ def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], h
         if "--plot" in paths:
             threshold = 0.0 if settings["preprocessing"].score == "difference" else None
             _plot_timelines(paths["--plot"], windows, threshold=threshold)
+    if "--explain" in paths:
+        _explain(scores, scorer, picture=paths["--explain"], cells=paths["cells"], settings=settings)
     return scores, left_out
 
 
@@ -326,3 +335,25 @@ def _plot_timelines(path: Path, windows, *, threshold: float | None) -> None:
         for (recording, table), ax in zip(recordings, [axes] if len(recordings) == 1 else axes[:, 0], strict=True)
     ]
     plots.save(figure, path, alt=" ".join(display.alt() for display in displays))
+
+
+def _explain(scores, scorer, *, picture: Path, cells: Path, settings: dict) -> None:
+    """Draw and write what each part of the one clip changes in its score, and say whether it can be believed."""
+    from dfdlib.data import tables
+    from dfdlib.detector import explanation
+    from dfdlib.report import plots
+
+    path, how = scores.table["path"].iloc[0], settings["preprocessing"]
+    options = {"preprocessing": how, "batch_size": settings["batch_size"]}
+    wave = explanation.load(path, preprocessing=how)
+    found = explanation.explain(wave, scorer, **options)
+    curve = explanation.deletion(wave, found, scorer, **options).mean()
+    tables.write(cells, found.table())
+    name = one_line(Path(path).name)
+    display = plots.OcclusionDisplay.from_cells(wave, found.table(), rate=how.rate, name=name).plot()
+    plots.save(display.figure_, picture, alt=display.alt())
+    ordered, random = curve["ordered"], curve["random"]
+    printing.echo(
+        f"explained {name}: hiding the parts that matter most costs the decision {ordered:.2f}, as many at random "
+        f"{random:.2f}{'' if ordered > random else ': no more, so do not believe the picture'}"
+    )

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "bare",
         "checkpoints",
         "configuration",
+        "explanation",
         "frontend",
         "graph_layers",
         "network",

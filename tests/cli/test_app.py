@@ -221,6 +221,19 @@ def test_a_picture_of_many_recordings_is_refused(dfd, clips, weights, tmp_path):
     assert "--plot draws at most 8 recordings, these are 9; use --windows" in err
 
 
+def test_score_explains_one_clip(dfd, clips, weights, tmp_path):
+    clip, options = clips / "Real/real0.wav", ["--checkpoint", weights]
+    status, _, err = dfd("score", clip, *options, "--explain", tmp_path / "why.svg")
+    assert status == 0, err
+    cells = pd.read_csv(tmp_path / "why.csv")
+    assert len(cells) == 2 * 5  # of half a second
+    assert "Change of the score of real0.wav" in (tmp_path / "why.svg").read_text()
+    assert "explained real0.wav: hiding the parts that matter most costs the decision" in err
+    status, _, err = dfd("score", clips, *options, "--explain", tmp_path / "why.svg")
+    assert status == 1
+    assert "--explain explains the score of one clip, these are 8; name one file" in err
+
+
 def test_a_terminal_is_shown_the_ends_of_a_long_table(dfd, clips, weights, rng, monkeypatch):
     for number in range(40):
         audio.write_wav(clips / f"Fake/more{number}.wav", 0.1 * rng.standard_normal(8_000), rate=16_000)
@@ -475,6 +488,8 @@ def test_every_number_that_can_be_given_has_limits():
         ("score . --out scores.json", "must end with .csv or .parquet"),
         ("score . --windows scores.parquet", "must end with .csv"),
         ("score . --plot scores.gif", "must end with one of .png, .svg, .pdf"),
+        ("score . --explain why.csv", "must end with one of .png, .svg, .pdf"),
+        ("score Real/real0.wav --explain folder.svg", "beside --explain, folder.csv: is a folder"),
         ("score . --out folder.csv", "is a folder"),
         ("score . --out s.csv --windows folder.csv/../s.csv", "--windows folder.csv/../s.csv: is --out as well"),
         ("score list.csv --out list.csv", "--out list.csv: is read by this command"),

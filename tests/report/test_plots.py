@@ -1,5 +1,6 @@
 import base64
 import inspect
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -61,6 +62,21 @@ ATTACKS = pd.DataFrame(
 )
 
 
+#: Of 0.5 s: what hiding each of ten parts changes.
+CELLS = pd.DataFrame(
+    [
+        (start, start + 0.25, low, high)
+        for start in (0, 0.25)
+        for low, high in pairwise([0, 500, 1000, 2000, 4000, 8000])
+    ],
+    columns=["start", "end", "low", "high"],
+).assign(change=[0, 0, 0, 0, 0, 0, 2.5, 0, 0, -1.0])
+
+
+def occlusion(wave, name):
+    return plots.OcclusionDisplay.from_cells(wave, CELLS, rate=16_000, name=name)
+
+
 @pytest.fixture
 def fitted(trials):
     return calibration.fit(*trials)
@@ -68,7 +84,7 @@ def fitted(trials):
 
 KINDS = (
     "det roc carried-det carried-roc score score-by-attack curve forest grouped-forest heatmap "
-    "reliability calibration spectrogram timeline"
+    "reliability calibration spectrogram timeline occlusion"
 ).split()
 
 
@@ -93,6 +109,7 @@ def display(request, trials, attacks, wave):
         "forest": lambda: plots.ForestDisplay.from_differences(CHANGES),
         "spectrogram": lambda: plots.SpectrogramDisplay.from_wave(wave, rate=16_000, name="tone"),
         "timeline": lambda: plots.TimelineDisplay.from_windows(*WINDOWS, name="talk"),
+        "occlusion": lambda: occlusion(wave, "talk"),
     }[request.param]()
 
 
@@ -720,3 +737,13 @@ def test_style_ends_with_its_block():
     with plots.style():
         assert mpl.rcParams["axes.spines.top"] is False
     assert mpl.rcParams["axes.spines.top"] == before
+
+
+def test_parts_are_coloured_by_the_class_that_they_speak_for(wave):
+    display = occlusion(wave, "talk").plot()
+    red, _, blue, opacity = display.ax_.collections[0].get_facecolor().T
+    assert opacity.argsort()[::-1][:2].tolist() == [6, 9]  # the more a part changes, the less is seen through it
+    assert blue[6] > red[6]
+    assert red[9] > blue[9]
+    assert "most +2.50 at 0.25 s, 0.5 to 1 kHz, least \u22121.00 at 0.25 s, 4 to 8 kHz" in display.alt()
+    assert display.table()["change of the score"].tolist()[:2] == [2.5, -1.0]

@@ -28,7 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "curves": ["DetDisplay", "RocDisplay"],
         "look": ["COLOURS", "Display", "figure", "shown", "style"],
         "output": ["as_png", "save", "show", "shown_width"],
-        "recordings": ["SpectrogramDisplay", "TimelineDisplay"],
+        "recordings": ["OcclusionDisplay", "SpectrogramDisplay", "TimelineDisplay"],
         "scores": ["CalibrationDisplay", "ReliabilityDisplay", "ScoreDisplay"],
         "training": ["CurveDisplay"],
     },

@@ -9,11 +9,16 @@ from typing import ClassVar, Self
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError
 from dfdlib.report.plots import look
-from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, of, shown
+from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, minus, of, shown
 
 
 @dataclass(eq=False)
@@ -176,6 +181,11 @@ class SpectrogramDisplay(Display):
         return pd.DataFrame({"from (kHz)": np.arange(mean.size), "to (kHz)": ends, "level (dB)": level})
 
     def _draw(self, ax: Axes, options: dict) -> None:
+        image = self.lay(ax, options)
+        ax.figure.colorbar(image, ax=ax, label="Level (dB below the loudest point)", pad=0.02)
+
+    def lay(self, ax: Axes, options: dict) -> AxesImage:
+        """Draw the levels alone, without a scale of their colours."""
         step, height = (self.times[1] - self.times[0]) / 2, self.frequencies[1] / 2000
         extent = (self.times[0] - step, self.times[-1] + step, -height, self.frequencies[-1] / 1000 + height)
         colours = {"cmap": "magma", "vmin": self.FLOOR, "vmax": 0, "interpolation": "nearest"}
@@ -185,4 +195,60 @@ class SpectrogramDisplay(Display):
         ax.grid(visible=False)
         if self.name:
             ax.set_title(shown(self.name))
-        ax.figure.colorbar(image, ax=ax, label="Level (dB below the loudest point)", pad=0.02)
+        return image
+
+
+@dataclass(eq=False)
+class OcclusionDisplay(Display):
+    """What hiding each part of a clip changes in its score, over its spectrogram."""
+
+    spectrogram: SpectrogramDisplay
+    cells: pd.DataFrame  #: ``start end`` (s), ``low high`` (Hz), ``change``, as `Explanation.table` gives them
+    unit: str = "score"  #: what is changed
+
+    size: ClassVar = {"width": 6.4, "height": 3.2}
+    ROWS: ClassVar[int] = 30
+
+    @classmethod
+    def from_cells(
+        cls, wave: ArrayLike, cells: pd.DataFrame, *, rate: int, unit: str = "score", name: str | None = None
+    ) -> Self:
+        """Compute the spectrogram of a mono clip (n,), and keep the cells of it."""
+        return cls(SpectrogramDisplay.from_wave(wave, rate=rate, name=name), cells, unit)
+
+    @property
+    def name(self) -> str | None:
+        """The name of the clip."""
+        return self.spectrogram.name
+
+    def alt(self) -> str:
+        most = [self.cells.loc[self.cells["change"].idxmax()], self.cells.loc[self.cells["change"].idxmin()]]
+        said = [
+            f"{minus(f'{cell.change:+.2f}')} at {cell.start:.2f} s, {cell.low / 1000:g} to {cell.high / 1000:g} kHz"
+            for cell in most
+        ]
+        return (
+            f"Change of the {self.unit}{of(self.name)} by each part of {self.spectrogram.duration:.2f} s, above zero "
+            f"for bona fide: most {said[0]}, least {said[1]}."
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Return the cells that change most, thirty at most."""
+        order = self.cells["change"].abs().sort_values(ascending=False, kind="stable").index[: self.ROWS]
+        titles = {"start": "from (s)", "end": "to (s)", "low": "from (Hz)", "high": "to (Hz)"}
+        return self.cells.loc[order].rename(columns=titles | {"change": f"change of the {self.unit}"})
+
+    def _draw(self, ax: Axes, options: dict) -> None:
+        self.spectrogram.lay(ax, {"cmap": "gray"})
+        most = float(self.cells["change"].abs().max()) or 1.0
+        ends = [(*to_rgb(SPOOF_COLOUR), 0.75), (1, 1, 1, 0), (*to_rgb(BONAFIDE_COLOUR), 0.75)]
+        colours = LinearSegmentedColormap.from_list("classes", ends)
+        boxes = [
+            Rectangle((cell.start, cell.low / 1000), cell.end - cell.start, (cell.high - cell.low) / 1000)
+            for cell in self.cells.itertuples()
+        ]
+        scale = Normalize(-most, most)
+        paint = {"facecolor": colours(scale(self.cells["change"].to_numpy())), "edgecolor": "none"}
+        ax.add_collection(PatchCollection(boxes, **(paint | options)))
+        label = f"Change of the {self.unit}\n(above 0: bona fide)"
+        ax.figure.colorbar(ScalarMappable(scale, colours), ax=ax, label=label, pad=0.02)

@@ -97,6 +97,29 @@ def test_the_discussion_of_a_run_in_which_nothing_changed(toy, tmp_path, turned)
     assert "became" not in text
 
 
+def test_score_files_have_no_audio_and_all_that_comes_from_scores(toy, tmp_path, turned):
+    """One of the three corpora and one beside them are given as scores."""
+    turned(before=0.5, after=3.0)
+    rows = [f"{number},{'bonafide' if number % 2 else 'spoof'},c{number // 2 % 2}" for number in range(80)]
+    (tmp_path / "key.csv").write_text("\n".join(["path,label,codec", *rows]))
+    for stage, distance in (("before", 0.5), ("after", 3.0)):
+        lines = [f"{number} {number % 2 * distance + number / 40 - 1}" for number in range(80)]
+        (tmp_path / f"{stage}.txt").write_text("\n".join(lines))
+    scores = {"scores": {name: f"{tmp_path}/{name}.txt" for name in experiment.STAGES}, "key": f"{tmp_path}/key.csv"}
+    options = {"profile": toy, "run_dir": tmp_path / "run"}
+    options["overrides"] = [f"data.custom={json.dumps(scores)}", f"data.others.phone={json.dumps(scores)}"]
+    assert "There is nothing to hear" in said("01_baseline_evaluation", **options)
+    kept = json.loads((tmp_path / "run/results/01_baseline_evaluation.json").read_text())
+    audited = [row["corpus"] for row in kept["audit"] if "there is no audio" in row["finding"]]
+    assert audited == ["custom", "phone"]
+    cells_of("04_post_finetune_evaluation", **options)
+    kept = json.loads((tmp_path / "run/results/04_post_finetune_evaluation.json").read_text())
+    assert len(kept["evaluations"]) == 8
+    assert [row["kind"] for row in kept["by_kind"] if row["corpus"] == "phone"] == ["codec: c0", "codec: c1"]
+    assert [row["verdict"] for row in kept["verdicts"] if row["corpus"] == "phone"] == ["better"]
+    assert "the detector is better on for-2seconds, custom, source and phone" in said("05_discussion", **options)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_no_result_is_typed_into_prose(path):
     for cell in json.loads(path.read_text("utf-8"))["cells"]:

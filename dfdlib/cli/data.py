@@ -181,10 +181,6 @@ def _of_profiles() -> list[dict]:
     rows = []
     for name in profiles.names():
         settings = profiles.load(name)
-        for corpus in ("source", "for_2seconds", "custom"):
-            place = getattr(settings.data, corpus)
-            if place is not None:
-                rows.append(
-                    {"profile": name, "corpus": corpus.replace("_", "-"), "there": place.is_dir(), "path": str(place)}
-                )
+        for corpus, place in settings.data.places.items():
+            rows.append({"profile": name, "corpus": corpus, "there": place.is_dir(), "path": str(place)})
     return rows

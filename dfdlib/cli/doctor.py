@@ -109,8 +109,7 @@ def _profile(name: str) -> str:
     from dfdlib.experiment import profile
 
     settings = profile.load(name)
-    places = (settings.checkpoint, settings.data.source, settings.data.for_2seconds, settings.data.custom)
-    missing = [str(place) for place in places if place is not None and not place.exists()]
+    missing = [str(place) for place in (settings.checkpoint, *settings.data.files) if not place.exists()]
     return f"missing: {', '.join(missing)}" if missing else "ready"
 
 

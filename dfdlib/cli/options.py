@@ -153,7 +153,7 @@ def weights(out: Path, *beside: str) -> list[files.Output]:
 
 def read_by(settings: object) -> list[Path]:
     """Return the files and folders that a profile names."""
-    return [settings.checkpoint, *(place for _, place in settings.data if isinstance(place, Path))]
+    return [settings.checkpoint, *settings.data.files]
 
 
 def data_folder() -> Path:

@@ -153,7 +153,7 @@ class Corpus:
             shortest_s=("duration", "min"),
             median_s=("duration", "median"),
             longest_s=("duration", "max"),
-            total_min=("duration", lambda column: column.sum() / 60),
+            total_min=("duration", lambda column: column.sum(min_count=1) / 60),
         ).reset_index()
 
 

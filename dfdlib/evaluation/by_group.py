@@ -16,48 +16,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def by(
-    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, *, name: str = "group", pooled: bool = True
-) -> "DataFrame":
-    """Return one row for each group of trials: a codec, a speaker, a channel.
-
-    A group with trials of both classes is measured in itself. One with spoofs alone, as an attack is, is set against
-    all bona fide trials, and one with bona fide trials alone against all spoofs.
-
-    Parameters
-    ----------
-    labels, scores : array_like, shape (n,)
-    groups : array_like of str, shape (n,)
-        A missing or empty name counts as "unknown".
-    name : str
-        Heading of the first column.
-    pooled : bool
-        Whether a last row "pooled" holds all trials.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``<name> n_bonafide n_spoof against eer auc``, sorted by group. ``against`` is "itself", "all bona
-        fide" or "all spoof"; the counts are those that the row was measured on.
-    """
-    import pandas as pd
-
-    labels, scores = validate(labels, scores)
-    names = _names(groups, labels.size, name)
-    real = labels == BONAFIDE
-    rows = []
-    for group in sorted(set(names)):
-        own, against = names == group, "itself"
-        if not np.any(own & real):
-            own, against = own | real, "all bona fide"
-        elif not np.any(own & ~real):
-            own, against = own | ~real, "all spoof"
-        rows.append({name: group} | _measured(labels, scores, own, against=against))
-    if pooled:
-        rows.append({name: "pooled"} | _measured(labels, scores, np.full(labels.size, True), against="itself"))
-    return pd.DataFrame(rows)
-
-
 def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "DataFrame":
     """Return one row for each attack: its spoof trials against all bona fide trials.
 
@@ -82,45 +40,69 @@ def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "Data
     return pd.DataFrame([{"attack": name} | _measured(labels, scores, part) for name, part in parts.items()])
 
 
-def attack_errors(
+def errors(
     table: "DataFrame",
     scores: ArrayLike,
     *,
+    column: str = "attack",
     target: str = units.NEW,
     by: str = "auto",
     **options,
 ) -> "DataFrame":
-    """Return the EER of each attack against all bona fide trials, with its interval.
+    """Return EER and AUC of each attack, codec, speaker …, with intervals.
+
+    A group with trials of both classes is measured in itself. One with spoofs alone, as an attack is, is set against
+    all bona fide trials, and one with bona fide trials alone against all spoofs.
 
     Parameters
     ----------
     table, target, by
         As in `attack_changes`.
     scores : array_like, shape (n,)
+    column : str
+        Of the table; a missing or empty name in it counts as "unknown". What bona fide rows say of an attack is
+        ignored.
     **options
         Of `intervals.intervals`: resamples, level, seed.
 
     Returns
     -------
     DataFrame
-        Columns ``attack n_bonafide n_spoof eer eer_low eer_high auc auc_low auc_high resampled_by target
-        effective_units warning``, sorted by attack.
+        Columns ``<column> n_bonafide n_spoof against eer eer_low eer_high auc auc_low auc_high resampled_by target
+        effective_units warning``, sorted by group. ``against`` is "itself", "all bona fide" or "all spoof"; the counts
+        are those that the row was measured on.
     """
     import pandas as pd
 
     labels, scores = validate(table["label"].to_numpy(), np.asarray(scores, dtype=float))
     rows = []
-    for name, part in of_attacks(labels, _names(table["attack"], labels.size, "attack")).items():
+    for name, (part, against) in _parts(labels, _names(table[column], labels.size, column), column).items():
         drawn = units.of(table.iloc[part], target=target, by=by)
         found = intervals.intervals(labels[part], scores[part], names=("eer", "auc"), groups=drawn, **options)
-        sizes = {"n_bonafide": int(np.sum(labels == BONAFIDE)), "n_spoof": int(np.sum(labels[part] != BONAFIDE))}
+        n_bonafide = int(np.sum(labels[part] == BONAFIDE))
+        sizes = {"n_bonafide": n_bonafide, "n_spoof": len(part) - n_bonafide, "against": against}
         eer, auc, said = found["eer"], found["auc"], drawn.describe(labels[part])
         rows.append(
-            {"attack": name} | sizes | {"eer": eer.value, "eer_low": eer.low, "eer_high": eer.high}
+            {column: name} | sizes | {"eer": eer.value, "eer_low": eer.low, "eer_high": eer.high}
             | {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
             | {key: said[key] for key in ("resampled_by", "target", "effective_units", "warning")}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _parts(labels: np.ndarray, names: np.ndarray, column: str) -> dict[str, tuple[np.ndarray, str]]:
+    """Return the row numbers that each group is measured on, and what it is set against."""
+    if column == "attack":
+        return {name: (rows, "all bona fide") for name, rows in of_attacks(labels, names).items()}
+    real, found = labels == BONAFIDE, {}
+    for group in sorted(set(names)):
+        own, against = names == group, "itself"
+        if not np.any(own & real):
+            own, against = own | real, "all bona fide"
+        elif np.all(real[own]):
+            own, against = own | ~real, "all spoof"
+        found[group] = (np.flatnonzero(own), against)
+    return found
 
 
 def attack_changes(
@@ -210,7 +192,7 @@ def _names(groups: ArrayLike, size: int, name: str) -> np.ndarray:
     return column.where(column.notna() & (column.astype(str) != ""), "unknown").astype(str).to_numpy()
 
 
-def _measured(labels: np.ndarray, scores: np.ndarray, chosen: np.ndarray, **more: str) -> dict:
+def _measured(labels: np.ndarray, scores: np.ndarray, chosen: np.ndarray) -> dict:
     counts = Tally.of(labels[chosen], scores[chosen])
     sizes = {"n_bonafide": int(counts.bonafide[-1]), "n_spoof": int(counts.spoof[-1])}
-    return sizes | more | {"eer": counts.eer.value, "auc": counts.auc}
+    return sizes | {"eer": counts.eer.value, "auc": counts.auc}

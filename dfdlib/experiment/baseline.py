@@ -230,7 +230,7 @@ def _tested(settings: profile.Profile, model: network.Detector) -> tuple[dict[st
     how = Preprocessing.named(settings.preprocessing, window=settings.window)
     macro_eer, auc = {}, {}
     for name, place in places.items():
-        if not place.exists():
+        if not isinstance(place, Path) or not place.exists():
             continue
         clips = corpus.read(place, name=name)
         scores = score(clips if name == "custom" else clips.split("testing"), model, preprocessing=how)

@@ -3,19 +3,20 @@
 import contextlib
 import dataclasses
 import itertools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from dfdlib.data import corpus as reader
+from dfdlib.data import keys
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.experiment import profile
 from dfdlib.experiment.memo import once
+from dfdlib.experiment.places import CORPORA
 
-#: The corpora of the study and the domain that the baseline was trained on, in the order of the report.
-CORPORA = ("for-2seconds", "custom", "source")
 #: The corpus that the detector is fine-tuned on.
 TARGET = "for-2seconds"
 #: The share of the custom set's bona fide clips whose speakers a recipe may train on.
@@ -36,10 +37,17 @@ class Clips:
     @property
     def corpora(self) -> list[str]:
         """The names of the corpora that this profile has."""
-        return [name for name in CORPORA if self._place(name) is not None]
+        return list(self.profile.data.places)
+
+    @property
+    def with_audio(self) -> list[str]:
+        """The names of those that are not score files."""
+        return [name for name, place in self.profile.data.places.items() if isinstance(place, Path)]
 
     def splits(self, name: str) -> list[str | None]:
         """Return the splits of a corpus, in the order of their use; [None] where it has none."""
+        if name not in self.with_audio:
+            return [None]
         found = set(self._whole(name).table["split"])
         return [split for split in ("training", "validation", "testing") if split in found] or [None]
 
@@ -56,6 +64,8 @@ class Clips:
         DataError
             Its folder is missing or has one class only.
         """
+        if name in self.profile.data.places and name not in self.with_audio:
+            return self.given(name, "before")
         chosen = self.profile.recipes.get(self.profile.recipe)
         if split == "testing" and chosen is not None and name == "custom" and name in chosen.also:
             return self.held_out(name)
@@ -67,6 +77,18 @@ class Clips:
             return whole
         parts = [dataclasses.replace(whole, table=rows).head(limit).table for _, rows in whole.table.groupby("split")]
         return dataclasses.replace(whole, table=pd.concat(parts, ignore_index=True))
+
+    @once
+    def given(self, name: str, stage: str) -> Corpus:
+        """Return the clips of score files, with the ``score`` of each before or after fine-tuning, by their names."""
+        place = self.profile.data.places[name]
+        options = {"form": place.form, "subset": place.subset, "higher": place.higher}
+        table = keys.trials(getattr(place, stage), place.key, **options).table.sort_values("path", ignore_index=True)
+        missing = {"split": "", "speaker": "", "sentence": "", "attack": "unknown", "sha256": "", "duration": math.nan}
+        table = table.assign(**{column: value for column, value in missing.items() if column not in table})
+        table["attack"] = table["attack"].where(table["label"] == 0, "bonafide")
+        clips = Corpus(name, table, pd.DataFrame(columns=["path", "reason"]))
+        return clips.require_both_classes().head(self.profile.limit)
 
     def held_out(self, name: str) -> Corpus:
         """Return the testing clips of a corpus that no recipe is trained on: of custom, the speakers who are left."""
@@ -83,8 +105,8 @@ class Clips:
         DataError
             The profile has no such corpus, it has no splits, or its speakers are not known.
         """
-        if self._place(name) is None:
-            raise DataError(f"this profile has no corpus {name!r}")
+        if name not in self.with_audio:
+            raise DataError(f"this profile has no clips of {name}")
         if name != "custom" and not _has_splits(self._whole(name)):
             raise DataError(f"{name} has no splits: all of it is tested on")
         return self._custom_parts()[0] if name == "custom" else self.corpus(name, split="validation")
@@ -92,7 +114,7 @@ class Clips:
     def tested(self, *, without: Collection[str] = ()) -> list[Corpus]:
         """Return the testing clips of every corpus; of those in `without`, what is held out."""
         found = []
-        for name in self.corpora:
+        for name in self.with_audio:
             # A corpus that cannot be read is not tested on; the caller that needs it gets the error.
             with contextlib.suppress(DataError):
                 found.append(self.held_out(name) if name in without else self.corpus(name))
@@ -105,14 +127,14 @@ class Clips:
 
     @once
     def _whole(self, name: str) -> Corpus:
-        place = self._place(name)
-        if place is None:
+        if name not in self.with_audio:
             raise ParameterError(
-                f"profile {self.profile.name}: has no corpus {name!r}; it has {', '.join(self.corpora)}"
+                f"profile {self.profile.name}: has no corpus {name!r}; it has {', '.join(self.with_audio)}"
             )
+        place = self.profile.data.places[name]
         if not place.exists():
             raise DataError(f"there is no such folder; {self._remedy(name, place)}", path=place)
-        public = getattr(self.profile.data.corpora, name.replace("-", "_"))
+        public = self.profile.data.public(name)
         return reader.read(place, name=name, corpus=public, remembered=profile.remembered())
 
     @once
@@ -121,14 +143,11 @@ class Clips:
         first, second = self._whole("custom").split_by_speaker(share=ADAPTATION_SHARE, seed=self.profile.seed)
         return first.head(self.profile.limit), second.head(self.profile.limit)
 
-    def _place(self, name: str) -> Path | None:
-        return getattr(self.profile.data, name.replace("-", "_"), None)
-
     def _remedy(self, name: str, place: Path) -> str:
         build = self.profile.data.build
         if build and place.is_relative_to(profile.root() / "data" / build):
             return f"'dfd data build {build}' makes it"
-        key = f"data.{name.replace('-', '_')}"
+        key = f"data.{name.replace('-', '_') if name in CORPORA else f'others.{name}'}"
         what = (
             "training/, validation/ and testing/, each with Real/ and Fake/," if name == TARGET else "Real/ and Fake/"
         )

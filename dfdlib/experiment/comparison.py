@@ -155,7 +155,9 @@ def score_recipe(run: Run, training: TrainedRecipe) -> dict[str, Scores]:
     """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
     scorer = TorchScorer(network.load(training.checkpoint), device=profile.device(run.profile))
     folder = f"recipes/{training.recipe}-{training.seed}"
-    return {corpus: run.score(testing_clips(run, corpus), scorer, name=f"{folder}-{corpus}") for corpus in run.corpora}
+    return {
+        corpus: run.score(testing_clips(run, corpus), scorer, name=f"{folder}-{corpus}") for corpus in run.with_audio
+    }
 
 
 def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
@@ -171,7 +173,7 @@ def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
     reference, *others = dict.fromkeys(training.recipe for training in trainings)
     scored = [(training.recipe, score_recipe(run, training)) for training in trainings]
     level, found, pairs = run.profile.uncertainty.level, [], []
-    for corpus in run.corpora:
+    for corpus in run.with_audio:
         by_recipe: dict[str, list[Scores]] = {}
         for name, by_corpus in scored:
             by_recipe.setdefault(name, []).append(by_corpus[corpus])
@@ -180,7 +182,7 @@ def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
         for name in others:
             run.tell(f"comparing {name} with {reference} on {corpus}")
             pairs.append((table, stacked[reference], stacked[name]))
-            differences = _differences(run, *pairs[-1], level=level, family=len(others) * len(run.corpora))
+            differences = _differences(run, *pairs[-1], level=level, family=len(others) * len(run.with_audio))
             eers = tuple(metrics.eer(rows.labels, rows.values).value for rows in by_recipe[name])
             found.append(Comparison(name, reference, corpus, eers, differences["eer"], differences.get("macro_eer")))
     p_values = [row.difference.p for row in found]

@@ -16,6 +16,9 @@ from dfdlib.evaluation.claims import Verdict
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.evaluation.units import Units
 
+# Columns that do not sort clips into kinds.
+_NO_KINDS = set("path label score sha256 duration speaker sentence split subset checkpoint preprocessing stage".split())
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -93,7 +96,7 @@ def evaluate(
     """
     wanted = [claims.parse(text) for text in claimed]
     labels, scores = trials.labels, trials.scores
-    tables = {column: by_column(trials.table, column) for column in per}
+    tables = {column: by_column(trials.table, column, by=by, **options) for column in per}
     fitted, costs, moved = None, {}, {}
     drawn = units.of(trials.table, by=by)
     if validation is not None:
@@ -109,14 +112,19 @@ def evaluate(
     return Evaluated(trials, drawn, {"by": drawn.by, **found}, tables, verdicts, validation, fitted, costs)
 
 
-def by_column(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the metrics of a table of trials by one of its columns."""
+def kinds(table: pd.DataFrame, *, most: int) -> list[str]:
+    """Return the columns of a table of trials that sort its clips into a few kinds: 2 to `most`."""
+    named = (name for name in table if name not in _NO_KINDS and not name.startswith("source_"))
+    return [name for name in named if 1 < table[name].nunique() <= most]
+
+
+def by_column(table: pd.DataFrame, column: str, **options) -> pd.DataFrame:
+    """Return EER and AUC of a table of trials by one of its columns, with intervals: `by_group.errors`."""
     if column not in table:
         raise DataError(f"--per {column}: the table has no such column; it has {', '.join(table.columns)}")
-    labels, scores = table["label"].to_numpy(np.int8), table["score"].to_numpy(np.float64)
-    if column == "attack":
-        return by_group.by_attack(labels, scores, table[column])
-    return by_group.by(labels, scores, table[column], name=column)
+    found = by_group.errors(table, table["score"], column=column, **options)
+    found = found.drop(columns=["resampled_by", "target", "effective_units"])
+    return found if found["warning"].any() else found.drop(columns="warning")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ import yaml
 
 from dfdlib import machine
 from dfdlib.detector import registry
-from dfdlib.errors import DfdError, ParameterError, RunError
+from dfdlib.errors import ParameterError, RunError
+from dfdlib.experiment.places import Data
 from dfdlib.training import recipe
 
 _PROFILES = importlib.resources.files("dfdlib.experiment") / "profiles"
@@ -33,48 +34,6 @@ Natural = Annotated[int, pydantic.Field(ge=0, strict=True)]
 
 class _Settings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Corpora(_Settings):
-    """Which public corpora the data are, as `data.corpora.describe` takes them; none for folders and manifests."""
-
-    for_2seconds: str | None = None
-    custom: str | None = None
-    source: str | None = None
-
-    @pydantic.field_validator("*")
-    @classmethod
-    def _is_known(cls, name: str | None) -> str | None:
-        if name is not None:
-            from dfdlib.data import corpora
-
-            try:
-                corpora.describe(name)
-            except DfdError as error:
-                raise ValueError(str(error)) from error
-        return name
-
-
-class Data(_Settings):
-    """Where the corpora are; a corpus that is null has no chapter.
-
-    ``custom: {path: …, corpus: in-the-wild}`` is short for the path there and the name in `corpora`.
-    """
-
-    for_2seconds: Path
-    custom: Path
-    source: Path | None = None
-    build: Literal["demo"] | None = None
-    corpora: Corpora = Corpora()
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _take_names(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        short = {name: one for name, one in values.items() if isinstance(one, dict) and set(one) == {"path", "corpus"}}
-        named = {name: one["corpus"] for name, one in short.items()} | (values.get("corpora") or {})
-        return values | {name: one["path"] for name, one in short.items()} | {"corpora": named}
 
 
 class Scoring(_Settings):
@@ -266,6 +225,8 @@ def _kind(key: str, *, where: str, recipes: Any) -> Any:
                     f"--set 'recipes.{part}={{settings: {{epochs: 2}}}}'"
                 )
             kind = RecipeChange
+        elif typing.get_origin(kind) is dict:
+            kind = typing.get_args(kind)[1]
         elif part in fields:
             kind = recipe.Settings if (kind, part) == (RecipeChange, "settings") else fields[part].annotation
         else:
@@ -277,10 +238,12 @@ def _kind(key: str, *, where: str, recipes: Any) -> Any:
 
 def _value(text: str, kind: Any, *, where: str) -> Any:
     """Return the value that a text stands for where a setting is of a type."""
-    kinds = set(typing.get_args(kind)) if typing.get_origin(kind) in (typing.Union, types.UnionType) else {kind}
+    kinds = _kinds(kind)
     may_be_none = type(None) in kinds
     kinds.discard(type(None))
-    if not all(one in (str, Path) or typing.get_origin(one) is Literal for one in kinds):
+    as_it_stands = all(one in (str, Path) or typing.get_origin(one) is Literal for one in kinds)
+    # A place may be a path, and one in braces is score files or a public corpus.
+    if not (as_it_stands or Path in kinds) or (Path in kinds and text.lstrip().startswith("{")):
         try:
             number = _number(text)
             # YAML takes 1:30 for ninety.
@@ -292,6 +255,15 @@ def _value(text: str, kind: Any, *, where: str) -> Any:
     if Path in kinds and not text.strip():
         raise ParameterError(f"{where}: names no file or folder; give its place")
     return text
+
+
+def _kinds(kind: Any) -> set:
+    """Return the types of which a setting may be one."""
+    if typing.get_origin(kind) is Annotated:
+        return _kinds(typing.get_args(kind)[0])
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return set().union(*map(_kinds, typing.get_args(kind)))
+    return {kind}
 
 
 def _number(text: str) -> int | float | None:
@@ -360,10 +332,8 @@ def as_used(settings: Profile) -> dict[str, Any]:
 
 def _absolute(settings: Profile) -> Profile:
     """Return the profile with its paths made absolute, from the project's folder."""
-    places = {name: _place(place) for name, place in settings.data if isinstance(place, Path)}
-    data = settings.data.model_copy(update=places)
     checkpoint = Path(str(settings.checkpoint).replace("{detector}", settings.detector))
-    return settings.model_copy(update={"data": data, "checkpoint": _place(checkpoint)})
+    return settings.model_copy(update={"data": settings.data.mapped(_place), "checkpoint": _place(checkpoint)})
 
 
 def _place(path: Path) -> Path:

@@ -22,7 +22,7 @@ import pandas as pd
 from dfdlib.detector.scores import Scores, pair
 from dfdlib.evaluation import by_group, carried, intervals, verdicts
 from dfdlib.evaluation.intervals import Difference
-from dfdlib.experiment import profile
+from dfdlib.experiment import evaluation, profile
 from dfdlib.experiment.memo import once
 from dfdlib.experiment.scored import STAGES, Scored
 
@@ -38,6 +38,8 @@ UNITS = (
     | dict.fromkeys(("cllr", "min_cllr", "cllr_calibrated"), "bits")
     | dict.fromkeys(("n_bonafide", "n_spoof", "left_out"), "clips")
 )
+#: Into so many kinds a column may sort the clips of a corpus at most, to be in `Run.by_kind`.
+MOST_KINDS = 12
 #: Changes that the summary keeps; one bootstrap gives them.
 KEPT = ("eer", "auc")
 
@@ -198,11 +200,15 @@ class Run(Scored):
         options = {"names": ("cllr",), "groups": self.drawn(both)} | self.resampling()
         return carried.paired_differences(*columns, validations, **options)["cllr"]
 
-    @once
     def attack_errors(self, stage: str, name: str) -> pd.DataFrame:
-        """Return the EER of each attack of one corpus with its interval: `by_group.attack_errors`."""
+        """Return the EER of each attack of one corpus with its interval: `by_group.errors`."""
+        return self.errors_by(stage, name, "attack")
+
+    @once
+    def errors_by(self, stage: str, name: str, column: str) -> pd.DataFrame:
+        """Return the EER of each attack, codec … of one corpus with its interval: `by_group.errors`."""
         scores, target = self.scores(stage, name), self.profile.uncertainty.target
-        return by_group.attack_errors(scores.table, scores.values, target=target, **self.resampling())
+        return by_group.errors(scores.table, scores.values, column=column, target=target, **self.resampling())
 
     @once
     def attack_changes(self, name: str) -> pd.DataFrame:
@@ -214,6 +220,30 @@ class Run(Scored):
         found.insert(0, "corpus", name)
         self.keep(attack_changes=found.to_dict("records"))
         return found
+
+    @once
+    def by_kind(self) -> pd.DataFrame:
+        """Return the EER before and after fine-tuning by what else is known of the clips: language, codec …; keep it.
+
+        Returns
+        -------
+        DataFrame
+            A row a corpus and kind, of columns with `MOST_KINDS` kinds at most: ``corpus kind n_bonafide n_spoof
+            against``, as in `by_group.errors`, ``eer_before eer_before_low eer_before_high`` and the same after.
+        """
+        rows = []
+        for name in self.corpora:
+            several = evaluation.kinds(self.scores("before", name).table, most=MOST_KINDS)
+            for column in (column for column in several if column != "attack"):
+                first, second = (self.errors_by(stage, name, column).set_index(column) for stage in STAGES)
+                for kind in first.index.intersection(second.index):
+                    row = {"corpus": name, "kind": f"{column.replace('_', ' ')}: {kind}"}
+                    row |= first.loc[kind, ["n_bonafide", "n_spoof", "against"]].to_dict()
+                    for stage, found in zip(STAGES, (first.loc[kind], second.loc[kind]), strict=True):
+                        row |= {f"eer_{stage}{end}": found[f"eer{end}"] for end in ("", "_low", "_high")}
+                    rows.append(row)
+        self.keep(by_kind=rows)
+        return pd.DataFrame(rows)
 
     @once
     def preprocessing_difference(self, stage: str, name: str) -> Difference:

@@ -66,6 +66,9 @@ class Scored(Jobs):
     @once
     def scores(self, stage: str, name: str, *, preprocessing: str | None = None, window: str | None = None) -> Scores:
         """Return the scores of a corpus by the detector before or after fine-tuning, and write them as CSV."""
+        if name not in self.with_audio:
+            clips = self.given(name, stage)
+            return Scores(clips.table, clips.left_out)
         how = self.preprocessing(preprocessing, window=window)
         suffix = "" if how == self.preprocessing() else f"-{how.name}-{how.window or 'full'}"
         return self.score(self.corpus(name), self.scorer(stage), name=f"{stage}-{name}{suffix}", preprocessing=how)

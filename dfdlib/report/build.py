@@ -86,7 +86,7 @@ def build(
     parameters = {"profile": name, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
         inputs = fingerprints(settings, remembered=profile.remembered())
-        hide = provenance.hider(folder, settings.checkpoint, *dict(settings.data).values())
+        hide = provenance.hider(folder, settings.checkpoint, *settings.data.files)
         chapters = _chapters(sources, folder=folder, settings=settings, inputs=inputs)
         _run(chapters, wanted=wanted, force=force, folder=folder, parameters=parameters, echo=echo)
         found = provenance.collect(settings, inputs=inputs, overrides=overrides, profile_name=name)
@@ -252,10 +252,11 @@ def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
 
 def _title(settings: profile.Profile, found: dict) -> str:
     """Return the profile's title, with the names of the data where that is not the profile's own."""
-    own = [key for key in found["changed"] if key.startswith("data.") and getattr(settings.data, key[5:], None)]
+    names = [key[5:].replace("_", "-") for key in found["changed"] if key.startswith("data.")]
+    own = {name: place for name, place in settings.data.places.items() if name in names and isinstance(place, Path)}
     if not own or "title" in found["changed"]:
         return settings.title
-    places = [f"{getattr(settings.data, key[5:]).name} ({key[5:].replace('_', '-')})" for key in own]
+    places = [f"{place.name} ({name})" for name, place in own.items()]
     return f"Audio deepfake detection before and after fine-tuning, on {' and '.join(places)}"
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from dfdlib import files, machine
 from dfdlib.evaluation import intervals, metrics, shift
 from dfdlib.evaluation.metrics import percent, percent_range
-from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, seems_inverted
+from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, kinds, seems_inverted
 from dfdlib.report import columns, page, plots
 from dfdlib.text import one_line
 
@@ -31,8 +31,7 @@ METRICS = {
     "hter": ("HTER", "{:.2%}", "mean of the two"),
     "min_t_dcf": ("min t-DCF", "{:.4f}", "tandem cost with the speaker verification system"),
 }
-# Columns that do not sort clips into kinds, and the most kinds that make a table.
-_NO_KINDS = {"path", "label", "score", "sha256", "duration", "speaker", "sentence", "split", "subset", "preprocessing"}
+# The most kinds of clips that make a table.
 _MOST_KINDS = 40
 # Trials times resamples that a band may take.
 _BAND = 10**8
@@ -99,7 +98,7 @@ def of_one(found: Evaluated, *, resamples: int = 1000, seed: int = 0) -> Card:
             ],
         ),
         Section("Scores", figures=_distributions(found)),
-        *_kinds(found),
+        *_kinds(found, resamples=_of_resamples(len(labels), resamples), seed=seed),
         *([_calibrated(found)] if found.fitted is not None else []),
         _read({"": found}, resamples, seed),
     ]
@@ -156,12 +155,12 @@ def _distributions(found: Evaluated) -> list[dict]:
     return [_figure(display) for display in displays]
 
 
-def _kinds(found: Evaluated) -> list[Section]:
+def _kinds(found: Evaluated, **options) -> list[Section]:
     """Return a section with a table for each column that was asked for, or that sorts clips into a few kinds."""
     table, per = found.trials.table, dict(found.per)
     if not per:
-        several = [name for name in table if name not in _NO_KINDS and 1 < table[name].nunique() <= _MOST_KINDS]
-        per = {name: by_column(table, name) for name in several}
+        by = "clip" if found.drawn.by == "clip" else "auto"
+        per = {name: by_column(table, name, by=by, **options) for name in kinds(table, most=_MOST_KINDS)}
     tables = [_table(rows, f"By {name}.") for name, rows in per.items()]
     return [Section("By kind of clip", tables=tables)] if tables else []
 

@@ -58,6 +58,10 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     # Metrics
     "eer": ("EER %", hundredths(2)),
     ("eer_low", "eer_high"): ("EER interval", hundredths(1)),
+    "eer_before": ("EER before %", hundredths(2)),
+    ("eer_before_low", "eer_before_high"): ("interval before", hundredths(1)),
+    "eer_after": ("EER after %", hundredths(2)),
+    ("eer_after_low", "eer_after_high"): ("interval after", hundredths(1)),
     "macro_eer": ("macro EER %", hundredths(2)),
     ("macro_eer_low", "macro_eer_high"): ("macro EER interval", hundredths(1)),
     "auc": ("AUC", "{:.4f}"),

@@ -11,6 +11,7 @@ from dfdlib.data.inspection import Memory, Seen
 from dfdlib.data.listing import MANIFEST
 from dfdlib.errors import DataError
 from dfdlib.experiment import profile
+from dfdlib.experiment.places import ScoreFiles
 
 
 def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -> dict[str, str]:
@@ -25,14 +26,15 @@ def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -
     remembered : Path, optional
         A file to keep SHA-256 in, see `inspection.Memory`.
     """
-    data = settings.data
-    places = {"checkpoint": settings.checkpoint, "for-2seconds": data.for_2seconds, "custom": data.custom}
-    places |= {"source": data.source} if data.source is not None else {}
+    places = {"checkpoint": settings.checkpoint} | settings.data.places
     with Memory(remembered) as memory:
         return {name: _of_place(place, memory) for name, place in places.items()}
 
 
-def _of_place(place: Path, memory: Memory) -> str:
+def _of_place(place: Path | ScoreFiles, memory: Memory) -> str:
+    if isinstance(place, ScoreFiles):
+        whole = " ".join(_of_place(path, memory) for path in place.files)
+        return "missing" if "missing" in whole else hashlib.sha256(whole.encode()).hexdigest()
     if not place.exists():
         return "missing"
     base = place if place.is_dir() else place.parent

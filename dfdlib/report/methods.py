@@ -152,8 +152,10 @@ def _of_corpora(found: Iterable[Mapping], settings: Mapping) -> list[Entry]:
     entries, attacks = [], set()
     for one in found:
         sizes = "; ".join(f"{split} {bonafide} + {spoof}" for split, (bonafide, spoof) in one["splits"].items())
-        place = settings["data"].get(one["corpus"].replace("-", "_"), "")
-        where = f"{str(place).rpartition('/')[2]}: " if place else ""
+        data, name = settings["data"], one["corpus"]
+        place = data.get(name.replace("-", "_")) or data.get("others", {}).get(name, "")
+        where = "score files" if isinstance(place, dict) else str(place).rpartition("/")[2]
+        where = f"{where}: " if where else ""
         attacks |= set(one["attacks"])
         entries.append(
             f"{one['corpus']} ({where}{sizes} clips, bona fide + spoof; attacks: {', '.join(one['attacks']) or 'none'})"

@@ -14,6 +14,7 @@ import pandas as pd
 from dfdlib.data import audio
 from dfdlib.errors import DataError
 from dfdlib.evaluation.metrics import percent
+from dfdlib.experiment.places import NO_AUDIO
 from dfdlib.experiment.run import STAGES, Run
 from dfdlib.report import columns, plots
 from dfdlib.report.sentences import unbroken
@@ -168,6 +169,9 @@ def reliability(run: Run) -> dict[str, list]:
 
 def draw_clips(run: Run, name: str, clips: pd.DataFrame, *, caption: str = "") -> None:
     """Draw the spectrogram of each clip of a table, side by side, or say why it cannot be drawn."""
+    if clips.empty:
+        say(f"There is nothing to hear: {NO_AUDIO}.")
+        return
     size = {"width": 3.2, "height": 2.8}
     whole, axes = plots.figure(columns=len(clips), width=size["width"] * len(clips), height=size["height"])
     alts, parts = [], {}

@@ -15,6 +15,7 @@ from dfdlib.evaluation import by_group, calibration, controls, drawing, interval
 from dfdlib.experiment import comparison
 from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.jobs import Job
+from dfdlib.experiment.places import NO_AUDIO
 from dfdlib.experiment.run import STAGES, Run
 from dfdlib.report import columns, sentences, study
 from dfdlib.training.recipe import Recipe
@@ -56,7 +57,7 @@ def left_out(run: Run) -> pd.DataFrame:
 
 def other_files(run: Run) -> str:
     """Say how many files of other kinds lie in the folders of each corpus."""
-    named = {name: search.named(run.corpus(name).other) for name in run.corpora}
+    named = {name: search.named(run.corpus(name).other) for name in run.with_audio}
     said = "; ".join(f"{name} has {files}" for name, files in named.items() if files)
     return (
         f"Files of other kinds were passed over: {said}." if said else "No file of another kind lies beside the clips."
@@ -64,8 +65,8 @@ def other_files(run: Run) -> str:
 
 
 def examples(run: Run, name: str, *, each: int = 2) -> pd.DataFrame:
-    """Return a few clips of each class, of different attacks where there are several, drawn by the profile's seed."""
-    table = run.corpus(name).table
+    """Return a few clips of each class, of different attacks where there are several; none of score files."""
+    table = run.corpus(name).table.head(None if name in run.with_audio else 0)
     shuffled = table.sample(frac=1, random_state=run.profile.seed)
     # The first clip of every attack comes before the second of any.
     turn = shuffled.groupby("attack").cumcount()
@@ -75,11 +76,13 @@ def examples(run: Run, name: str, *, each: int = 2) -> pd.DataFrame:
 
 def audit_findings(run: Run) -> pd.DataFrame:
     """Return what the audits of all corpora, alone and against each other, have found, the gravest first."""
-    found = [(name, finding) for name in run.corpora for finding in run.audit(name).findings]
-    found += [("between", finding) for finding in audit.across(*(run.audit(name) for name in run.corpora))]
+    found = [(name, finding) for name in run.with_audio for finding in run.audit(name).findings]
+    found += [("between", finding) for finding in audit.across(*(run.audit(name) for name in run.with_audio))]
     order = {severity: place for place, severity in enumerate(audit.SEVERITIES)}
     found.sort(key=lambda row: order[row[1].severity])
     rows = [(finding.severity, name, finding.title, finding.clips or None, finding.remedy) for name, finding in found]
+    given = (name for name in run.corpora if name not in run.with_audio)
+    rows += [("note", name, f"not audited: {NO_AUDIO}", None, "name a folder with its clips") for name in given]
     table = pd.DataFrame(rows, columns=["severity", "corpus", "finding", "clips", "remedy"]).astype({"clips": "Int64"})
     run.keep(audit=columns.formatted(table, {"clips": "{}"}).to_dict("records"))
     return table
@@ -87,7 +90,7 @@ def audit_findings(run: Run) -> pd.DataFrame:
 
 def shortcuts(run: Run) -> pd.DataFrame:
     """Return what the format of each corpus gives away: its ``eer``, missing where refused, and a ``verdict``."""
-    found = {name: (run.audit(name).shortcut, run.audit(name).shortcut_refused) for name in run.corpora}
+    found = {name: (run.audit(name).shortcut, run.audit(name).shortcut_refused) for name in run.with_audio}
     eers = {name: shortcut and shortcut.eer.value for name, (shortcut, _) in found.items()}
     run.keep(shortcut_eer=eers)
     verdicts = [shortcut.verdict if shortcut else refused for shortcut, refused in found.values()]
@@ -96,7 +99,7 @@ def shortcuts(run: Run) -> pd.DataFrame:
 
 def shortcut_features(run: Run, name: str) -> pd.DataFrame | None:
     """Return how telling each nuisance is on its own, or None where it could not be measured."""
-    found = run.audit(name).shortcut
+    found = run.audit(name).shortcut if name in run.with_audio else None
     if found is None:
         return None
     rows = found.features.rename(columns={"bonafide": "bonafide_median", "spoof": "spoof_median"})
@@ -321,7 +324,7 @@ def examined_figures(run: Run) -> pd.DataFrame:
 def preprocessing(run: Run) -> pd.DataFrame:
     """Make the study's mistakes on every corpus, before and after: the rate, the one logit, the misaligned labels."""
     rows = []
-    for name in run.corpora:
+    for name in run.with_audio:
         for stage in STAGES:
             right = run.scores(stage, name, preprocessing="corrected", window="fixed")
             wrong = run.scores(stage, name, preprocessing="original", window="fixed")
@@ -346,14 +349,15 @@ def preprocessing_sentences(run: Run) -> list[str]:
     """Say what the study's way of reading does to each corpus, by the baseline."""
     level = run.profile.uncertainty.level
     return [
-        sentences.preprocessing(name, run.preprocessing_difference("before", name), level=level) for name in run.corpora
+        sentences.preprocessing(name, run.preprocessing_difference("before", name), level=level)
+        for name in run.with_audio
     ]
 
 
 def negative_controls(run: Run) -> pd.DataFrame:
     """Return the negative controls of every corpus, on the scores of the baseline."""
     rows = []
-    for name in run.corpora:
+    for name in run.with_audio:
         scores, random = run.scores("before", name), run.untrained_scores(name)
         labels, values = scores.labels, scores.values
         groups = run.drawn(random.table)

@@ -10,20 +10,23 @@ SCORES = np.array([9, 7, 8, 4, 6, 2, 3, 1, 0], dtype=float)
 
 
 def test_by_codec_and_by_speaker():
-    codecs = ["a", "a", "a", "a", "b", "b", "b", "c", None]
-    #          9/1  7/0  8/1  4/0  6/1  2/0  3/1  1/0  0/0
-    table = by_group.by(LABELS, SCORES, codecs, name="codec").set_index("codec")
-    assert list(table.index) == ["a", "b", "c", "unknown", "pooled"]
-    assert table["against"].tolist() == ["itself", "itself", "all bona fide", "all bona fide", "itself"]
-    assert table["n_bonafide"].tolist() == [2, 2, 4, 4, 4]
-    assert table["n_spoof"].tolist() == [2, 1, 1, 1, 5]
-    assert table.loc["a", "auc"] == 1
-    assert table.loc["pooled", "eer"] == pytest.approx(0.225)
-    speakers = by_group.by(LABELS, SCORES, np.where(LABELS == 1, "ann", "bob"), pooled=False)
+    table = pd.DataFrame({"label": LABELS, "codec": ["a", "a", "a", "a", "b", "b", "b", "c", None]})
+    #                                                 9/1  7/0  8/1  4/0  6/1  2/0  3/1  1/0  0/0
+    found = by_group.errors(table, SCORES, column="codec", resamples=100).set_index("codec")
+    assert list(found.index) == ["a", "b", "c", "unknown"]
+    assert found["against"].tolist() == ["itself", "itself", "all bona fide", "all bona fide"]
+    assert found["n_bonafide"].tolist() == [2, 2, 4, 4]
+    assert found["n_spoof"].tolist() == [2, 1, 1, 1]
+    assert found.loc["a", "auc"] == 1
+    assert (found["eer_low"] <= found["eer"]).all()
+    assert (found["eer"] <= found["eer_high"]).all()
+    table["speaker"] = np.where(LABELS == 1, "ann", "bob")
+    speakers = by_group.errors(table, SCORES, column="speaker", by="clip", resamples=100)
     assert list(speakers["against"]) == ["all spoof", "all bona fide"]
     assert list(speakers["n_spoof"]) == [5, 5]
-    with pytest.raises(DataError, match="2 groups but 9 trials"):
-        by_group.by(LABELS, SCORES, ["a", "b"])
+    # of both rows the interval is that of all trials
+    whole = intervals.interval(LABELS, SCORES, resamples=100)
+    assert speakers[["eer", "eer_low", "eer_high"]].to_numpy() == pytest.approx(np.array([[*whole[:3]]] * 2))
 
 
 def test_by_attack_sets_each_attack_against_all_bona_fide():

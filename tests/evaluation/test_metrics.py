@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.metrics
 from hypothesis import assume, given
@@ -256,7 +257,7 @@ def test_evaluate_has_every_metric_and_is_ready_for_json():
         lambda labels, scores: metrics.hter(labels, scores, threshold=0),
         metrics.eer_conventions,
         lambda labels, scores: by_group.by_attack(labels, scores, ["a"] * len(labels)),
-        lambda labels, scores: by_group.by(labels, scores, ["a"] * len(labels)),
+        lambda labels, scores: by_group.errors(pd.DataFrame({"label": labels, "codec": "a"}), scores, column="codec"),
     ],
 )
 def test_every_metric_refuses_one_class_and_scores_that_are_no_numbers(metric):

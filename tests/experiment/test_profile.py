@@ -103,24 +103,6 @@ def test_a_recipe_is_changed_by_name_and_a_new_one_given_whole():
     assert next(iter(new.recipes)) == "shuffled"
 
 
-def test_the_data_may_be_public_corpora(tmp_path):
-    path = tmp_path / "mine.yaml"
-    text = (
-        "name: m\ntitle: M\ndetector: mini\ncheckpoint: w\ndata:\n  for_2seconds: a\n  custom: {path: b, corpus: %s}\n"
-    )
-    path.write_text(text % "in-the-wild")
-    settings = profile.load(path)
-    assert settings.data.custom == profile.root() / "b"
-    assert settings.data.corpora.custom == "in-the-wild"
-    changed = profile.load(path, overrides=["data.corpora.custom=asvspoof5/dev", "data.corpora.for_2seconds=for-norm"])
-    assert dict(changed.data.corpora) == {"for_2seconds": "for-norm", "custom": "asvspoof5/dev", "source": None}
-    # a folder in the place of both is a folder of clips again
-    assert profile.load(path, overrides=["data.custom=/x"]).data.corpora.custom is None
-    path.write_text(text % "in-the-wold")
-    with pytest.raises(ParameterError, match=r"data\.corpora\.custom: corpus 'in-the-wold': there is none"):
-        profile.load(path)
-
-
 def test_settings_are_shown_as_they_were_used(monkeypatch):
     monkeypatch.setattr(profile, "root", lambda: Path("/project"))
     used = profile.as_used(profile.load("demo", overrides=["data.custom=/else/where", "data.source="]))
@@ -128,8 +110,9 @@ def test_settings_are_shown_as_they_were_used(monkeypatch):
         "for_2seconds": "data/demo/for-2seconds",
         "custom": "/else/where",
         "source": None,
+        "others": {"telephone": "data/demo/telephone"},
         "build": "demo",
-        "corpora": {"for_2seconds": None, "custom": None, "source": None},
+        "corpora": {},
     }
     assert used["recipes"]["augmented"]["settings"] == {"augment": ["rawboost=5@0.5", "codec@0.5"]}
 

@@ -14,6 +14,9 @@ them the best slope would be infinite; then the targets are those of Platt (1999
 and 1 / (n + 2) instead of 0 for a class of n trials, which gives the same map however the scores are scaled.
 The slope is never negative: where the scores do not rank bona fide clips above spoofs, every LLR is 0.
 
+No LLR is beyond what so many validation trials can support (`evidence.bounds`): a map that was fitted to a few
+hundred clips cannot know that some score is a million times as frequent in one class.
+
 `shift.shift_warnings` says when a corpus does not look like what the calibration was fitted on; then LLRs are not to be
 trusted.
 """
@@ -27,7 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError, ParameterError
-from dfdlib.evaluation import limits, metrics
+from dfdlib.evaluation import evidence, limits, metrics
 from dfdlib.evaluation.trials import finite
 
 #: Trials of each class that a calibration needs at least.
@@ -48,6 +51,8 @@ class Calibration:
     threshold : float
         The EER threshold of the validation trials, on the scale of the scores.
     slope, intercept : float
+    lowest, highest : float
+        The bounds of its LLRs: `evidence.bounds` of the validation trials.
     bonafide, spoof : tuple of float
         Validation scores of each class, rising: all of them, or 201 evenly spaced quantiles of more.
     """
@@ -58,12 +63,17 @@ class Calibration:
     threshold: float
     slope: float
     intercept: float
+    lowest: float
+    highest: float
     bonafide: tuple[float, ...]
     spoof: tuple[float, ...]
 
     def llr(self, scores: ArrayLike) -> np.ndarray:
-        """Return natural-log likelihood ratios of finite scores, both of any one shape."""
-        return self.slope * finite(scores) + self.intercept
+        """Return natural-log likelihood ratios of finite scores, both of any one shape, from `lowest` to `highest`.
+
+        Above 0 a score supports bona fide, below 0 spoof.
+        """
+        return np.clip(self.slope * finite(scores) + self.intercept, self.lowest, self.highest)
 
     @property
     def low(self) -> float:
@@ -103,6 +113,7 @@ class Calibration:
             (math.isfinite(self.threshold), "threshold must be finite"),
             (0 <= self.slope < math.inf, "slope must be at least 0 and finite"),
             (math.isfinite(self.intercept), "intercept must be finite"),
+            (-math.inf < self.lowest <= 0 <= self.highest < math.inf, "lowest and highest must be finite, around 0"),
         ):
             if not sound:
                 raise ValueError(rule)
@@ -138,6 +149,7 @@ def fit(labels: ArrayLike, scores: ArrayLike, *, p_spoof: float = 0.5, fewest: i
             f"give at least {fewest} of each"
         )
     slope, intercept = _logistic(bonafide, spoof, p_spoof)
+    lowest, highest = evidence.bounds(labels, slope * scores + intercept)
     return Calibration(
         p_spoof=float(p_spoof),
         n_bonafide=bonafide.size,
@@ -145,6 +157,8 @@ def fit(labels: ArrayLike, scores: ArrayLike, *, p_spoof: float = 0.5, fewest: i
         threshold=metrics.eer(labels, scores).threshold,
         slope=slope,
         intercept=intercept,
+        lowest=lowest,
+        highest=highest,
         bonafide=summary(bonafide),
         spoof=summary(spoof),
     )
@@ -165,20 +179,22 @@ def probability(llr: ArrayLike, *, p_spoof: float) -> np.ndarray:
 def meaning(calibration: Calibration, score: float, *, priors: Sequence[float] = (0.05, 0.5)) -> str:
     """Say in plain words what one score means: the likelihood ratio, and the probability at stated priors."""
     llr = float(calibration.llr(score))
-    times = math.exp(min(abs(llr), 700))
-    if times < 1.05:
-        evidence = "bona fide clips and spoofs get such a score equally often"
-    else:
+    times = math.exp(abs(llr))
+    said = "bona fide clips and spoofs get such a score equally often"
+    if times >= 1.05:
         more, fewer = ("bona fide clips", "spoofs") if llr > 0 else ("spoofs", "bona fide clips")
-        often = f"{times:.2g}" if times < 10 else f"{times:,.0f}" if times < 10_000 else f"{times:.0e}"
-        evidence = f"{more} get such a score {often} times as often as {fewer}"
+        often = f"{times:.2g}" if times < 10 else f"{times:,.0f}"
+        said = f"{more} get such a score {often} times as often as {fewer}"
     chances = " and ".join(
         f"{_chance(float(probability(llr, p_spoof=p)))} if {100 * p:g} % of clips are spoofed" for p in priors
     )
+    most = ""
+    if llr in (calibration.lowest, calibration.highest):
+        most = f", the most that {calibration.n_bonafide:,} + {calibration.n_spoof:,} validation clips can support"
     side = "at or above" if score >= calibration.threshold else "below"
     return (
-        f"A score of {score:.3g} is a log-likelihood ratio of {llr:+.2f}: {evidence}. Such a clip is bona fide with a "
-        f"probability of {chances}. It is {side} the threshold of {calibration.threshold:.3g}."
+        f"A score of {score:.3g} is a log-likelihood ratio of {llr:+.2f}{most}: {said}. Such a clip is bona fide with "
+        f"a probability of {chances}. It is {side} the threshold of {calibration.threshold:.3g}."
     )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.errors import ParameterError
-from dfdlib.evaluation import metrics
+from dfdlib.evaluation import intervals, limits, metrics
+from dfdlib.evaluation.bootstrap import Bootstrap
 from dfdlib.evaluation.counts import Tally
 from dfdlib.evaluation.drawing import of_attacks
 from dfdlib.evaluation.intervals import Interval
@@ -43,12 +44,10 @@ class Entropy(NamedTuple):
 
 
 class Misleading(NamedTuple):
-    """Shares of trials whose LLR speaks for the other class; strongly where it does so by a factor of 10 or more."""
+    """Shares of the trials of each class whose LLR speaks for the other class."""
 
-    bonafide: float
-    spoof: float
-    bonafide_strongly: float
-    spoof_strongly: float
+    bonafide: Interval
+    spoof: Interval
 
 
 class Bounds(NamedTuple):
@@ -56,10 +55,6 @@ class Bounds(NamedTuple):
 
     low: float
     high: float
-
-    def clip(self, llr: ArrayLike) -> np.ndarray:
-        """Return LLRs, none beyond the bounds."""
-        return np.clip(np.asarray(llr, dtype=np.float64), self.low, self.high)
 
 
 def tippett(labels: ArrayLike, llr: ArrayLike) -> Tippett:
@@ -95,36 +90,54 @@ def entropy(labels: ArrayLike, llr: ArrayLike, *, log10_odds: ArrayLike | None =
     return Entropy(places, bits(llr), bits(best), bits(np.zeros_like(llr)))
 
 
-def split_by_attack(labels: ArrayLike, llr: ArrayLike, attacks: ArrayLike) -> "DataFrame":
-    """Return Cllr split into what the order of the LLRs costs and what their size does, attack by attack.
+def split(labels: ArrayLike, llr: ArrayLike, *, level: float = 0.95, **options) -> dict[str, Interval]:
+    """Return Cllr, and what of it is due to the order of the LLRs and to their size (Brümmer and du Preez, 2006).
 
     Returns
     -------
-    DataFrame
-        Columns ``attack n_spoof cllr discrimination calibration``, a row for each attack against all bona fide trials,
-        and a last row "all". ``discrimination`` is the minimum Cllr; ``calibration`` is what remains.
+    dict of Interval
+        ``cllr``; ``min_cllr``, what the best rising map would leave: the loss of discrimination; ``loss``, the rest: the
+        loss of calibration. The intervals take the calibration as it is.
     """
+    labels, llr = metrics.validate(labels, llr)
+    boot = Bootstrap(labels, [llr], names=("cllr", "min_cllr"), **options)
+    values, draws = boot.observed[0], boot.draws[:, 0]
+    found = {
+        name: Interval(float(value), *limits.of_metric(name, float(value), draws[:, place], boot.strata, llr, level))
+        for place, (name, value) in enumerate(zip(("cllr", "min_cllr"), values, strict=True))
+    }
+    loss = float(values[0] - values[1])
+    low, high, _ = limits.of_change("", loss, draws[:, 0] - draws[:, 1], boot.strata, level)
+    return found | {"loss": Interval(loss, max(low, 0.0), high)}
+
+
+def split_by_attack(labels: ArrayLike, llr: ArrayLike, attacks: ArrayLike) -> "DataFrame":
+    """Return Cllr and its two parts, each attack against all bona fide trials: ``attack n_spoof cllr min_cllr loss``."""
     import pandas as pd
 
     labels, llr = metrics.validate(labels, llr)
-    parts = of_attacks(labels, np.asarray(attacks, dtype=object).astype(str)) | {"all": np.arange(labels.size)}
     rows = []
-    for name, part in parts.items():
+    for name, part in of_attacks(labels, np.asarray(attacks, dtype=object).astype(str)).items():
         whole, least = metrics.cllr(labels[part], llr[part]), metrics.min_cllr(labels[part], llr[part])
         spoof = int(np.sum(labels[part] != BONAFIDE))
-        rows.append({"attack": name, "n_spoof": spoof, "cllr": whole, "discrimination": least,
-                     "calibration": whole - least})  # fmt: skip
+        rows.append({"attack": name, "n_spoof": spoof, "cllr": whole, "min_cllr": least, "loss": whole - least})
     return pd.DataFrame(rows)
 
 
-def misleading(labels: ArrayLike, llr: ArrayLike) -> Misleading:
-    """Return the rates of misleading evidence. An LLR of 0 speaks for neither class."""
-    labels, llr = metrics.validate(labels, llr)
-    against = np.where(labels == BONAFIDE, -llr, llr)
-    real, strong = labels == BONAFIDE, math.log(10) * (1 - 1e-12)
-    shares = [float(np.mean(against[part] > 0)) for part in (real, ~real)]
-    strongly = [float(np.mean(against[part] >= strong)) for part in (real, ~real)]
-    return Misleading(*shares, *strongly)
+def misleading(labels: ArrayLike, llr: ArrayLike, *, factor: float = 1.0, **options) -> Misleading:
+    """Return the rates of misleading evidence (Royall, 2000), with the options of `intervals.intervals`.
+
+    With a ``factor``, of LLRs that speak for the other class by that factor or more; an LLR of 0 speaks for neither.
+    Likelihood ratios that are what they say mislead so in a share of 1 / ``factor`` of the trials at most.
+    """
+    if factor < 1:
+        raise ParameterError(f"factor={factor}: must be at least 1")
+    least = max(math.log(factor) * (1 - 1e-12), np.finfo(float).tiny)
+    below = float(np.nextafter(-least, 0.0))
+    return Misleading(
+        intervals.intervals(labels, llr, names=("frr",), threshold=below, **options)["frr"],
+        intervals.intervals(labels, llr, names=("far",), threshold=least, **options)["far"],
+    )
 
 
 def bounds(labels: ArrayLike, llr: ArrayLike) -> Bounds:
@@ -195,13 +208,7 @@ def _best_llr(labels: np.ndarray, llr: np.ndarray) -> np.ndarray:
 
 def _reach(start: np.ndarray, end: np.ndarray, highest: np.ndarray) -> float:
     """Return how far above 0 a row of steps (k,) goes on helping: up to the first where t reaches `highest`."""
-    found = 0.0
-    for low, high, limit in zip(start, end, highest, strict=True):
-        if high <= 0:
-            continue
-        if limit <= max(low, 0.0):
-            return found
-        if limit < high:
-            return float(limit)
-        found = float(high)
-    return found
+    ahead = end > 0
+    start, highest = np.maximum(start[ahead], 0.0), highest[ahead]
+    first = np.argmax(highest < end[ahead])  # the last step ends at infinity
+    return float(max(start[first], highest[first]))

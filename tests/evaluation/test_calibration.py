@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from dfdlib.errors import DataError, ParameterError
-from dfdlib.evaluation import calibration, metrics
+from dfdlib.evaluation import calibration, evidence, metrics
 from dfdlib.evaluation.calibration import Calibration
 
 
@@ -79,8 +79,8 @@ def test_a_likelihood_ratio_by_hand():
 def test_logistic_never_costs_more_and_keeps_the_order(data):
     labels, scores = data
     fitted = calibration.fit(labels, scores)
-    llr = fitted.llr(scores)
-    assert np.isfinite(llr).all()
+    bounded, llr = fitted.llr(scores), fitted.slope * scores + fitted.intercept
+    assert bounded.tolist() == np.clip(llr, *evidence.bounds(labels, llr)).tolist()
     assert fitted.slope >= 0
     if not separable(labels, scores):
         assert metrics.cllr(labels, llr) <= min(1.0, metrics.cllr(labels, scores)) + 1e-9
@@ -90,7 +90,7 @@ def test_logistic_never_costs_more_and_keeps_the_order(data):
     else:
         assert (llr == 0).all()
     again = calibration.fit(labels, llr)
-    assert again.llr(llr) == pytest.approx(llr, abs=1e-4)
+    assert again.llr(llr) == pytest.approx(bounded, abs=1e-4)
 
 
 @settings(max_examples=30, deadline=None)
@@ -169,15 +169,22 @@ def test_probabilities_by_hand():
     assert calibration.probability([1e9, -1e9], p_spoof=0.5).tolist() == [1.0, 0.0]
 
 
+def test_likelihood_ratios_are_bounded_by_the_number_of_validation_trials():
+    # perfect scores: one misleading trial more in each class of 30 leaves odds of 30 (1 - 1/31 of 1/31)
+    labels = np.repeat([1, 0], 30)
+    fitted = calibration.fit(labels, np.repeat([50.0, -50.0], 30))
+    assert fitted.llr([1e6, -1e6, 0.0]) == pytest.approx([math.log(30), -math.log(30), 0], abs=1e-6)
+
+
 def test_the_meaning_of_a_score():
-    fitted = Calibration(0.5, 10, 10, 3.0, 1.0, -3.4 - math.log(3), (0.0, 6.0), (-6.0, 0.0))
+    fitted = Calibration(0.5, 10, 10, 3.0, 1.0, -3.4 - math.log(3), -8.0, 8.0, (0.0, 6.0), (-6.0, 0.0))
     assert calibration.meaning(fitted, 3.4 + math.log(9)) == (
         "A score of 5.6 is a log-likelihood ratio of +1.10: bona fide clips get such a score 3 times as often as "
         "spoofs. Such a clip is bona fide with a probability of 98.3 % if 5 % of clips are spoofed and 75.0 % if 50 % "
         "of clips are spoofed. It is at or above the threshold of 3."
     )
     low = calibration.meaning(fitted, -2000.0, priors=(0.5,))
-    assert "spoofs get such a score" in low
+    assert "log-likelihood ratio of -8.00, the most that 10 + 10 validation clips can support: spoofs get" in low
     assert "probability of under 0.1 % if 50 %" in low
     assert "below the threshold" in low
     assert "equally often" in calibration.meaning(fitted, 3.4 + math.log(3))

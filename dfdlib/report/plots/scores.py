@@ -1,4 +1,4 @@
-"""Scores: how they are distributed, what they mean, and whether they mean it."""
+"""Scores: how they are distributed, and whether probabilities made from them come true."""
 
 from __future__ import annotations
 
@@ -124,83 +124,6 @@ class ScoreDisplay(Display):
         spoofs = "spoof" if self.attacks is None else np.where(self.attacks == "bona fide", "“bona fide”", self.attacks)
         frame = pd.DataFrame({"group": np.where(real, "bona fide", spoofs), "score": self.scores, "real": real})
         return frame.sort_values(["real", "group"], ascending=[False, True], kind="stable")[["group", "score"]]
-
-
-@dataclass(eq=False)
-class CalibrationDisplay(Display):
-    """What each score means: the probability of bona fide at stated priors, and the log-likelihood ratio."""
-
-    calibration: calibration.Calibration
-    priors: tuple[float, ...] = (0.05, 0.5)  #: shares of spoofs
-    name: str | None = None
-
-    size: ClassVar = {"width": 4.9, "height": 4.6}
-
-    @classmethod
-    def from_calibration(
-        cls, fitted: calibration.Calibration, *, priors: Sequence[float] = (0.05, 0.5), name: str | None = None
-    ) -> Self:
-        """Keep a calibration and the priors, shares of spoofs, to show it at."""
-        if not priors:
-            raise ParameterError("priors is empty: give at least one share of spoofs, such as 0.5")
-        for prior in priors:
-            calibration.probability(0.0, p_spoof=prior)
-        return cls(fitted, tuple(priors), name)
-
-    def alt(self) -> str:
-        fitted = self.calibration
-        llr = float(fitted.llr(fitted.threshold))
-        chances = ", ".join(
-            f"{percent(float(calibration.probability(llr, p_spoof=prior)))} at {100 * prior:g} % spoofs"
-            for prior in self.priors
-        )
-        return (
-            f"Probability of bona fide by score{of(self.name)}, logistic calibration on {fitted.n_bonafide:,} "
-            f"bona fide and {fitted.n_spoof:,} spoof clips with scores from {fitted.low:.2f} to {fitted.high:.2f}: at "
-            f"the carried threshold of {fitted.threshold:.2f} the log-likelihood ratio is {llr:+.2f}, the probability "
-            f"{chances}."
-        )
-
-    def table(self) -> pd.DataFrame:
-        """Return log-likelihood ratio and probabilities at round scores and at the threshold, one row each."""
-        fitted = self.calibration
-        scores = np.unique([*MaxNLocator(8).tick_values(fitted.low, fitted.high), fitted.threshold])
-        llr = fitted.llr(scores)
-        columns = {"score": scores, "log-likelihood ratio": llr}
-        for prior in self.priors:
-            columns[f"bona fide (%), {100 * prior:g} % spoofs"] = 100 * calibration.probability(llr, p_spoof=prior)
-        return pd.DataFrame(columns | {"outcome": np.where(scores >= fitted.threshold, "accepted", "rejected")})
-
-    def _draw(self, ax: Axes, options: dict) -> None:
-        fitted = self.calibration
-        margin = 0.04 * (fitted.high - fitted.low) or 1.0
-        scores = np.linspace(fitted.low - margin, fitted.high + margin, 400)
-        scores = np.unique([*scores, *fitted.bonafide, *fitted.spoof])
-        for place, prior in enumerate(self.priors):
-            label = f"if {100 * prior:g} % of clips are spoofed"
-            line = {"color": COLOURS[2 + place % 5], "linestyle": LINES[place % len(LINES)], "label": label}
-            ax.plot(scores, 100 * calibration.probability(fitted.llr(scores), p_spoof=prior), **(line | options))
-        look.threshold_line(ax, fitted.threshold, name="carried threshold")
-        self._draw_strokes(ax)
-        ax.set(xlim=(scores[0], scores[-1]), ylim=(-8, 108), yticks=range(0, 101, 20))
-        ax.set_xlabel(f"{_SCORE}\nstrokes: validation clips of each class")
-        ax.set_ylabel("Probability that the clip is bona fide (%)")
-        if fitted.slope:
-            slope, intercept = fitted.slope, fitted.intercept
-            scale = (lambda x: slope * x + intercept, lambda y: (y - intercept) / slope)
-            ax.secondary_xaxis("top", functions=scale).set_xlabel("Log-likelihood ratio (natural logarithm)")
-        look.legend_below(ax, lines=2)
-
-    def _draw_strokes(self, ax: Axes) -> None:
-        """Draw a stroke for each validation trial, or each half percent of them, bona fide above and spoofs below."""
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
-        words = {"ha": "right", "va": "center", "fontsize": look.SMALLEST, "color": "black", "bbox": box}
-        for values, colour, base, name in (
-            (self.calibration.bonafide, BONAFIDE_COLOUR, 104, "bona fide"),
-            (self.calibration.spoof, SPOOF_COLOUR, -4, "spoof"),
-        ):
-            ax.vlines(values, base - 2.5, base + 2.5, color=colour, linewidth=0.7, alpha=0.7)
-            ax.text(0.995, base, name, transform=ax.get_yaxis_transform(), **words)
 
 
 @dataclass(eq=False)

@@ -96,8 +96,8 @@ def split(labels: ArrayLike, llr: ArrayLike, *, level: float = 0.95, **options) 
     Returns
     -------
     dict of Interval
-        ``cllr``; ``min_cllr``, what the best rising map would leave: the loss of discrimination; ``loss``, the rest: the
-        loss of calibration. The intervals take the calibration as it is.
+        ``cllr``; ``min_cllr``, what the best rising map would leave: the loss of discrimination; ``loss``, the rest:
+        that of calibration. The intervals take the calibration as it is.
     """
     labels, llr = metrics.validate(labels, llr)
     boot = Bootstrap(labels, [llr], names=("cllr", "min_cllr"), **options)
@@ -112,7 +112,7 @@ def split(labels: ArrayLike, llr: ArrayLike, *, level: float = 0.95, **options) 
 
 
 def split_by_attack(labels: ArrayLike, llr: ArrayLike, attacks: ArrayLike) -> "DataFrame":
-    """Return Cllr and its two parts, each attack against all bona fide trials: ``attack n_spoof cllr min_cllr loss``."""
+    """Return `split` of each attack against all bona fide trials: columns ``attack n_spoof cllr min_cllr loss``."""
     import pandas as pd
 
     labels, llr = metrics.validate(labels, llr)

@@ -62,7 +62,9 @@ class Evaluated:
         if self.fitted is not None:
             values["calibrated"] = {name: self.costs[name] for name in ("cllr", "cllr_ci", "act_dcf", "act_dcf_ci")}
             values["read_validation"] = self.validation.facts
-            values["calibrated"] |= {"slope": self.fitted.slope, "intercept": self.fitted.intercept}
+            fitted = self.fitted
+            values["calibrated"] |= {"slope": fitted.slope, "intercept": fitted.intercept}
+            values["calibrated"]["llr_bounds"] = [fitted.lowest, fitted.highest]
         return values
 
 

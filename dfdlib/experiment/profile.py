@@ -30,6 +30,8 @@ _CLOCK = re.compile(r"[-+\d:._]+")
 # Strict, or YAML's true would count as 1.
 Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
 Natural = Annotated[int, pydantic.Field(ge=0, strict=True)]
+NonNegative = Annotated[float, pydantic.Field(ge=0)]
+Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
 
 class _Settings(pydantic.BaseModel):
@@ -62,7 +64,22 @@ class Uncertainty(_Settings):
 
     target: Literal["new-voices", "these-voices"] = "new-voices"
     resamples: Annotated[int, pydantic.Field(ge=100, strict=True)] = 1000
-    level: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.95
+    level: Share = 0.95
+
+
+class Criteria(_Settings):
+    """The most that a validation of log-likelihood ratios allows (`forensic.MATRIX`), and shares of spoofs in use.
+
+    The field has none that are agreed; whoever uses the figures sets them, before the result is seen.
+    """
+
+    cllr: NonNegative = 0.5
+    min_cllr: NonNegative = 0.4
+    loss: NonNegative = 0.1
+    misleading: NonNegative = 0.1
+    tenfold: NonNegative = 0.05
+    warnings: Natural = 0
+    prevalences: tuple[Share, ...] = (0.01, 0.1, 0.5)
 
 
 class Profile(_Settings):
@@ -111,6 +128,7 @@ class Profile(_Settings):
     seeds: Positive = 1
     threads: Positive | None = None
     uncertainty: Uncertainty = Uncertainty()
+    criteria: Criteria = Criteria()
 
     @pydantic.field_validator("detector")
     @classmethod

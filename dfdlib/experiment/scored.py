@@ -136,11 +136,6 @@ class Scored(Jobs):
             json.dump(fitted.to_dict(), file)
         return fitted
 
-    def carried_costs(self, stage: str, name: str) -> dict:
-        """Return the costs on a corpus of the calibration and its threshold: `calibration.carried_costs`."""
-        scores = self.scores(stage, name)
-        return calibration.carried_costs(self.calibration_of(stage), scores.labels, scores.values)
-
     def drawn(self, table: pd.DataFrame) -> units.Units:
         """Return what is drawn again of a table of trials, for the profile's target: `units.of`."""
         return units.of(table, target=self.profile.uncertainty.target)

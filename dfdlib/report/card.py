@@ -172,9 +172,11 @@ def _calibrated(found: Evaluated) -> Section:
         f"A logistic calibration on {fitted.n_bonafide:,} bona fide and {fitted.n_spoof:,} spoof validation clips, "
         f"carried unchanged, gives a Cllr of {costs['cllr']:.3f} bits, where {costs['min_cllr']:.3f} is the best that "
         f"any rising map could reach; its threshold of {fitted.threshold:.4g} accepts {percent(costs['far'])} of "
-        f"spoofs and rejects {percent(costs['frr'])} of bona fide clips."
+        f"spoofs and rejects {percent(costs['frr'])} of bona fide clips. So many clips support log-likelihood ratios "
+        f"from {fitted.lowest:.2f} to {fitted.highest:.2f}; above 0 they support bona fide."
     )
-    displays = plots.CalibrationDisplay.from_calibration(fitted), plots.ReliabilityDisplay.from_llrs(labels, llr)
+    kinds = plots.TippettDisplay, plots.EntropyDisplay, plots.ReliabilityDisplay
+    displays = [kind.from_llrs(labels, llr) for kind in kinds]
     warnings = shift.shift_warnings(fitted, found.trials.scores)
     return Section("Calibration", [said, *warnings], figures=[_figure(display) for display in displays])
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pandas as pd
 
 from dfdlib.evaluation import verdicts
+from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.intervals import Difference, Interval
 from dfdlib.evaluation.metrics import percent, percent_range, points, points_range, points_signed
 
@@ -363,18 +364,17 @@ def transfer(table: pd.DataFrame) -> str:
     return f"The validation threshold does not transfer: {where}."
 
 
-def calibrated(table: pd.DataFrame) -> list[str]:
-    """Say where calibrated scores are worse than none, and of which the scores alone warn: `tables.carried_costs`."""
-    bad, warned = (
-        [f"{_DETECTOR[row.stage]} on {row.corpus}" for row in table.itertuples() if wanted(row)]
-        for wanted in (lambda row: row.cllr >= 1, lambda row: row.warnings)
-    )
+def evidence(table: pd.DataFrame, *, fitted: Calibration) -> list[str]:
+    """Say what LLRs a calibration supports, where they mislead and where scores warn: `experiment.forensic.corpora`."""
+    bad = table.loc[table["cllr"] >= 1, "corpus"]
+    warned = table.loc[table["warnings"].map(bool), "corpus"]
     said = [
-        f"Worse than an uninformative system (Cllr = 1), though calibrated on validation clips: {'; '.join(bad)}."
-        if bad
-        else "Calibrated on validation clips, all scores cost less than those of an uninformative system (Cllr = 1)."
+        f"{fitted.n_bonafide} + {fitted.n_spoof} validation clips support log-likelihood ratios from "
+        f"{fitted.lowest:.2f} to {fitted.highest:.2f} (ELUB: Vergeer et al., 2016); none goes beyond."
     ]
-    return said + ([f"The scores alone warn of other conditions: {'; '.join(warned)}."] if warned else [])
+    if len(bad):
+        said.append(f"On {_list(bad)} they cost more than no evidence at all (Cllr of 1 or more).")
+    return said + ([f"The scores alone warn of other conditions on {_list(warned)}."] if len(warned) else [])
 
 
 def controls(table: pd.DataFrame) -> str:

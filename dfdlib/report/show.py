@@ -95,7 +95,7 @@ def draw_panels(
     height: float = 5.1,
     summary: bool = False,
 ) -> None:
-    """Draw a panel for each corpus, side by side: a title to displays of one kind.
+    """Draw panels side by side, as one for each corpus: a title to displays of one kind.
 
     With `summary` it is the figure at the top of the page.
     """
@@ -119,17 +119,16 @@ def draw_panels(
 
 
 def _of_panels(panels: Mapping[str, list]) -> str:
-    """Return a sentence about a figure with panels, with the EER of each series where it has one."""
-    kind = next((type(display) for displays in panels.values() for display in displays), None)
-    title = getattr(kind, "TITLE", "") or "Panels"
-    eers = [
-        f"{name} {display.name} {percent(display.eer)}"
-        for name, displays in panels.items()
-        for display in displays
-        if hasattr(display, "eer")
-    ]
-    names = f"{title}, a panel for each corpus: {', '.join(panels)}"
-    return f"{names}. EER: {', '.join(eers)}." if eers else f"{names}."
+    """Return a sentence about a figure with panels, with the EER or the Cllr of each series where it has one."""
+    drawn = [(name, display) for name, displays in panels.items() for display in displays]
+    titles = {getattr(type(display), "TITLE", "") for _, display in drawn}
+    title = f"{titles.pop()}, a panel for each corpus" if len(titles) == 1 and "" not in titles else "Panels"
+    eers = [f"{name} {display.name} {percent(display.eer)}" for name, display in drawn if hasattr(display, "eer")]
+    cllrs = [f"{display.name} {display.cllr:.2f}" for _, display in drawn if hasattr(display, "cllr")]
+    figures = "".join(
+        f" {metric}: {', '.join(values)}." for metric, values in (("EER", eers), ("Cllr", cllrs)) if values
+    )
+    return f"{title}: {', '.join(panels)}.{figures}"
 
 
 def _short(alt: str, *, instead: str = "") -> str:
@@ -155,16 +154,16 @@ def before_and_after(run: Run, display: type) -> dict[str, list]:
     return panels
 
 
-def reliability(run: Run) -> dict[str, list]:
-    """Return a reliability display of each stage for every corpus, of its calibrated scores."""
-    panels = {}
-    for name in run.corpora:
-        panels[name] = []
-        for stage in STAGES:
-            scores = run.scores(stage, name)
-            llr = run.calibration_of(stage).llr(scores.values)
-            panels[name].append(plots.ReliabilityDisplay.from_llrs(scores.labels, llr, name=stage))
-    return panels
+def evidence(run: Run) -> dict[str, list]:
+    """Return a Tippett plot and an entropy plot of the calibrated scores after fine-tuning, a series a corpus."""
+    panels = {"Tippett plot": plots.TippettDisplay, "Empirical cross-entropy": plots.EntropyDisplay}
+    calibration = run.calibration_of("after")
+    trials = {name: (scores.labels, calibration.llr(scores.values))
+              for name, scores in ((name, run.scores("after", name)) for name in run.corpora)}  # fmt: skip
+    return {
+        title: [display.from_llrs(*pair, name=name) for name, pair in trials.items()]
+        for title, display in panels.items()
+    }
 
 
 def draw_clips(run: Run, name: str, clips: pd.DataFrame, *, caption: str = "") -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfdlib.data import audit, search
 from dfdlib.detector.scores import pair
-from dfdlib.evaluation import by_group, calibration, controls, drawing, intervals, metrics, shift
+from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
 from dfdlib.experiment import comparison
 from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.jobs import Job
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 #: The caption of `beside_published`.
 EVALUATIONS = "Evaluations with bootstrap intervals."
 #: The columns of `wide` that say what the threshold of validation clips does.
-OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "hter_high", "eer", "min_dcf"]
-
+OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "hter_high", "eer", "min_dcf",
+             "act_dcf_calibrated"]  # fmt: skip
+#: The columns of `experiment.forensic.corpora` that the report shows.
+EVIDENCE = ["corpus", "cllr_raw", "cllr", "cllr_low", "cllr_high", "min_cllr", "loss", "misled_bonafide",
+            "misled_spoof", "tenfold_bonafide", "tenfold_spoof"]  # fmt: skip
 #: Columns of `attack_changes` that the report shows.
 ATTACK_CHANGES = ["corpus", "attack", "n_spoof", "before", "after", "delta", "low", "high", "p_holm", "smallest"]
 
@@ -191,24 +194,6 @@ def example_of_meaning(run: Run, stage: str) -> str:
     """Say what the median score of the bona fide validation clips means: `calibration.meaning`."""
     fitted = run.calibration_of(stage)
     return calibration.meaning(fitted, float(np.median(fitted.bonafide)))
-
-
-def carried_costs(run: Run) -> pd.DataFrame:
-    """Return costs before and after calibration of every corpus and stage, and what the scores alone warn of."""
-    rows = []
-    for name in run.corpora:
-        for stage in STAGES:
-            scores, found = run.scores(stage, name), run.evaluate(stage, name)
-            worth = sum(drawing.Strata(scores.labels, run.drawn(scores.table)).worth(scores.values))
-            warnings = shift.shift_warnings(run.calibration_of(stage), scores.values, worth=worth)
-            row = run.carried_costs(stage, name) | {"warnings": warnings}
-            for metric in ("cllr", "act_dcf"):
-                row |= dict(zip((f"{metric}_low", f"{metric}_high"), found[f"{metric}_calibrated_ci"], strict=True))
-            run.keep(calibration=[{"corpus": name, "when": stage} | row])
-            rows.append({"corpus": name, "stage": stage} | row)
-    names = ["cllr_raw", "cllr", "cllr_low", "cllr_high", "min_cllr", "act_dcf_raw", "act_dcf", "act_dcf_low"]
-    names += ["act_dcf_high", "min_dcf", "warnings"]
-    return pd.DataFrame(rows)[["corpus", "stage", *names]]
 
 
 # Training, and other ways to train

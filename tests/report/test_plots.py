@@ -18,6 +18,7 @@ from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, intervals, metrics
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.report import plots
+from dfdlib.report.plots import look
 
 TRAINING = [0.7, 0.5, 0.3, 0.2]
 VALIDATION = [0.72, 0.55, 0.40, 0.41]
@@ -84,7 +85,7 @@ def fitted(trials):
 
 KINDS = (
     "det roc carried-det carried-roc score score-by-attack curve forest grouped-forest heatmap "
-    "reliability calibration spectrogram timeline occlusion"
+    "reliability tippett entropy spectrogram timeline occlusion"
 ).split()
 
 
@@ -100,7 +101,8 @@ def display(request, trials, attacks, wave):
         "grouped-forest": lambda: plots.ForestDisplay.from_differences({"custom": CHANGES, "source": CHANGES}),
         "heatmap": lambda: plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]),
         "reliability": lambda: plots.ReliabilityDisplay.from_llrs(*trials),
-        "calibration": lambda: plots.CalibrationDisplay.from_calibration(calibration.fit(*trials)),
+        "tippett": lambda: plots.TippettDisplay.from_llrs(*trials, name="after"),
+        "entropy": lambda: plots.EntropyDisplay.from_llrs(*trials, name="after"),
         "det": lambda: plots.DetDisplay.from_scores(*trials, name="after"),
         "roc": lambda: plots.RocDisplay.from_scores(*trials, name="after"),
         "score": lambda: plots.ScoreDisplay.from_scores(*trials, threshold=0.7),
@@ -143,7 +145,7 @@ def test_every_display_has_a_sentence_and_a_short_table(display):
 
 
 @pytest.mark.parametrize(
-    "display", ["carried-det", "score", "grouped-forest", "heatmap", "calibration", "spectrogram"], indirect=True
+    "display", ["carried-det", "score", "grouped-forest", "heatmap", "tippett", "entropy", "spectrogram"], indirect=True
 )
 def test_show_writes_small_files_whose_bytes_repeat(display, tmp_path):
     for folder in ("a", "b"):
@@ -193,6 +195,8 @@ def named(kind, names, trials, wave):
     make = {
         "det": lambda name: plots.DetDisplay.from_scores(labels, scores, name=name, threshold=1.0),
         "reliability": lambda name: plots.ReliabilityDisplay.from_llrs(labels, scores, name=name),
+        "tippett": lambda name: plots.TippettDisplay.from_llrs(labels, scores, name=name),
+        "entropy": lambda name: plots.EntropyDisplay.from_llrs(labels, scores, name=name),
         "spectrogram": lambda name: plots.SpectrogramDisplay.from_wave(wave, rate=16_000, name=name),
         "timeline": lambda name: plots.TimelineDisplay.from_windows(*WINDOWS, name=name),
     }[kind]
@@ -200,7 +204,7 @@ def named(kind, names, trials, wave):
 
 
 # A figure of each kind holds all of them, where it can hold several.
-NAMED = [(kind, NASTY) for kind in ("det", "score", "forest", "heatmap", "reliability")]
+NAMED = [(kind, NASTY) for kind in ("det", "score", "forest", "heatmap", "reliability", "tippett", "entropy")]
 NAMED += [(kind, [name]) for kind in ("spectrogram", "timeline") for name in NASTY]
 
 
@@ -587,30 +591,40 @@ def test_reliability_draws_bins_with_their_intervals(trials, fitted):
     assert display.table()["trials"].sum() == 500
 
 
-def test_calibration_shows_probabilities_at_each_prior(fitted):
-    display = plots.CalibrationDisplay.from_calibration(fitted, priors=[0.5, 0.05, 0.01]).plot()
-    curves = display.ax_.lines[:3]
-    for line, prior in zip(curves, (0.5, 0.05, 0.01), strict=True):
+def test_a_tippett_plot_shows_how_many_clips_reach_each_ratio(trials, fitted):
+    labels, llr = trials[0], fitted.llr(trials[1])
+    display = plots.TippettDisplay.from_llrs(labels, llr, name="after").plot()
+    for line, label in zip(
+        look.series(display.ax_, "tippett") + look.series(display.ax_, "spoof"), (1, 0), strict=True
+    ):
         x, y = line.get_xydata().T
-        assert y == pytest.approx(100 * calibration.probability(fitted.llr(x), p_spoof=prior))
-    assert display.ax_.lines[3].get_xdata()[0] == fitted.threshold
-    table = display.table()
-    assert (np.diff(table["bona fide (%), 5 % spoofs"]) >= 0).all()
-    at = table[table["score"] == fitted.threshold].iloc[0]
-    assert at["outcome"] == "accepted"
-    assert at["log-likelihood ratio"] == pytest.approx(float(fitted.llr(fitted.threshold)))
-    assert f"log-likelihood ratio is {at['log-likelihood ratio']:+.2f}" in display.alt()
-    with pytest.raises(ParameterError, match="p_spoof=1"):
-        plots.CalibrationDisplay.from_calibration(fitted, priors=[1])
-    with pytest.raises(ParameterError, match="priors is empty"):
-        plots.CalibrationDisplay.from_calibration(fitted, priors=[])
+        assert (np.diff(x) >= 0).all()
+        assert (np.diff(y) <= 0).all()
+        assert (y[0], y[-1]) == (100, 0)
+        np.testing.assert_allclose(y[1:-1], [100 * np.mean(llr[labels == label] >= one) for one in x[1:-1]])
+    misled = [metrics.percent(np.mean(llr[labels == 1] < 0)), metrics.percent(np.mean(llr[labels == 0] > 0))]
+    assert "{} of bona fide clips lie below 0 and {} of spoof".format(*misled) in display.alt()
+    table = display.table().set_index("log-likelihood ratio")
+    assert table.loc[1, "spoof at or above (%)"] == pytest.approx(100 * np.mean(llr[labels == 0] >= 1))
 
 
-def test_a_calibration_that_says_nothing_can_be_drawn(trials):
-    labels, scores = trials
-    for useless in (-scores, np.ones(labels.size)):
-        display = plots.CalibrationDisplay.from_calibration(calibration.fit(labels, useless)).plot()
-        assert set(display.table()["log-likelihood ratio"]) == {0.0}
+def test_an_entropy_plot_shows_cllr_at_even_odds(trials, fitted):
+    labels, llr = trials[0], fitted.llr(trials[1])
+    display = plots.EntropyDisplay.from_llrs(labels, llr, name="after").plot()
+    (actual,), (least,) = (look.series(display.ax_, kind) for kind in ("entropy", "least"))
+    at = np.argmin(np.abs(actual.get_xdata()))
+    assert actual.get_ydata()[at] == pytest.approx(metrics.cllr(labels, llr))
+    assert least.get_ydata()[at] == pytest.approx(metrics.min_cllr(labels, llr))
+    assert (least.get_ydata() <= actual.get_ydata() + 1e-9).all()
+    assert display.table().set_index("prior odds").loc["1:1", "prior alone"] == pytest.approx(1)
+    assert "at no prior" in plots.EntropyDisplay.from_llrs([1, 0], [1.0, -1.0]).alt()
+    assert "more than the prior alone" in plots.EntropyDisplay.from_llrs([1, 0], [-1.0, 1.0]).alt()
+
+
+def test_ratios_that_say_nothing_can_be_drawn(trials):
+    for kind in (plots.TippettDisplay, plots.EntropyDisplay):
+        display = kind.from_llrs(trials[0], np.zeros(trials[0].size)).plot()
+        assert np.isfinite(display.table().to_numpy()[:, 1:].astype(float)).all()
 
 
 def test_spectrogram_of_a_tone(wave):

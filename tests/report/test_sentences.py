@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from dfdlib.evaluation import verdicts
+from dfdlib.evaluation import calibration, verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.report import sentences
 
@@ -83,37 +83,15 @@ def test_a_threshold_that_does_not_transfer_is_said_to_fail():
     assert sentences.transfer(kept).startswith("The validation threshold transfers to every corpus")
 
 
-def test_calibration_says_what_it_costs_and_what_warns():
-    table = pd.DataFrame(
-        [
-            {
-                "corpus": "custom",
-                "stage": "before",
-                "cllr_raw": 3.0,
-                "cllr": 1.2,
-                "cllr_low": 1.0,
-                "cllr_high": 1.5,
-                "min_cllr": 0.9,
-                "warnings": ["Odd."],
-            },
-            {
-                "corpus": "source",
-                "stage": "after",
-                "cllr_raw": 0.3,
-                "cllr": 0.2,
-                "cllr_low": 0.1,
-                "cllr_high": 0.3,
-                "min_cllr": 0.1,
-                "warnings": [],
-            },
-        ]
-    )
-    costs, warned = sentences.calibrated(table)
-    assert costs.startswith("Worse than an uninformative system (Cllr = 1)")
-    assert costs.endswith(": the baseline on custom.")
-    assert warned == "The scores alone warn of other conditions: the baseline on custom."
-    (good,) = sentences.calibrated(table[1:])
-    assert "cost less than those of an uninformative system" in good
+def test_evidence_says_what_is_supported_what_misleads_and_what_warns():
+    fitted = calibration.fit([1] * 5 + [0] * 6, [9.0] * 5 + [1.0] * 6)
+    table = pd.DataFrame({"corpus": ["custom", "source"], "cllr": [1.2, 0.2], "warnings": [["Odd."], []]})
+    bounds, bad, warned = sentences.evidence(table, fitted=fitted)
+    # perfect ratios, with one misleading trial more in each class: ln(5/6 of 7) and ln(6/7 of 6)
+    assert bounds.startswith("5 + 6 validation clips support log-likelihood ratios from -1.64 to 1.76 (ELUB")
+    assert bad == "On custom they cost more than no evidence at all (Cllr of 1 or more)."
+    assert warned == "The scores alone warn of other conditions on custom."
+    assert sentences.evidence(table[1:], fitted=fitted) == [bounds]
 
 
 def test_a_change_says_no_more_than_its_verdict():

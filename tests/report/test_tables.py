@@ -68,14 +68,6 @@ def test_sentences_name_every_corpus(run):
     assert len(attacks) == 6
 
 
-def test_costs_are_those_of_the_carried_calibration(run):
-    table = tables.carried_costs(run)
-    assert list(zip(table["corpus"], table["stage"], strict=True)) == [
-        (name, stage) for name in run.corpora for stage in experiment.STAGES
-    ]
-    assert table["cllr"].iloc[0] == run.carried_costs("before", "for-2seconds")["cllr"]
-
-
 def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run, monkeypatch):
     worse = Difference(0.1, 0.4, 0.3, 0.2, 0.4)._asdict() | {"verdict": verdicts.WORSE, "smallest": 0.1}
     worse |= {"rung_after": verdicts.CHANCE, "disagreeing": []}

@@ -26,10 +26,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "changes": ["AttackHeatmapDisplay", "ForestDisplay"],
         "curves": ["DetDisplay", "RocDisplay"],
+        "evidence": ["EntropyDisplay", "TippettDisplay"],
         "look": ["COLOURS", "Display", "figure", "shown", "style"],
         "output": ["as_png", "save", "show", "shown_width"],
         "recordings": ["OcclusionDisplay", "SpectrogramDisplay", "TimelineDisplay"],
-        "scores": ["CalibrationDisplay", "ReliabilityDisplay", "ScoreDisplay"],
+        "scores": ["ReliabilityDisplay", "ScoreDisplay"],
         "training": ["CurveDisplay"],
     },
 )

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from dfdlib import text
-from dfdlib.errors import DataError, ParameterError
+from dfdlib.errors import DataError
 from dfdlib.evaluation import calibration, metrics
 from dfdlib.evaluation.metrics import percent
 from dfdlib.report.plots import look
-from dfdlib.report.plots.look import BONAFIDE_COLOUR, COLOURS, LINES, SPOOF_COLOUR, Display, entry, of, shown
+from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, entry, of, shown
 
 #: What both figures of scores write below their axis.
 _SCORE = "Score (← more like spoof, more like bona fide →)"

@@ -1,0 +1,119 @@
+"""A forensic validation of the fine-tuned detector: what its log-likelihood ratios (LLRs) are worth on every corpus.
+
+After Meuwly, Ramos and Haraksim (2017) and Morrison et al. (2021): characteristics, a metric and a criterion for each,
+which the profile set beforehand, and whether it is met. The LLRs are those of `Run.calibration_of`, with its bounds.
+"""
+
+import pandas as pd
+
+from dfdlib.evaluation import carried, evidence, metrics, shift
+from dfdlib.evaluation.drawing import Strata
+from dfdlib.evaluation.intervals import Interval
+from dfdlib.experiment.run import Run
+
+#: What a validation looks at, by the name of its criterion: the characteristic and its metric.
+MATRIX = {
+    "cllr": ("accuracy", "Cllr, bits"),
+    "min_cllr": ("discrimination", "least Cllr, bits"),
+    "loss": ("calibration", "Cllr less least Cllr, bits"),
+    "misleading": ("misleading evidence", "larger rate of the classes"),
+    "tenfold": ("strongly misleading evidence", "the same, by a factor of 10"),
+    "warnings": ("same conditions", "warnings from the scores alone"),
+}
+
+
+def corpora(run: Run) -> pd.DataFrame:
+    """Return what the LLRs are worth on each corpus, and keep it.
+
+    Returns
+    -------
+    DataFrame
+        A row a corpus: ``corpus``; with ``_low`` and ``_high`` ``cllr`` (its interval holds what other validation clips
+        would change), ``min_cllr``, ``loss`` (`evidence.split`), ``misled_bonafide misled_spoof tenfold_bonafide
+        tenfold_spoof`` (`evidence.misleading`); ``cllr_raw`` of the scores themselves; ``warnings``.
+    """
+    rows = [{"corpus": name} | _of_corpus(run, name) for name in run.corpora]
+    fitted = run.calibration_of("after")
+    run.keep(evidence=rows, llr_bounds=[fitted.lowest, fitted.highest])
+    return pd.DataFrame(rows)
+
+
+def _of_corpus(run: Run, name: str) -> dict:
+    scores, fitted = run.scores("after", name), run.calibration_of("after")
+    labels, llr, drawn = scores.labels, fitted.llr(scores.values), run.drawn(scores.table)
+    options = {"groups": drawn} | run.resampling()
+    found = evidence.split(labels, llr, **options)
+    found |= carried.intervals(labels, scores.values, run.validation("after"), names=("cllr",), **options)
+    for kind, factor in (("misled", 1), ("tenfold", 10)):
+        rates = evidence.misleading(labels, llr, factor=factor, **options)
+        found |= {f"{kind}_{of}": rate for of, rate in rates._asdict().items()}
+    values = {"cllr_raw": metrics.cllr(labels, scores.values)}
+    for metric, (value, low, high) in found.items():
+        values |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+    worth = sum(Strata(labels, drawn).worth(scores.values))
+    return values | {"warnings": shift.shift_warnings(fitted, scores.values, worth=worth)}
+
+
+def matrix(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the validation matrix of `corpora`, a row a characteristic and a column a corpus, and keep it.
+
+    A criterion is met ("pass") where the whole interval meets it, since it is for the method to show that it does.
+    """
+    rows, kept = [], []
+    for name, (characteristic, metric) in MATRIX.items():
+        most = getattr(run.profile.criteria, name)
+        row = {"characteristic": characteristic, "metric": metric, "criterion": f"at most {most:g}"}
+        for one in table.to_dict("records"):
+            found = _result(name, one)
+            passed = bool(found.high <= most)
+            row[one["corpus"]] = f"{found.value:.3g} (to {found.high:.3g}): {'pass' if passed else 'fail'}"
+            kept.append({"corpus": one["corpus"], "metric": name, "criterion": most} | found._asdict())
+            kept[-1]["passed"] = passed
+        rows.append(row)
+    run.keep(validation_matrix=kept)
+    return pd.DataFrame(rows)
+
+
+def _result(name: str, row: dict) -> Interval:
+    if name == "warnings":
+        return Interval(*[float(len(row["warnings"]))] * 3)
+    parts = {"misleading": ("misled_bonafide", "misled_spoof"), "tenfold": ("tenfold_bonafide", "tenfold_spoof")}
+    found = [Interval(*(row[f"{part}{end}"] for end in ("", "_low", "_high"))) for part in parts.get(name, (name,))]
+    return Interval(*(max(ends) for ends in zip(*found, strict=True)))
+
+
+def by_attack(run: Run) -> pd.DataFrame:
+    """Return Cllr and its two parts for each corpus and attack (`evidence.split_by_attack`), and keep them."""
+    tables = []
+    for name in run.corpora:
+        scores = run.scores("after", name)
+        llr = run.calibration_of("after").llr(scores.values)
+        tables.append(evidence.split_by_attack(scores.labels, llr, scores.table["attack"]).assign(corpus=name))
+    table = pd.concat(tables, ignore_index=True)
+    run.keep(evidence_by_attack=table.to_dict("records"))
+    return table[["corpus", *table.columns.drop("corpus")]]
+
+
+def precision(run: Run) -> pd.DataFrame:
+    """Return what verdicts at the carried threshold are worth at the profile's shares of spoofs, and keep it.
+
+    Returns
+    -------
+    DataFrame
+        ``corpus p_spoof`` and, with ``_low`` and ``_high``, ``accepted rejected`` of `evidence.precision`; missing
+        where no clip was accepted or rejected. Both rates hold at once, so each has half of what the level leaves out.
+    """
+    rows, options = [], run.resampling()
+    options["level"] = (1 + options["level"]) / 2
+    for name in run.corpora:
+        scores = run.scores("after", name)
+        given = {"names": ("far", "frr"), "groups": run.drawn(scores.table)} | options
+        rates = carried.intervals(scores.labels, scores.values, run.validation("after"), **given)
+        for share in run.profile.criteria.prevalences:
+            row = {"corpus": name, "p_spoof": share}
+            for verdict, (value, low, high) in evidence.precision(rates["far"], rates["frr"], p_spoof=share).items():
+                row |= {verdict: value, f"{verdict}_low": low, f"{verdict}_high": high}
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    run.keep(precision=table.astype(object).where(table.notna(), None).to_dict("records"))
+    return table

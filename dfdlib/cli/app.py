@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from dfdlib import files, machine, processes
-from dfdlib.cli import data, evaluate, options, printing, score, train, weights
+from dfdlib.cli import assess, data, evaluate, options, printing, score, train, weights
 from dfdlib.cli.options import Json, Profile, Seed, Set
 from dfdlib.errors import DfdError
 from dfdlib.text import one_line
@@ -226,6 +226,7 @@ def doctor(
     raise typer.Exit(1 if findings["problems"] else 0)
 
 
+app.command()(assess.app)
 app.command()(weights.detectors)
 app.add_typer(data.data_app, name="data")
 app.add_typer(weights.weights_app, name="weights")

@@ -1,0 +1,152 @@
+"""A detector, and what is known of its scores: a calibration for each channel, and the clips that it was tested on."""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfdlib import files
+from dfdlib.app.rules import CHANNELS
+from dfdlib.data.audit import measure
+from dfdlib.data.corpus import Corpus
+from dfdlib.detector.preprocessing import Preprocessing
+from dfdlib.detector.score_cache import Cache
+from dfdlib.detector.scorer import Scorer
+from dfdlib.detector.scores import Scores, read_scores
+from dfdlib.errors import DataError
+from dfdlib.evaluation import calibration, carried, evidence, limits, units
+from dfdlib.evaluation.calibration import Calibration
+from dfdlib.evaluation.drawing import Strata
+from dfdlib.evaluation.intervals import Interval
+from dfdlib.experiment.clips import TARGET, Clips
+
+#: Clips of each corpus that say what a detector was tested on: reading all of a large one would take hours.
+_SAMPLE = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What the scores of a detector mean, by the validation trials of one channel.
+
+    Attributes
+    ----------
+    calibration : Calibration
+    refits : ndarray, shape (k, 2)
+        Slope and intercept of calibrations on validation trials drawn again, with their voices and sentences.
+    """
+
+    calibration: Calibration
+    bounds: evidence.Bounds
+    refits: np.ndarray
+
+    @classmethod
+    def of(cls, validation: Scores) -> "Scale":
+        """Fit a scale to the scores of validation clips; a `DataError` where they are too few."""
+        labels, scores = validation.labels, validation.values
+        fitted = calibration.fit(labels, scores)
+        strata = Strata(labels, units.of(validation.table))
+        weights = strata.resample(lambda drawn: drawn[:, strata.member], resamples=carried.REFITS, seed=0)
+        drawn = [calibration.fit(np.repeat(labels, row), np.repeat(scores, row), fewest=1) for row in weights]
+        refits = np.array([(one.slope, one.intercept) for one in drawn])
+        observed = np.array([fitted.slope, fitted.intercept])
+        refits = observed + limits.student(strata)[0] * (refits - observed)
+        return cls(fitted, evidence.bounds(labels, fitted.slope * scores + fitted.intercept), refits)
+
+    def llr(self, score: float) -> Interval:
+        """Return the log-likelihood ratio of a score, and the range of it that other validation clips would give.
+
+        None is beyond what so many validation trials can support (`evidence.bounds`).
+        """
+        low, high = np.quantile(self.refits @ [score, 1.0], [0.025, 0.975])
+        ends = self.calibration.llr(score), low, high
+        return Interval(*(float(np.clip(end, self.bounds.low, self.bounds.high)) for end in ends))
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """A detector, and what an assessment of a clip rests on.
+
+    Attributes
+    ----------
+    name : str
+    scorer : Scorer
+    preprocessing : Preprocessing
+    scales : dict of str to Scale
+        By the names of `CHANNELS`, as far as they were measured.
+    tested : DataFrame or None
+        What `measure.measure` says of a sample of the clips that it was tested on; None where they are not here.
+    demonstration : bool
+        Its scores mean nothing outside the demo's corpora.
+    card : str
+        What is known of the detector, in Markdown.
+    """
+
+    name: str
+    scorer: Scorer
+    preprocessing: Preprocessing
+    scales: dict[str, Scale] = field(default_factory=dict)
+    tested: pd.DataFrame | None = None
+    demonstration: bool = False
+    card: str = ""
+
+    @classmethod
+    def of_run(cls, name: str, scorer: Scorer, *, preprocessing: Preprocessing, folder: Path, **options) -> "Basis":
+        """Take the scales that a run folder has for a detector; `options` are the other attributes.
+
+        Scores count where they were given by these weights and this preprocessing.
+        """
+        how = preprocessing.for_scorer(scorer)
+        scales = {}
+        for channel in CHANNELS:
+            suffix = "" if channel == "studio" else f"-{channel}"
+            for place in sorted(folder.glob(f"scores/*-{TARGET}-validation{suffix}.csv")):
+                with contextlib.suppress(DataError):
+                    scores = read_scores(place)
+                    if _given_by(scores.table, scorer, how):
+                        scales[channel] = Scale.of(scores)
+        return cls(name, scorer, how, scales, **options)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What there is to assess with: detectors, examples by what they are, where scores are kept, a report's summary."""
+
+    bases: list[Basis]
+    examples: dict[str, str] = field(default_factory=dict)
+    cache: Path | None = None
+    summary: dict | None = None
+
+    def opened(self) -> Cache | None:
+        """Return the cache, opened for one thread: SQLite knows no other."""
+        return None if self.cache is None else Cache(self.cache, say=lambda line: None)
+
+
+def _given_by(table: pd.DataFrame, scorer: Scorer, how: Preprocessing) -> bool:
+    wanted = {"checkpoint": files.short(scorer.fingerprint), "preprocessing": files.short(how.fingerprint)}
+    return all(name in table and set(table[name]) == {value} for name, value in wanted.items())
+
+
+def tested_on(clips: Clips) -> pd.DataFrame | None:
+    """Return what `measure.measure` says of a sample of a profile's testing clips; None where none can be read."""
+    parts = [one.table.iloc[:: -(-len(one) // _SAMPLE)] for one in clips.tested() if len(one)]
+    if not parts:
+        return None
+    nothing = pd.DataFrame(columns=["path", "reason"])
+    found = measure.measure(Corpus("tested", pd.concat(parts, ignore_index=True), nothing)).clips
+    return found if len(found) else None
+
+
+def examples(clips: Clips) -> dict[str, str]:
+    """Return the path of one bona fide testing clip and of one clip of each attack, by what it is.
+
+    The first by name of each: none was chosen by its score.
+    """
+    found: dict[str, str] = {}
+    for one in clips.tested():
+        table = one.table.sort_values(["label", "path"], ascending=[False, True], kind="stable")
+        names = table["attack"].where(table["label"] == 0, "bona fide")
+        for name, path in zip(names, table["path"], strict=True):
+            found.setdefault(name, path)
+    return dict(sorted(found.items(), key=lambda item: (item[0] != "bona fide", item[0])))

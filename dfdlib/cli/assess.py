@@ -1,0 +1,103 @@
+"""The command ``dfd app``: what a detector says of one clip, in a browser or as JSON."""
+
+import contextlib
+import importlib.util
+import json
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfdlib.cli import options, printing, score
+from dfdlib.errors import RunError
+
+
+def app(
+    clip: Annotated[Path | None, typer.Argument(help="Assess this clip here, without a page.")] = None,
+    checkpoint: options.Checkpoint = None,
+    detector: options.Detector = None,
+    profile: options.Profile = "demo",
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="The run folder with the calibration; by default reports/<profile>.")
+    ] = None,
+    channel: Annotated[str, typer.Option(help="What the clip came through: studio, phone or messenger.")] = "studio",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="By default a free one from 7860 on.")] = None,
+    share_nothing: Annotated[
+        bool, typer.Option("--share-nothing", help="Keep no scores in the cache that dfd score uses, either.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Open a page on this machine that says of a clip or a folder: bona fide, spoof, or cannot tell, and why.
+
+    No file leaves the machine or outlives the session. Without --checkpoint and --detector it takes those of the
+    profile, before and after fine-tuning. With a clip it prints what the page would say.
+
+    Example: dfd app --json talk.wav
+    """
+    if clip is None and importlib.util.find_spec("gradio") is None:
+        raise RunError("dfd app: its page needs the extra app, which is not installed; run ./environment.sh --app")
+    if as_json and clip is None:
+        raise typer.BadParameter("--json needs a clip")
+
+    def load():
+        return _known(checkpoint, detector, profile=profile, folder=folder, cached=not share_nothing)
+
+    if clip is not None:
+        _print(clip, load(), channel=channel, as_json=as_json)
+        return
+    from dfdlib.app import page
+
+    # A stop of any kind removes the files of the sessions.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with page.served(load, port=port) as served:
+        printing.echo(f"{served.local_url} (Ctrl-C stops it; nothing leaves this machine)")
+        with contextlib.suppress(KeyboardInterrupt):
+            served.block_thread()
+
+
+def _known(checkpoint: Path | None, detector: str | None, *, profile: str, folder: Path | None, cached: bool):
+    """Return the detectors and what is known of them, as the page takes it."""
+    from dfdlib.app.basis import Basis, Known, examples, tested_on
+    from dfdlib.detector.preprocessing import Preprocessing
+    from dfdlib.experiment import profile as profiles
+    from dfdlib.experiment.clips import Clips
+
+    settings = profiles.load(profile)
+    place = folder or profiles.root() / "reports" / settings.name
+    how = Preprocessing.named(settings.preprocessing, window=settings.window)
+    clips = Clips(settings)
+    shared = {"preprocessing": how, "folder": place, "tested": tested_on(clips)}
+    demonstration = settings.data.build == "demo"
+    if checkpoint or detector:
+        named = {"": checkpoint}
+    else:
+        named = {"baseline": settings.checkpoint, "fine-tuned": place / "finetuned.safetensors"}
+        detector = settings.detector
+    bases = []
+    for name, weights in named.items():
+        if name == "fine-tuned" and not weights.is_file():
+            continue
+        scorer, about = score.make_scorer(None, weights, detector=detector, device="auto", precision="float32")
+        own = (bool(name) and demonstration) or about["demonstration"]
+        card = weights.with_suffix(".md") if weights else None
+        text = card.read_text("utf-8") if card is not None and card.is_file() else ""
+        bases.append(Basis.of_run(name or about["name"], scorer, demonstration=own, card=text, **shared))
+    summary = None
+    with contextlib.suppress(OSError, ValueError):
+        summary = json.loads((place / "summary.json").read_text("utf-8"))
+    cache = profiles.root() / "data" / "cache" / "scores.sqlite" if cached else None
+    return Known(bases, examples(clips), cache, summary)
+
+
+def _print(clip: Path, known, *, channel: str, as_json: bool) -> None:
+    from dfdlib.app.assessment import assess
+
+    found = [assess(clip, basis, channel=channel, cache=known.opened()) for basis in known.bases]
+    if as_json:
+        printing.as_json({"assessments": [one.to_dict() for one in found]})
+        return
+    for one in found:
+        print(f"{one.detector}: {one.outcome}{' (demonstration)' * one.demonstration}")
+        for line in (*one.reasons, one.evidence, one.done):
+            print(f"  {line}")

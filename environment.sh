@@ -2,7 +2,8 @@
 # Makes the environment that everything else runs in, from the lock.
 #
 #   ./environment.sh          into the active virtual or conda environment, else into .venv
-#   ./environment.sh --test   the same with the test tools
+#   ./environment.sh --app    the same with what the page of dfd app needs
+#   ./environment.sh --test   the same with both and the test tools
 #
 # run_all.sh and run_tests.sh read this file and call `use_environment`; nobody needs to run it by hand, except after
 # `conda env create -f environment.yml && conda activate dfd`.
@@ -16,7 +17,7 @@ fail() {
 
 # What an environment was made from: when one of these files changes, it is made up to date.
 environment_key() {
-  cat "$here/requirements.txt" "$here/requirements-test.txt" "$here/environment.sh" "$here/pyproject.toml" | cksum | tr ' ' -
+  cat "$here"/requirements*.txt "$here/environment.sh" "$here/pyproject.toml" | cksum | tr ' ' -
 }
 
 # The versions that the lock is for, newest first.
@@ -60,13 +61,14 @@ step() {
   echo "    $(($(megabytes "$prefix") - before)) MB in $((SECONDS - began)) s" >&2
 }
 
-# install_lock PYTHON [--test]: everything in the lock, then dfdlib itself as it lies here.
+# install_lock PYTHON [--app|--test]: everything in the lock, then dfdlib itself as it lies here.
 install_lock() {
   local python=$1 pip=("$1" -m pip --disable-pip-version-check install --progress-bar off)
-  local prefix torch build number=0 steps=4 lock=$here/requirements.txt
+  local prefix torch build extra extras="" number=0 lock=$here/requirements.txt
   supports "$python" || fail "$python is not Python ${SUPPORTED// / or }, which the lock is for; leave its environment, or make another"
   prefix=$("$python" -c 'import sys; print(sys.prefix)')
-  [ "${2:-}" = --test ] && steps=5
+  case "${2:-}" in --app) extras="app" ;; --test) extras="app test" ;; esac
+  local steps=$((4 + $(wc -w <<<"$extras")))
   torch=$(grep '^torch==' "$lock")
   # fairseq comes as source: what builds it must be there first.
   build=$(grep -E '^(setuptools|wheel|cython|numpy)==' "$lock")
@@ -78,18 +80,18 @@ install_lock() {
   # fairseq's own switch for a build without its C++ extensions, which wav2vec 2.0 does not use: no compiler is needed.
   READTHEDOCS=1 step "the $(grep -c == "$lock") packages of requirements.txt" \
     "${pip[@]}" --no-deps --no-build-isolation -r "$lock" || return
-  if [ "${2:-}" = --test ]; then
-    step "the $(grep -c == "$here/requirements-test.txt") packages of the tests" \
-      "${pip[@]}" --no-deps -r "$here/requirements-test.txt" || return
-  fi
+  for extra in $extras; do
+    step "the $(grep -c == "$here/requirements-$extra.txt") packages of requirements-$extra.txt" \
+      "${pip[@]}" --no-deps -r "$here/requirements-$extra.txt" || return
+  done
   step "dfdlib as it lies here" "${pip[@]}" --no-deps --no-build-isolation --editable "$here" || return
   echo "done: $(megabytes "$prefix") MB in $prefix ($("$python" -V))" >&2
 }
 
-# use_environment [--test]: leaves the folder of the environment's programs first on PATH.
+# use_environment [--app|--test]: leaves the folder of the environment's programs first on PATH.
 use_environment() {
   local prefix=${VIRTUAL_ENV:-${CONDA_PREFIX:-}} needs="dfdlib" key stamp python
-  [ "${1:-}" = --test ] && needs="dfdlib pytest hypothesis ruff"
+  case "${1:-}" in --app) needs="dfdlib gradio" ;; --test) needs="dfdlib pytest hypothesis ruff" ;; esac
   if [ -n "$prefix" ] && [ -x "$prefix/bin/python" ] && "$prefix/bin/python" -c '
 import importlib.util, sys
 sys.exit(any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))' $needs; then
@@ -105,8 +107,9 @@ sys.exit(any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))' 
   fi
   if ! grep -qsx "$key${1:-}" "$stamp"; then
     install_lock "$prefix/bin/python" "${1:-}" || fail "the packages could not be installed; see pip's message above, then run this again"
-    # An environment with the test tools serves both uses.
+    # An environment serves what has less as well.
     printf '%s\n' "$key" "$key${1:-}" >"$stamp"
+    [ "${1:-}" != --test ] || printf '%s\n' "$key--app" >>"$stamp"
   fi
   export VIRTUAL_ENV=$prefix PATH="$prefix/bin:$PATH"
 }

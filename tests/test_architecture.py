@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # Each room imports only from those before it.
-ORDER = "text errors machine files progress processes evaluation data detector training experiment report app cli".split()
+ORDER = (
+    "text errors machine files progress processes evaluation data detector training experiment report app cli".split()
+)
 
 
 def room_of(path):

@@ -1,6 +1,7 @@
 """The lock, the package metadata and the environment file may not drift apart."""
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -31,7 +32,9 @@ def lock(name):
 
 
 LOCK = lock("requirements.txt")
+APP = lock("requirements-app.txt")
 TESTS = lock("requirements-test.txt")
+EVERY = LOCK | APP | TESTS
 
 
 def version_of(pin):
@@ -47,8 +50,10 @@ def wanted(requirement, python=None):
 def direct():
     for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["fetch"]):
         yield Requirement(text), LOCK
+    for text in PROJECT["optional-dependencies"]["app"]:
+        yield Requirement(text), LOCK | APP
     for text in PROJECT["optional-dependencies"]["test"]:
-        yield Requirement(text), LOCK | TESTS
+        yield Requirement(text), EVERY
 
 
 @pytest.mark.parametrize(("requirement", "pins"), direct(), ids=lambda value: getattr(value, "name", ""))
@@ -56,11 +61,13 @@ def test_direct_dependencies_are_pinned_to_what_they_allow(requirement, pins):
     assert requirement.specifier.contains(version_of(pins[canonicalize_name(requirement.name)]))
 
 
-@pytest.mark.parametrize("name", sorted(LOCK | TESTS))
+@pytest.mark.parametrize("name", sorted(EVERY))
 def test_the_lock_is_what_is_installed_and_has_all_it_needs(name):
-    pin = (LOCK | TESTS)[name]
+    pin = EVERY[name]
     if not wanted(pin):
         return
+    if name in APP and importlib.util.find_spec("gradio") is None:
+        pytest.skip("the extra app is not installed")
     distribution = importlib.metadata.distribution(name)
     assert distribution.version.split("+")[0] == version_of(pin)
     for text in distribution.requires or []:
@@ -71,14 +78,15 @@ def test_the_lock_is_what_is_installed_and_has_all_it_needs(name):
         other = canonicalize_name(needed.name)
         if other in LEFT_OUT or (name == "torch" and TORCH_BRINGS.fullmatch(other)):
             continue
-        pins = LOCK if name in LOCK else LOCK | TESTS
+        pins = LOCK if name in LOCK else LOCK | APP if name in APP else EVERY
         for python in pythons:
             assert other in pins, f"{name} needs {needed}, which is not in the lock"
+            assert needed.specifier.contains(version_of(pins[other])), f"{name} needs {needed}"
             assert wanted(pins[other], python), f"{name} needs {needed} on Python {python}"
 
 
 def test_no_name_is_in_both_locks():
-    assert not set(LOCK) & set(TESTS)
+    assert len(EVERY) == len(LOCK) + len(APP) + len(TESTS)
 
 
 def sourced(script, *, path=None):

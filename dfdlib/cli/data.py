@@ -69,7 +69,8 @@ def data_list(as_json: Json = False) -> None:
         {
             "corpus": name,
             "what": f"{one.title}: {one.what}",
-            "clips": one.counts.get("all") or sum(one.counts.get(split, 0) for split in _SPLITS) or None,
+            "clips": one.size[0] or None,
+            "clips_checked": one.size[1],
             "hours": one.hours,
             "licence": one.licence,
             "home": one.home,
@@ -85,9 +86,11 @@ def data_list(as_json: Json = False) -> None:
     for row in rows:
         there = "here" if row["there"] else "-"
         clips, hours = (f"{row[key]:,}" if row[key] else "" for key in ("clips", "hours"))
+        clips = clips if row["clips_checked"] else f"~{clips}"
         print(f"{row['corpus']:19} {there:4} {clips:>10} {hours:>6}  {row['licence']:15} {row['home']}")
         print(f"{'':19} {row['what']}")
     print()
+    print("~ marks numbers of clips that were not checked against the lists or their publication.\n")
     for row in sets:
         print(f"{row['profile']:19} {row['corpus']:14} {'here' if row['there'] else '-':4} {row['path']}")
 
@@ -157,9 +160,6 @@ def data_check(
         if found.other:
             print(search.named(found.other))
     raise typer.Exit(1 if len(reasons) or differs else 0)
-
-
-_SPLITS = ("training", "validation", "testing")
 
 
 def _place(name: str, description) -> Path:

@@ -13,6 +13,7 @@ from typing import Literal
 import pydantic
 import yaml
 
+from dfdlib.data.labels import SPLIT_WORDS
 from dfdlib.errors import DataError, ParameterError
 
 _FILE = importlib.resources.files("dfdlib.data") / "corpora.yaml"
@@ -127,7 +128,9 @@ class Description(_Entry):
     part : str
         The part that published figures are on: a subset, a split, or "all".
     counts : dict of str to int
-        Clips as published, by part.
+        Clips as published, by part, checked against the lists themselves or their publication.
+    unverified : dict of str to int
+        The same where that was not possible: shown as "about", and compared with nothing.
     hours : float or None
     pair : str
         Column that names the bona fide recording of each spoof.
@@ -144,12 +147,22 @@ class Description(_Entry):
     inside: str = ""
     part: str = "all"
     counts: dict[str, int] = {}
+    unverified: dict[str, int] = {}
     hours: float | None = None
     licence: str = "not stated"
     home: str = ""
     pair: str = ""
     segments: str = ""
     get: Source = Source()
+
+    @property
+    def size(self) -> tuple[int, bool]:
+        """How many clips there are, 0 where nobody says, and whether that was checked."""
+        known = self.unverified | self.counts
+        parts = {"all"} if "all" in known else set(SPLIT_WORDS.values())
+        if not parts <= known.keys():
+            return 0, True
+        return sum(known[part] for part in parts), parts <= self.counts.keys()
 
     @pydantic.model_validator(mode="after")
     def _tells_clips(self) -> "Description":

@@ -186,7 +186,8 @@ def _subset(path: Path, labels: pd.DataFrame, wanted: str | None) -> tuple[np.nd
     word = split_of(wanted) or wanted if column == "split" else wanted
     chosen = (labels[column] == word).to_numpy() if column else np.full(len(labels), False)
     if not chosen.any():
-        there = f"it has {some(labels[column].unique())}" if column else "its lines do not say of which they are"
+        known = [word for word in labels[column].unique() if word] if column else []
+        there = f"it has {some(known)}" if known else "its lines do not say of which they are"
         raise DataError(f"has no subset {one_line(wanted)!r}, {there}; or say all", path=path)
     return chosen, wanted
 

@@ -121,6 +121,8 @@ def recognise(path: str | Path, *, corpus: str | None = None) -> Read:
                 return read(path, form, corpus=name)
     if head and (columns := _plain_columns(head)):
         return read(path, List(files=".*", columns=columns), corpus=columns)
+    if head and not any(re.search(r"\S[\s,;|]+\S", line) for line in head):
+        raise DataError("has names and no labels; give the list that has them, such as trial_metadata.txt", path=path)
     table = _tidied(tables.read(path, needs=("path", "label")), List(files=".*"))
     return Read("a table with headings", table, pd.DataFrame(columns=["path", "reason"]))
 
@@ -201,7 +203,7 @@ def _refuse_others(raw: Raw, names: str, corpus: str) -> None:
     """Refuse a list of clips that are called otherwise than a corpus's."""
     if not names:
         return
-    stems = raw.frame["path"].str.replace(_STEM, "", regex=True)
+    stems = raw.frame["path"].str.replace(_STEM.pattern, "", regex=True)
     wrong = ~stems.str.fullmatch(names)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
@@ -267,7 +269,7 @@ def _fits(head: list[str], form: List, description: Description) -> bool:
                     return False  # a table with headings of its own
                 labels, paths = labels[1:], paths[1:]
             known = all(label_of(word) is not None or word in form.labels for word in labels)
-            stems = paths.str.replace(_STEM, "", regex=True)
+            stems = paths.str.replace(_STEM.pattern, "", regex=True)
             return known and (not description.names or stems.str.fullmatch(description.names).all())
     return False
 

@@ -20,7 +20,7 @@ from dfdlib.text import one_line
 COLUMNS = {
     "path": "path file filename filepath clip audio audiopath audiofile wav utterance utt uttid utteranceid recording "
     "trial id".split(),
-    "label": "label key class groundtruth cmlabel".split(),
+    "label": "label key class groundtruth cmlabel isbonafide isreal isgenuine isspoof isfake isdeepfake".split(),
     "score": "score cmscore".split(),
     "speaker": "speaker speakerid spk".split(),
 } | {name: [name] for name in ("split", "sentence", "attack", "duration", "sha256")}

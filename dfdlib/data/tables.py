@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dfdlib import files
 from dfdlib.data.labels import LABEL_NAMES, LABELS, label_of, plain
-from dfdlib.data.table_files import LINE, Raw, is_number, load, number, some
+from dfdlib.data.table_files import COLUMNS, LINE, Raw, is_number, load, number, some
 from dfdlib.errors import DataError
 from dfdlib.text import one_line
 
@@ -159,14 +159,22 @@ def labels(raw: Raw, *, needed: bool, words: Mapping[str, str] | None = None) ->
     known = {word: own.get(plain(word), label_of(word)) for word in column.unique()}
     if rest is not None:
         known |= {word: LABELS.get(rest) for word in known if plain(word) not in own and label_of(word) is None}
-    if "label" in map(plain, raw.header):
-        known |= {word: _NUMBERS[word.strip()] for word in known if word.strip() in _NUMBERS}
+    headings = set(map(plain, raw.header))
+    heading = next((word for word in COLUMNS["label"] if word in headings), "")
+    one = 1 if heading == "label" else label_of(heading.removeprefix("is"))
+    if one is not None:
+        numbers = {word: _NUMBERS[word.strip()] for word in known if word.strip() in _NUMBERS}
+        known |= {word: number if one else 1 - number for word, number in numbers.items()}
     skipped = {word for word in known if plain(word) in own or rest is not None}
     unknown = {word for word, number in known.items() if number is None and (needed or word.strip())} - skipped
     if unknown:
         row = int(column.isin(unknown).to_numpy().argmax())
         word, others = column.iloc[row], [other for other in known if other not in (column.iloc[row], "")]
-        which = "0 and 1 say which class they are under the heading 'label' only" if word.strip() in _NUMBERS else ""
+        which = (
+            "0 and 1 say which class they are under headings such as 'label' or 'is_spoof' only"
+            if word.strip() in _NUMBERS
+            else ""
+        )
         raise raw.fault(
             row,
             f"label {one_line(word)!r} is neither bona fide nor spoof{f' ({which})' if which else ''}; "

@@ -65,6 +65,12 @@ def test_encodings(put, encoding):
     assert rows(put(big_endian)) == [["Äther ﬁ 声.wav", 1, 1.5]]
 
 
+@pytest.mark.parametrize(("heading", "first"), [("label", 1), ("is_real", 1), ("IsSpoof", 0), ("is-fake", 0)])
+def test_headings_say_what_one_means(put, heading, first):
+    found = rows(put(f"path,{heading},score\na.wav,1,2\nb.wav,0,3\n"))
+    assert [label for _, label, _ in found] == [first, 1 - first]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -90,7 +96,7 @@ def test_encodings(put, encoding):
         ("path,label,score\na.wav,,1\n", "line 2 \\(a.wav\\): label '' is neither"),
         ("path,label,score\na.wav,2,1\n", "label '2' is neither"),
         ("path,label,score\na.wav,True,1\n", "label 'True' is neither"),
-        ("path,class,score\na.wav,1,1\n", "label '1' is .*under the heading 'label' only"),
+        ("path,class,score\na.wav,1,1\n", "label '1' is .*under headings such as 'label'"),
         ("path,label,score\na.wav,spoof,inf\n", "line 2 \\(a.wav\\): score 'inf' is not a finite number"),
         ("path,label,score\na.wav,spoof,\n", "line 2 \\(a.wav\\): score '' is not a finite number"),
         ("path,label,score\na.wav,spoof,1_0\n", "score '1_0' is not"),

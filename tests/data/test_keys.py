@@ -78,6 +78,14 @@ def test_a_key_adds_labels_and_columns(write, key):
     assert found.facts["subset"] == "all"
 
 
+def test_a_key_says_what_it_lacks(write, key):
+    scores = write("s.txt", "c -1\na 2\nb 0.5\n")
+    with pytest.raises(DataError, match="has no subset 'eval', its lines do not say of which they are; or say all"):
+        keys.trials(scores, key, subset="eval")
+    with pytest.raises(DataError, match=r"bare\.txt: has names and no labels; give the list that has them"):
+        keys.trials(scores, write("bare.txt", "a\nb\nc\n"))
+
+
 def test_names_without_a_partner_are_refused_unless_allowed(write, key):
     scores = write("s.txt", "a 2\nb 0.5\n" + "".join(f"z{row} 1\n" for row in range(7)))
     with pytest.raises(DataError) as caught:

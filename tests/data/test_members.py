@@ -146,6 +146,8 @@ def test_counts_as_published_and_differences(tmp_path):
     assert corpus.read(tmp_path, corpus=str(description)).notes == (
         "mine: 2 lines; published are 3 bonafide (2 fewer here)",
     )
+    description.write_text(entry.replace("counts", "unverified") % 3)
+    assert corpus.read(tmp_path, corpus=str(description)).notes == ("mine: 2 lines",)
 
 
 def test_a_list_without_a_key_gives_clips_without_labels(tmp_path):

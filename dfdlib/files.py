@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import hashlib
+import json
+import math
 import os
 import secrets
 import shutil
@@ -172,6 +174,27 @@ def sha256(path: str | Path) -> str:
 def short(digest: str) -> str:
     """Return the first twelve digits of a fingerprint: enough to tell files apart on a page."""
     return digest[:12]
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """Return a value as JSON: numpy's numbers and arrays as plain ones, and null for a number that is not finite."""
+    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write what `to_json` makes of a value, atomically."""
+    with atomic(path) as file:
+        file.write(to_json(value, indent=1))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager

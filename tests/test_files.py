@@ -1,4 +1,6 @@
 import errno
+import json
+import math
 import os
 import stat
 import subprocess
@@ -6,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dfdlib import files
@@ -197,3 +200,12 @@ def test_outputs_that_are_well_leave_no_trace(places):
         files.check_outputs([out(places / name)], inputs=[places, places / "clip.wav"])
     files.check_outputs([out(places / "run", folder=True, suffixes=()), out("/dev/stdout"), out("/dev/full")])
     assert sorted(places.rglob("*")) == before
+
+
+def test_json_has_no_number_that_is_not_finite(tmp_path):
+    value = {"a": np.float64("nan"), 2: (math.inf, np.arange(2)), "c": {"d": [-math.inf, True, None, "NaN"]}}
+    files.write_json(tmp_path / "some/value.json", value)
+    found = json.loads((tmp_path / "some/value.json").read_text("utf-8"), parse_constant=pytest.fail)
+    assert found == {"a": None, "2": [None, [0, 1]], "c": {"d": [None, True, None, "NaN"]}}
+    with pytest.raises(TypeError):
+        files.to_json({"a": object()})

@@ -145,7 +145,7 @@ def check_figures(
 
     check = published_figures.check_figures(eer=eer, auc=auc, n_bonafide=bonafide, n_spoof=spoof)
     if as_json:
-        print(json.dumps(dataclasses.asdict(check)))
+        printing.as_json(dataclasses.asdict(check))
     else:
         print("\n".join(printing.verdict(check, bonafide, spoof)))
     raise typer.Exit(0 if check.possible and check.counts_possible is not False else 1)
@@ -188,7 +188,7 @@ def audit(
     if out is not None:
         audits.write(out, examined, between)
     if as_json and not taken:
-        print(json.dumps(audits.report(examined, between)))
+        printing.as_json(audits.report(examined, between))
     elif not taken:
         for one in examined:
             printing.audit(one)

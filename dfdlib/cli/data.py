@@ -81,7 +81,7 @@ def data_list(as_json: Json = False) -> None:
     ]
     sets = _of_profiles()
     if as_json:
-        print(json.dumps({"corpora": rows, "profiles": sets}))
+        printing.as_json({"corpora": rows, "profiles": sets})
         return
     for row in rows:
         there = "here" if row["there"] else "-"
@@ -149,7 +149,7 @@ def data_check(
     if as_json:
         counts = json.loads(found.summary().to_json(orient="records"))
         told = {"corpus": plain, "notes": found.notes, "counts": counts, "other_files": found.other}
-        print(json.dumps(told | {"left_out": dict(reasons), "complete": not len(reasons) and not differs}))
+        printing.as_json(told | {"left_out": dict(reasons), "complete": not len(reasons) and not differs})
     else:
         print("\n".join(found.notes))
         print(found.summary().to_string(index=False))

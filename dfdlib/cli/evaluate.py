@@ -42,8 +42,9 @@ Claims = Annotated[
     list[str] | None,
     typer.Option("--claim", metavar="NAME=FIGURE", help="A published figure to check: eer=0.0128; many times."),
 ]
-Asv = Annotated[Path | None, typer.Option(help="ASV scores of an ASVspoof challenge; adds min_t_dcf.")]
+Asv = Annotated[Path | None, typer.Option(help="ASV scores of an ASVspoof challenge; adds min_t_dcf and t_eer.")]
 AsvKeys = Annotated[Path | None, typer.Option(help="What kind each ASV trial is, if another file says it.")]
+Sasv = Annotated[Path | None, typer.Option(help="Scores that serve both tasks, with their kinds; adds min_a_dcf.")]
 Html = Annotated[Path | None, typer.Option(help="Also write a page with tables and figures; it needs no network.")]
 
 
@@ -65,6 +66,7 @@ def evaluate(
     claims: Claims = None,
     asv: Asv = None,
     asv_keys: AsvKeys = None,
+    sasv: Sasv = None,
     html: Html = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
@@ -82,9 +84,9 @@ def evaluate(
     how |= {"allow_missing": allow_missing, "drop_copies": drop_copies}
     drawn = {"by": by, "resamples": resamples, "seed": seed}
     single = {"--key": key, "--per": per, "--threshold": threshold, "--validation": validation, "--claim": claims}
-    _check_page(html, scores, key, validation, validation_key, asv, asv_keys)
+    _check_page(html, scores, key, validation, validation_key, asv, asv_keys, sasv)
     if corpora or (scores is not None and scores.suffix.lower() in (".yaml", ".yml")):
-        if bad := next((name for name, value in (single | {"--asv": asv}).items() if value is not None), None):
+        if bad := next((name for name, value in (single | {"--asv": asv, "--sasv": sasv}).items() if value is not None), None):
             raise typer.BadParameter(f"{bad} is for the scores of one corpus")
         if corpora and scores is not None:
             raise typer.BadParameter("give scores or --corpus, not both")
@@ -98,7 +100,7 @@ def evaluate(
     if checked and threshold is not None:
         raise typer.BadParameter("--threshold and --validation both fix the threshold; give one of them")
     more = {"per": per or (), "threshold": threshold, "claimed": claims or (), **drawn}
-    _evaluate_one((scores, key, how), checked, more, (asv, asv_keys), html, as_json)
+    _evaluate_one((scores, key, how), checked, more, (asv, asv_keys, sasv), html, as_json)
 
 
 def compare(
@@ -165,8 +167,11 @@ def _evaluate_one(
     validation = keys.trials(checked[0], checked[1], **checked[2]) if checked else None
     found = evaluation.evaluate(trials, validation=validation, **more)
     if asv[0] is not None:
-        rates = tandem.rates(tandem.read_scores(asv[0], keys=asv[1]))
-        found.found["min_t_dcf"] = tandem.min_t_dcf(trials.labels, trials.scores, rates)
+        speakers = tandem.read_scores(asv[0], keys=asv[1])
+        found.found["min_t_dcf"] = tandem.min_t_dcf(trials.labels, trials.scores, tandem.rates(speakers))
+        found.found["t_eer"] = tandem.t_eer(trials.labels, trials.scores, speakers)
+    if asv[2] is not None:
+        found.found["min_a_dcf"], _ = tandem.min_a_dcf(tandem.read_scores(asv[2], column="sasv-score"))
     if said := evaluation.seems_inverted(found.found):
         printing.echo(said)
     if as_json:

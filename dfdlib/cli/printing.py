@@ -1,13 +1,12 @@
 """What a command prints: results on standard output, all else on standard error, nothing that a terminal would obey."""
 
 import contextlib
-import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from dfdlib import files
 from dfdlib.errors import RunError
 from dfdlib.text import one_line
 
@@ -123,15 +122,7 @@ def verdict(check, bonafide: int | None, spoof: int | None) -> list[str]:
 
 def as_json(values: object) -> None:
     """Print JSON; a number that is not finite becomes null, as JSON has none."""
-    print(json.dumps(_finite(values), allow_nan=False))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(name): _finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(files.to_json(values))
 
 
 def values(values: dict) -> None:

@@ -156,7 +156,7 @@ def _print_json(scores, left_out, detector: dict, other: dict[str, int]) -> None
     tables = {"scores": scores.worded(), "left_out": left_out}
     # by way of pandas, which writes missing numbers as null
     rows = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}
-    print(json.dumps({"detector": detector} | rows | {"other_files": other}))
+    printing.as_json({"detector": detector} | rows | {"other_files": other})
 
 
 def _windows(preprocessing: str, *, window: str, hop: float | None):

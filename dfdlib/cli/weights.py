@@ -1,6 +1,5 @@
 """The commands ``dfd detectors``, ``dfd weights list`` and ``dfd weights fetch``."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +43,7 @@ def detectors(as_json: Json = False) -> None:
             }
         )
     if as_json:
-        print(json.dumps({"detectors": rows}))
+        printing.as_json({"detectors": rows})
         return
     for row in rows:
         names = " or ".join([row["detector"], *row["also"]])

@@ -142,7 +142,8 @@ def t_eer(labels: ArrayLike, scores: ArrayLike, asv: AsvScores) -> float:
 
     A clip is accepted when both accept it, and their errors are independent. Of all pairs of thresholds the one is
     taken where targets are rejected as often as nontargets and as spoofs are accepted; it needs no priors and no costs.
-    Where no pair gives three equal rates, the mean of the three is returned where they differ least.
+    Where no pair gives three equal rates, the mean of the three is returned where they differ least, among the pairs
+    where the first of them crosses another.
 
     Parameters
     ----------
@@ -155,16 +156,24 @@ def t_eer(labels: ArrayLike, scores: ArrayLike, asv: AsvScores) -> float:
     thresholds = np.append(np.unique(np.concatenate(kinds)), np.inf)
     below = [np.searchsorted(column, thresholds, side="left") / column.size for column in kinds]
     miss, other, spoof = below[0], 1 - below[1], 1 - below[2]
-    best, found = np.inf, np.nan
-    for asv_miss, asv_other, asv_spoof in zip(miss, other, spoof, strict=True):
-        rates = np.stack([
-            counts.frr + (1 - counts.frr) * asv_miss, (1 - counts.frr) * asv_other, counts.far * asv_spoof
-        ])  # fmt: skip
-        gap = np.ptp(rates, axis=0)
-        place = int(np.argmin(gap))
-        if gap[place] < best:
-            best, found = gap[place], float(rates[:, place].mean())
-    return found
+
+    def rates(place: np.ndarray) -> np.ndarray:
+        frr, far = counts.frr[place], counts.far[place]
+        return np.stack([frr + (1 - frr) * miss, (1 - frr) * other, far * spoof])
+
+    # At each ASV threshold the first rate rises with the detector's threshold and the others fall: bisection finds
+    # where it crosses the lower and the higher one.
+    candidates = []
+    for reached in (np.minimum, np.maximum):
+        low, high = np.full(thresholds.size, -1), np.full(thresholds.size, counts.frr.size - 1)
+        while (high - low > 1).any():
+            middle = np.maximum((low + high) // 2, 0)
+            first, *others = rates(middle)
+            beyond = first >= reached(*others)
+            high, low = np.where(beyond, middle, high), np.where(beyond, low, middle)
+        candidates += [rates(np.maximum(low, 0)), rates(high)]
+    found = np.concatenate(candidates, axis=1)
+    return float(found[:, np.argmin(np.ptp(found, axis=0))].mean())
 
 
 def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str = "asv-score") -> AsvScores:

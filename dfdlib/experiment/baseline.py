@@ -215,8 +215,7 @@ def _trained(settings: profile.Profile, folder: Path, variant: Variant, seed: in
         macro_eer=macro_eer,
         auc=auc,
     )
-    with files.atomic(place.with_suffix(".json")) as file:
-        json.dump(dataclasses.asdict(trained) | {"identity": identity}, file)
+    files.write_json(place.with_suffix(".json"), dataclasses.asdict(trained) | {"identity": identity})
     return trained
 
 

@@ -172,8 +172,7 @@ class Jobs(Clips):
             "left_out": left_out.to_dict("records"),
         }
         if processes.is_first():
-            with files.atomic(job.record) as file:
-                json.dump(facts, file, indent=1)
+            files.write_json(job.record, facts)
         return result
 
     def inputs_digest(self, job: Job) -> dict:

@@ -1,7 +1,6 @@
 """The scores of a run: of the detector before and after fine-tuning on every corpus, and what is kept of them."""
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 
@@ -132,8 +131,7 @@ class Scored(Jobs):
         """
         validation = self.validation(stage)
         fitted = calibration.fit(validation.labels, validation.scores)
-        with files.atomic(self.folder / "results" / f"calibration-{stage}.json") as file:
-            json.dump(fitted.to_dict(), file)
+        files.write_json(self.folder / "results" / f"calibration-{stage}.json", fitted.to_dict())
         return fitted
 
     def drawn(self, table: pd.DataFrame) -> units.Units:
@@ -156,19 +154,9 @@ class Scored(Jobs):
                 value = known + [one for one in value if one not in known]
             self.results[name] = value
         if self.chapter:
-            with files.atomic(self.folder / "results" / f"{self.chapter}.json") as file:
-                json.dump(self.results, file, indent=1, default=_plain)
+            files.write_json(self.folder / "results" / f"{self.chapter}.json", self.results)
 
     @property
     def figures(self) -> Path:
         """The folder for figures."""
         return self.folder / "figures"
-
-
-def _plain(value: object) -> object:
-    """Turn numpy's numbers and arrays into what JSON knows."""
-    if hasattr(value, "item"):
-        return value.item()
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -91,8 +91,7 @@ def build(
         _run(chapters, wanted=wanted, force=force, folder=folder, parameters=parameters, echo=echo)
         found = provenance.collect(settings, inputs=inputs, overrides=overrides, profile_name=name)
         summary = _summary(chapters, folder=folder, settings=settings, found=found)
-        with files.atomic(folder / "summary.json") as file:
-            json.dump(summary, file, indent=1)
+        files.write_json(folder / "summary.json", summary)
         with files.atomic(folder / "index.html") as file:
             file.write(page.render(summary, chapters=chapters, folder=folder, hide=hide))
     result = Result(page=folder / "index.html", chapters=chapters)
@@ -246,8 +245,7 @@ def _execute(chapter: page.Chapter, *, parameters: dict) -> None:
         chapter.status = "done"
     chapter.seconds = round(time.monotonic() - started, 1)
     if chapter.status == "done":
-        with files.atomic(chapter.marker) as file:
-            json.dump({"key": chapter.key, "seconds": chapter.seconds}, file)
+        files.write_json(chapter.marker, {"key": chapter.key, "seconds": chapter.seconds})
 
 
 def _title(settings: profile.Profile, found: dict) -> str:

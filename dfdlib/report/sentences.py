@@ -195,6 +195,13 @@ def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
     )
     if best_epoch == last:
         return f"{sentence}; it is the last one, so training was still improving when it stopped."
+    later = history[history["epoch"] > best_epoch]
+    lower = later.loc[later["validation_eer"].idxmin()]
+    if lower["validation_eer"] < best["validation_eer"]:
+        return (
+            f"{sentence}; epoch {lower['epoch']:.0f} had a lower validation EER ({percent(lower['validation_eer'])}), "
+            "which is not what the recipe chooses by."
+        )
     return f"{sentence}; later epochs were no better."
 
 

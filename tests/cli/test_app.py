@@ -640,9 +640,14 @@ def test_evaluate_at_a_threshold_and_per_column(dfd, table):
 
 def test_evaluate_beside_speaker_verification(dfd, table, tmp_path):
     (tmp_path / "asv.txt").write_text("bonafide target 3\nbonafide target 2\nbonafide nontarget 0\nA01 spoof 4\n")
-    status, out, _ = dfd("evaluate", table, "--json", "--asv", tmp_path / "asv.txt")
+    (tmp_path / "sasv.txt").write_text("s a 3 target\ns b 2 target\ns c 0 nontarget\ns d 1 spoof\n")
+    both = ("--asv", tmp_path / "asv.txt", "--sasv", tmp_path / "sasv.txt")
+    status, out, _ = dfd("evaluate", table, "--json", *both)
     assert status == 0
-    assert 0 < json.loads(out)["min_t_dcf"] <= 1
+    values = json.loads(out)
+    assert 0 < values["min_t_dcf"] <= 1
+    assert 0 < values["t_eer"] < 1
+    assert values["min_a_dcf"] == 0
     status, _, err = dfd("evaluate", table, "--asv", tmp_path / "none.txt")
     assert status == 1
     assert "no such file" in err

@@ -180,6 +180,10 @@ def test_training_says_whether_it_stopped_early():
         {"epoch": [1, 2], "train_loss": [1.0, 0.5], "validation_loss": [0.9, 0.6], "validation_eer": [0.3, 0.2]}
     )
     assert "still improving" in sentences.training(history, best_epoch=2, select="validation_loss")
+    history["validation_loss"] = [0.6, 0.9]
+    said = sentences.training(history, best_epoch=1, select="validation_loss")
+    assert said.endswith("; epoch 2 had a lower validation EER (20.0 %), which is not what the recipe chooses by.")
+    history["validation_eer"] = [0.2, 0.2]
     assert "no better" in sentences.training(history, best_epoch=1, select="validation_eer")
 
 

@@ -238,8 +238,7 @@ def write(path: str | Path, audits: Sequence[Audit], between: Iterable[Finding] 
     if Path(path).suffix.lower() == ".csv":
         tables.write(path, pd.concat(audit.to_frame() for audit in audits))
     else:
-        with files.atomic(path) as file:
-            json.dump(report(audits, between), file, indent=1)
+        files.write_json(path, report(audits, between))
 
 
 def _kinds_by_clip(findings: Iterable[Finding], count: int) -> list[str]:

@@ -84,9 +84,10 @@ def evaluate(
     how |= {"allow_missing": allow_missing, "drop_copies": drop_copies}
     drawn = {"by": by, "resamples": resamples, "seed": seed}
     single = {"--key": key, "--per": per, "--threshold": threshold, "--validation": validation, "--claim": claims}
+    single |= {"--asv": asv, "--sasv": sasv}
     _check_page(html, scores, key, validation, validation_key, asv, asv_keys, sasv)
     if corpora or (scores is not None and scores.suffix.lower() in (".yaml", ".yml")):
-        if bad := next((name for name, value in (single | {"--asv": asv, "--sasv": sasv}).items() if value is not None), None):
+        if bad := next((name for name, value in single.items() if value is not None), None):
             raise typer.BadParameter(f"{bad} is for the scores of one corpus")
         if corpora and scores is not None:
             raise typer.BadParameter("give scores or --corpus, not both")

@@ -49,6 +49,24 @@ class Scores:
         with files.atomic(path, "wb") as file:
             self.worded().to_parquet(file, index=False)
 
+    def require_labels_of(self, clips: pd.DataFrame) -> None:
+        """Look every label up again in a table of clips, by ``sha256``.
+
+        Raises
+        ------
+        DataError
+            A row has another label than the clip of its sound has there: labels and scores are in different orders.
+        """
+        known = set(zip(clips["sha256"], clips["label"].fillna(-1), strict=True))
+        rows = zip(self.table["path"], self.table["sha256"], self.table["label"].fillna(-1), strict=True)
+        for path, clip, label in rows:
+            if (clip, label) not in known:
+                raise DataError(
+                    "has another label beside its score than in its corpus, so labels and scores are in different "
+                    "orders; nothing was computed from them",
+                    path=path,
+                )
+
     def relative(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table with its column ``path`` relative to the root."""
         return table.assign(path=tables.below(table["path"], self.root))

@@ -95,6 +95,7 @@ class Scored(Jobs):
                 )
         finally:
             cache.close()
+        scores.require_labels_of(clips.table)
         scores.to_csv(self.folder / "scores" / f"{name}.csv")
         return scores
 

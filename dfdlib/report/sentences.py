@@ -384,17 +384,6 @@ def evidence(table: pd.DataFrame, *, fitted: Calibration) -> list[str]:
     return said + ([f"The scores alone warn of other conditions on {_list(warned)}."] if len(warned) else [])
 
 
-def controls(table: pd.DataFrame) -> str:
-    """Say whether all of `tables.negative_controls` passed."""
-    failed = [f"{row.control} on {row.corpus}" for row in table.itertuples() if not row.holds]
-    if not failed:
-        return f"All {len(table)} negative controls passed."
-    return (
-        f"{len(failed)} of {len(table)} negative controls failed: {_list(failed)}. "
-        "Read figures on that data with this in mind."
-    )
-
-
 def _closed(words: str) -> str:
     """Return the name of a recipe, with a comma behind it where there is one within."""
     return f"{words}," if ", " in words else words

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfdlib.data import audit, search
-from dfdlib.detector.scores import pair
-from dfdlib.evaluation import by_group, calibration, controls, intervals, metrics
+from dfdlib.evaluation import by_group, calibration, metrics
 from dfdlib.experiment import comparison
 from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.jobs import Job
@@ -337,31 +336,3 @@ def preprocessing_sentences(run: Run) -> list[str]:
         sentences.preprocessing(name, run.preprocessing_difference("before", name), level=level)
         for name in run.with_audio
     ]
-
-
-def negative_controls(run: Run) -> pd.DataFrame:
-    """Return the negative controls of every corpus, on the scores of the baseline."""
-    rows = []
-    for name in run.with_audio:
-        scores, random = run.scores("before", name), run.untrained_scores(name)
-        labels, values = scores.labels, scores.values
-        groups = run.drawn(random.table)
-        chance = intervals.interval(random.labels, random.values, metric="auc", groups=groups, **run.resampling())
-        right, wrong = run.wrong_rate_scores("before", name)
-        both = pair(right, wrong)
-        found = [
-            controls.shuffled_labels(labels, values, seed=run.profile.seed),
-            controls.negated_scores(labels, values),
-            controls.equal_scores(labels),
-            controls.one_class(labels, values),
-            controls.untrained(
-                random.labels,
-                random.values,
-                auc_low=chance.low,
-                auc_high=chance.high,
-                level=run.profile.uncertainty.level,
-            ),
-            controls.wrong_rate(both["score"], both["score_second"], threshold=metrics.eer(labels, values).threshold),
-        ]
-        rows += [(name, *control) for control in found]
-    return pd.DataFrame(rows, columns=["corpus", "control", "expected", "found", "holds"])

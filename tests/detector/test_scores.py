@@ -88,3 +88,12 @@ def test_equal_clips_do_not_multiply_rows():
     assert len(pair(first, table_of(("q", 1, 7.0, "x")))) == 1
     with pytest.raises(DataError, match="a: is there twice"):
         pair(first, table_of(("a", 1, 7.0, "x"), ("a", 1, 8.0, "y")))
+
+
+def test_labels_in_another_order_than_scores_stop_everything():
+    clips = pd.DataFrame({"sha256": ["a", "b", "c", "c"], "label": [1, 0, 1, 0]}).astype({"label": "Int8"})
+    table_of(("3.wav", 0, 0.1, "c"), ("2.wav", 0, 0.2, "b"), ("1.wav", 1, 0.3, "a")).require_labels_of(clips)
+    said = r"^2\.wav: has another label beside its score than in its corpus.*nothing was computed from them$"
+    for wrong in (("2.wav", 1, 0.2, "b"), ("2.wav", 0, 0.2, "unknown")):
+        with pytest.raises(DataError, match=said):
+            table_of(("1.wav", 1, 0.3, "a"), wrong).require_labels_of(clips)

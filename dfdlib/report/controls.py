@@ -82,10 +82,14 @@ def counted(run: Planted) -> Control:
 
 
 def carried(run: Planted) -> Control:
-    """Errors at the threshold of validation clips, 1, and the cost by their calibration: ln 4 times the score."""
+    """Errors at the threshold of validation clips, 1, and the cost by their calibration.
+
+    It is ln 4 times the score, but never beyond ln (40 / 11): with one more error in each class that is the most that
+    50 validation clips support (`evidence.bounds`).
+    """
     found, other = run.evaluate("before", TARGET), run.evaluate("before", "custom")
-    d, ln4 = separation(EERS[0]), math.log(4)
-    cllr = 0.8 * _bits(ln4) + 0.2 * _bits(-ln4) + 0.1 * _bits(-ln4) + 0.4 * _bits(ln4) + 0.5 * _bits(3 * ln4)
+    d, llr = separation(EERS[0]), math.log(40 / 11)
+    cllr = 0.8 * _bits(llr) + 0.2 * _bits(-llr) + 0.1 * _bits(-llr) + 0.9 * _bits(llr)
     expected = {
         "far": 0.1, "frr": 0.2, "hter": 0.15, "cllr_calibrated": cllr / 2,
         "far, normal": float(ndtr(-(1 + d * d / 2) / d)), "frr, normal": float(ndtr((1 - d * d / 2) / d)),

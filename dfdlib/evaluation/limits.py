@@ -134,7 +134,7 @@ def scale(name: str, strata: Strata):
     spoof = strata.labels.size - bonafide
     if name in _RATES:
         half = 0.5 / min(bonafide, spoof)  # half a trial, so that no errors have a place on the scale
-        return (lambda x: ndtri((np.asarray(x) + half) / (1 + 2 * half))), (
+        return (lambda x: ndtri((np.clip(x, 0, 1) + half) / (1 + 2 * half))), (
             lambda y: np.clip((1 + 2 * half) * ndtr(y) - half, 0, 1)
         )
     if name == "auc":
@@ -145,7 +145,7 @@ def scale(name: str, strata: Strata):
     if name == "cllr":
         return (lambda x: np.log(np.maximum(x, np.finfo(float).tiny))), np.exp
     least, most = 2 / min(bonafide, spoof), math.inf if name == "act_dcf" else 1
-    return (lambda x: np.log(x + least)), (lambda y: np.clip(np.exp(y) - least, 0, most))
+    return (lambda x: np.log(np.maximum(x, 0) + least)), (lambda y: np.clip(np.exp(y) - least, 0, most))
 
 
 def student(strata: Strata) -> tuple[float, float]:

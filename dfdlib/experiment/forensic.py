@@ -18,7 +18,7 @@ MATRIX = {
     "loss": ("calibration", "Cllr less least Cllr, bits"),
     "misleading": ("misleading evidence", "larger rate of the classes"),
     "tenfold": ("strongly misleading evidence", "the same, by a factor of 10"),
-    "warnings": ("same conditions", "warnings from the scores alone"),
+    "warnings": ("conditions as calibrated", "warnings from the scores"),
 }
 
 

@@ -63,7 +63,7 @@ class TippettDisplay(Display):
     def _draw(self, ax: Axes, options: dict) -> None:
         style = look.next_look(ax, "tippett") | {"markevery": []}
         bonafide, spoof = self._misleading()
-        label = entry(self.name, f"{percent(bonafide)} and {percent(spoof)}")
+        label = entry(self.name, f"misleading {percent(bonafide)}, {percent(spoof)}")
         llr = np.concatenate((self.found.llr[:1], self.found.llr, self.found.llr[-1:]))
         for kind, curve, width in (("tippett", self.found.bonafide, 2.2), ("spoof", self.found.spoof, 1.1)):
             line = {"gid": kind, "drawstyle": "steps-pre", "linewidth": width} | style
@@ -74,7 +74,7 @@ class TippettDisplay(Display):
         ax.set_ylim(-2, 102)
         ax.set_xlabel("Log-likelihood ratio (natural logarithm)\n← supports spoof, supports bona fide →")
         ax.set_ylabel("Clips with this ratio or a higher one (%)")
-        note = "thick: bona fide, thin: spoof\nin figures: bona fide below 0, spoof above"
+        note = "thick: bona fide, thin: spoof\nmisleading: bona fide below 0, spoof above"
         look.legend_below(ax, lines=2, title=note)
 
 

@@ -11,14 +11,14 @@ from dfdlib.evaluation.drawing import Strata
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.experiment.run import Run
 
-#: What a validation looks at, by the name of its criterion: the characteristic and its metric.
+#: What a validation looks at, by the name of its criterion: the characteristic, its metric, and how it is written.
 MATRIX = {
-    "cllr": ("accuracy", "Cllr, bits"),
-    "min_cllr": ("discrimination", "least Cllr, bits"),
-    "loss": ("calibration", "Cllr less least Cllr, bits"),
-    "misleading": ("misleading evidence", "larger rate of the classes"),
-    "tenfold": ("strongly misleading evidence", "the same, by a factor of 10"),
-    "warnings": ("conditions as calibrated", "warnings from the scores"),
+    "cllr": ("accuracy", "Cllr, bits", "{:.2f}".format),
+    "min_cllr": ("discrimination", "least Cllr, bits", "{:.2f}".format),
+    "loss": ("calibration", "Cllr less least Cllr, bits", "{:.2f}".format),
+    "misleading": ("misleading evidence", "larger rate of the classes", metrics.percent),
+    "tenfold": ("strongly misleading evidence", "the same, by a factor of 10", metrics.percent),
+    "warnings": ("conditions as calibrated", "warnings from the scores", "{:.0f}".format),
 }
 
 
@@ -60,13 +60,14 @@ def matrix(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     A criterion is met ("pass") where the whole interval meets it, since it is for the method to show that it does.
     """
     rows, kept = [], []
-    for name, (characteristic, metric) in MATRIX.items():
+    for name, (characteristic, metric, write) in MATRIX.items():
         most = getattr(run.profile.criteria, name)
-        row = {"characteristic": characteristic, "metric": metric, "criterion": f"at most {most:g}"}
+        row = {"characteristic": characteristic, "metric": metric, "criterion": f"at most {write(most)}"}
         for one in table.to_dict("records"):
             found = _result(name, one)
             passed = bool(found.high <= most)
-            row[one["corpus"]] = f"{found.value:.3g} (to {found.high:.3g}): {'pass' if passed else 'fail'}"
+            end = f" (to {write(found.high)})" if name != "warnings" else ""
+            row[one["corpus"]] = f"{write(found.value)}{end}: {'pass' if passed else 'fail'}"
             kept.append({"corpus": one["corpus"], "metric": name, "criterion": most} | found._asdict())
             kept[-1]["passed"] = passed
         rows.append(row)

@@ -36,6 +36,10 @@ def digits(number: float, *, significant: int = 4) -> str:
     return f"{number:.{significant}g}"
 
 
+def _both(*shares: float) -> str:
+    return hundredths(1)(*shares).replace(" to ", "; ")
+
+
 def _three_digits(number: float) -> str:
     return digits(number, significant=3)
 
@@ -83,10 +87,8 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     ("cllr_low", "cllr_high"): ("Cllr interval", "{:.3f} to {:.3f}"),
     "min_cllr": ("discrimination loss", "{:.3f}"),
     "loss": ("calibration loss", "{:.3f}"),
-    "misled_bonafide": ("misleading, bona fide %", hundredths(1)),
-    "misled_spoof": ("misleading, spoof %", hundredths(1)),
-    "tenfold_bonafide": ("tenfold, bona fide %", hundredths(1)),
-    "tenfold_spoof": ("tenfold, spoof %", hundredths(1)),
+    ("misled_bonafide", "misled_spoof"): ("misleading, bona fide and spoof %", _both),
+    ("tenfold_bonafide", "tenfold_spoof"): ("tenfold %", _both),
     "p_spoof": ("spoofs %", "{:.0%}"),
     "accepted": ("accepted: bona fide %", hundredths(1)),
     ("accepted_low", "accepted_high"): ("interval", hundredths(1)),

@@ -186,7 +186,7 @@ def judge(value: float, basis: Basis, *, channel: str) -> tuple[Interval | None,
     llr = scale.llr(value)
     reasons = shift.shift_warnings(scale.calibration, [value])
     if abs(llr.value) < math.log(LEAST):
-        most = max(abs(scale.bounds.low), abs(scale.bounds.high))
+        most = max(-scale.calibration.lowest, scale.calibration.highest)
         limit = f"; its validation clips never support more than {_often(most)} to 1" if most < math.log(LEAST) else ""
         reasons.append(f"The evidence is weaker than {LEAST} to 1{limit}.")
     elif llr.low <= 0 <= llr.high:

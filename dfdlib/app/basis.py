@@ -16,7 +16,7 @@ from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer
 from dfdlib.detector.scores import Scores, read_scores
 from dfdlib.errors import DataError
-from dfdlib.evaluation import calibration, carried, evidence, limits, units
+from dfdlib.evaluation import calibration, carried, limits, units
 from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.drawing import Strata
 from dfdlib.evaluation.intervals import Interval
@@ -38,7 +38,6 @@ class Scale:
     """
 
     calibration: Calibration
-    bounds: evidence.Bounds
     refits: np.ndarray
 
     @classmethod
@@ -52,16 +51,16 @@ class Scale:
         refits = np.array([(one.slope, one.intercept) for one in drawn])
         observed = np.array([fitted.slope, fitted.intercept])
         refits = observed + limits.student(strata)[0] * (refits - observed)
-        return cls(fitted, evidence.bounds(labels, fitted.slope * scores + fitted.intercept), refits)
+        return cls(fitted, refits)
 
     def llr(self, score: float) -> Interval:
         """Return the log-likelihood ratio of a score, and the range of it that other validation clips would give.
 
-        None is beyond what so many validation trials can support (`evidence.bounds`).
+        No end is beyond the bounds of the calibration.
         """
-        low, high = np.quantile(self.refits @ [score, 1.0], [0.025, 0.975])
-        ends = self.calibration.llr(score), low, high
-        return Interval(*(float(np.clip(end, self.bounds.low, self.bounds.high)) for end in ends))
+        fitted = self.calibration
+        low, high = np.quantile(self.refits @ [score, 1.0], [0.025, 0.975]).clip(fitted.lowest, fitted.highest)
+        return Interval(float(fitted.llr(score)), float(low), float(high))
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,7 @@ _STYLE = """
 .dfd .said { border-left: 4px solid #8a8f98; padding-left: .7rem }
 .dfd ul { list-style: disc; margin: .3rem 0 .3rem 1.3rem }
 .dfd figure { margin: .8rem 0; max-width: 50rem } .dfd img { display: block; width: 100%; border-radius: 8px }
-.dfd .plot { position: relative }
+.dfd .pan { overflow-x: auto } .dfd .plot { position: relative; min-width: 34rem }
 .dfd .plot button { position: absolute; border: 2px solid transparent; cursor: pointer }
 .dfd .plot button:hover, .dfd .plot button:focus-visible { border-color: #fff; outline: 3px solid #000 }
 .dfd .plot button.marked { border: 3px dashed #fff; outline: 1px dashed #000 }
@@ -131,19 +131,29 @@ def build(known: Callable[[], "Known"], *, folder: Path) -> gr.Blocks:
 
 
 def _one_clip(answers: "_Answers") -> gr.Dropdown:
-    clip = gr.Audio(sources=["upload", "microphone"], type="filepath", label="A clip of speech, up to 10 minutes")
+    clip = gr.Audio(
+        sources=["upload", "microphone"], type="filepath", label="A clip of speech, up to 10 minutes", buttons=[]
+    )
     with gr.Row():
         example = gr.Dropdown([], label="Or an example", value=None)
         channel = gr.Radio([(words, name) for name, words in CHANNELS.items()], value="studio", label="It came by")
     result, found = gr.HTML(), gr.State(())
+    why = gr.Button("Which parts does the score rest on? (takes a while)")
+    parts = gr.HTML()
     share = gr.Slider(0, 99, 0, step=1, label="Share of spoofs where the clip comes from, in % (0: not chosen)")
     chance = gr.HTML(_UNCHOSEN)
     private = {"api_visibility": "private"}
-    example.input(answers.example, example, clip, **private)
-    gr.on(
-        [clip.change, channel.change], answers.clip, [clip, channel, share], [result, found, chance],
-        concurrency_id="clip", trigger_mode="always_last", **private,
-    )  # fmt: skip
+    asked = {
+        "fn": answers.clip,
+        "inputs": [clip, channel, share],
+        "outputs": [result, found, chance, parts],
+        "concurrency_id": "clip",
+        "trigger_mode": "always_last",
+    } | private
+    # Not on every change of the player: it changes again when it has drawn a clip.
+    gr.on([clip.input, channel.change], **asked)
+    example.input(answers.example, example, clip, **private).then(**asked)
+    why.click(answers.why, [clip, channel], parts, concurrency_id="files", **private)
     share.change(answers.chance, [found, share], chance, show_progress="hidden", **private)
     # What programs ask: see docs/app.md.
     said = gr.JSON(visible=False)
@@ -179,7 +189,7 @@ class _Answers:
 
     def clip(self, path: str | None, channel: str, share: float, request: gr.Request) -> tuple:
         if path is None:
-            return "", (), self.chance((), share)
+            return "", (), self.chance((), share), ""
         from dfdlib.app import sections
         from dfdlib.data import audio
 
@@ -188,9 +198,9 @@ class _Answers:
             found = self._assess(path, channel)
             wave = audio.load(path, rate=audio.RATE)
         except DfdError as error:
-            return sections.refusal(Path(path).name, _reason(error)), (), self.chance((), share)
+            return sections.refusal(Path(path).name, _reason(error)), (), self.chance((), share), ""
         assessed = tuple(one for one, _ in found)
-        return sections.clip(found, wave), assessed, self.chance(assessed, share)
+        return sections.clip(found, wave), assessed, self.chance(assessed, share), ""
 
     def plain(self, path: str | None, channel: str = "studio") -> dict:
         """Return what `dfd app --json` prints, or why there is nothing."""
@@ -198,6 +208,21 @@ class _Answers:
             return {"assessments": [one.to_dict() for one, _ in self._assess(path, channel)]}
         except DfdError as error:
             return {"error": f"{one_line(Path(path or '').name)}: {_reason(error)}"}
+
+    def why(self, path: str | None, channel: str) -> str:
+        if path is None:
+            return ""
+        from dfdlib.app import assessment, sections
+        from dfdlib.data import audio
+
+        try:
+            assessment.check(path)
+            bases = self._known().bases
+            waves = [audio.load(path, rate=basis.preprocessing.rate) for basis in bases]
+            drawn = [sections.occlusion(*one, channel=channel) for one in zip(waves, bases, strict=True)]
+        except DfdError as error:
+            return sections.refusal(Path(path).name, _reason(error))
+        return "".join(drawn)
 
     def chance(self, found: "tuple[Assessment, ...]", share: float) -> str:
         from dfdlib.app import sections

@@ -18,6 +18,7 @@ from dfdlib.app.assessment import Assessment
 from dfdlib.app.basis import Basis
 from dfdlib.app.rules import BONAFIDE, CHANNELS, SPOOF
 from dfdlib.data import audio
+from dfdlib.detector import explanation
 from dfdlib.evaluation.metrics import percent, percent_range
 from dfdlib.report import plots
 from dfdlib.report.plots.look import minus
@@ -25,6 +26,8 @@ from dfdlib.text import one_line
 
 #: Of a long recording, so many passages can be played: more would be too narrow to touch on a phone.
 _PASSAGES = 12
+#: So many seconds of a clip are explained: each takes twenty windows.
+EXPLAINED = 10
 
 DEMONSTRATION = (
     "This detector is a demonstration: small, trained on the demo's clips alone. What it says of any other clip means "
@@ -58,6 +61,28 @@ def clip(found: Sequence[tuple[Assessment, Basis]], wave: np.ndarray) -> str:
         parts.append(f'<div class="said"><p>The detector was never tested on such clips:</p><ul>{rows}</ul></div>')
     parts += [_timeline(first, wave), _facts(first)]
     return _block("".join(parts))
+
+
+def occlusion(wave: np.ndarray, basis: Basis, *, channel: str) -> str:
+    """Return which parts of a clip its score rests on, drawn where a deletion curve says that the picture is faithful.
+
+    Parameters
+    ----------
+    wave : ndarray, shape (n_samples,)
+        At the rate of the preprocessing; what comes after `EXPLAINED` seconds is not looked at.
+    """
+    how, scale = basis.preprocessing, basis.scales.get(channel)
+    wave = wave[: EXPLAINED * how.rate]
+    found = explanation.explain(wave, basis.scorer, preprocessing=how)
+    curve = explanation.deletion(wave, found, basis.scorer, preprocessing=how).mean()
+    costs = f"{curve['ordered']:.2f} of the score, hiding as many at random {curve['random']:.2f}"
+    said = f"{basis.name}: hiding the parts that seem to matter costs the decision {costs}"
+    if not curve["ordered"] > curve["random"]:
+        return _block(f"<p>{_text(said)}. A picture would mislead, and is not shown.</p>")
+    cells = found.table(slope=scale.calibration.slope if scale else 1.0)
+    display = plots.OcclusionDisplay.from_cells(wave, cells, rate=how.rate, unit="LLR" if scale else "score").plot()
+    caption = f"<figcaption>{_text(said)}.</figcaption>"
+    return _block(f"<figure>{_image(display.figure_, display.alt())}{caption}</figure>")
 
 
 def probabilities(found: Iterable[Assessment], share: float) -> str:
@@ -167,11 +192,11 @@ def _timeline(one: Assessment, wave: np.ndarray) -> str:
     """Draw the spectrogram and, of a long clip, the scores of its windows below, each of which can be played."""
     spectrogram = plots.SpectrogramDisplay.from_wave(wave, rate=audio.RATE)
     if not one.windows:
-        figure, ax = plots.figure(width=8, height=2.8)
+        figure, ax = plots.figure(width=8, height=3.4)
         spectrogram.plot(ax)
         note = "<figcaption>The clip is one window: there is no timeline.</figcaption>"
         return f"<figure>{_image(figure, spectrogram.alt())}{note}</figure>"
-    figure, axes = plots.figure(rows=2, width=8, height=5.4)
+    figure, axes = plots.figure(rows=2, width=8, height=6.6)
     upper, lower = axes[:, 0]
     spectrogram.plot(upper)
     columns = zip(*((window.start, window.end, window.score) for window in one.windows), strict=True)
@@ -195,7 +220,7 @@ def _timeline(one: Assessment, wave: np.ndarray) -> str:
     )
     player = f'<audio controls preload="auto" aria-label="The clip" src="{_sound(wave)}"></audio>'
     return (
-        f'<figure class="timeline"><div class="plot">{image}{buttons}</div>{player}'
+        f'<figure><div class="pan"><div class="plot">{image}{buttons}</div></div>{player}'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 

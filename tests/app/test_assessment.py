@@ -57,7 +57,7 @@ def test_a_score_unlike_all_that_were_calibrated_on_cannot_be_told(basis, clip):
     assert found.outcome == "cannot tell"
     assert "unlike those of either class" in found.reasons[0]
     # what so many trials can support bounds even that
-    assert found.llr.value == basis.scales["studio"].bounds.low
+    assert found.llr.value == basis.scales["studio"].calibration.lowest
 
 
 def test_nothing_is_told_without_a_calibration(basis, clip):

@@ -1,5 +1,6 @@
 import bs4
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from makers import tone
@@ -75,6 +76,19 @@ def test_a_probability_needs_a_share_and_a_calibration(basis, tmp_path):
     assert f"{100 * odds / (1 + odds):.1f}" in said
     assert "not known" in sections.probabilities([assess(tmp_path / "clip.wav", basis, channel="phone")], 0.3)
     assert "Give a clip first" in sections.probabilities([], 0.3)
+
+
+def test_the_parts_that_a_score_rests_on_are_drawn_where_that_is_faithful(basis, monkeypatch):
+    wave = np.concatenate([tone(0.5, level=0.002), tone(0.5, level=0.06)])
+    drawn = soup(sections.occlusion(wave, basis, channel="studio"))
+    assert "Change of the LLR" in drawn.img["alt"]
+    assert "0.5 s" in drawn.img["alt"] or "0.75 s" in drawn.img["alt"]
+    monkeypatch.setattr(
+        sections.explanation, "deletion", lambda *_, **__: pd.DataFrame({"ordered": [0], "random": [0]})
+    )
+    refused = soup(sections.occlusion(wave, basis, channel="studio"))
+    assert "is not shown" in refused.text
+    assert not refused("img")
 
 
 def test_what_the_detector_is(basis):

@@ -1,0 +1,186 @@
+"""The page in the system's browser; skipped, with the reason, where there is none."""
+
+import shutil
+import subprocess
+import tarfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from makers import tone
+
+from dfdlib.app.basis import Basis, Known
+from dfdlib.data import audio
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pages = pytest.importorskip("dfdlib.app.page", reason="the extra app is not installed: ./environment.sh --app")
+
+pytestmark = pytest.mark.slow
+
+#: What a person waits for at most, in milliseconds; machines that test much at a time are slow.
+PATIENCE = 120_000
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The source of axe-core, from the package registry."""
+    folder = tmp_path_factory.mktemp("axe")
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed, so axe-core cannot be had")
+    packed = subprocess.run(["npm", "pack", "axe-core@4"], cwd=folder, capture_output=True, text=True, timeout=120)
+    if packed.returncode:
+        pytest.skip(f"axe-core cannot be had from the registry: {packed.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--mute-audio"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def clips_of(tmp_path_factory):
+    """Sound files: a tone that passes for bona fide, a long one with a loud passage, and what is no sound."""
+    folder = tmp_path_factory.mktemp("clips")
+    audio.write_wav(folder / "real.wav", tone(4.0, level=0.004), rate=16_000)
+    audio.write_wav(folder / "fake.wav", tone(4.0, level=0.06), rate=16_000)
+    wave = np.concatenate([tone(8.0, level=0.004), tone(5.0, level=0.06), tone(10.0, level=0.004)])
+    audio.write_wav(folder / "long.wav", wave, rate=16_000)
+    (folder / "<img src=x onerror=alert(1)>.wav").write_text("no sound")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(basis, clips_of):
+    bare = Basis("bare", basis.scorer, basis.preprocessing, demonstration=True)
+    examples = {"bona fide": str(clips_of / "real.wav"), "tts": str(clips_of / "fake.wav")}
+    with pages.served(lambda: Known([basis, bare], examples)) as running:
+        yield running.local_url
+
+
+@pytest.fixture
+def page(browser, served, request):
+    """The page, in a window of its own, and all that it asked for and said."""
+    options = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.asked, page.faults = [], []
+    page.on("request", lambda one: page.asked.append(one.url))
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("dialog", lambda dialog: page.faults.append(dialog.message))
+    page.goto(served)
+    page.get_by_text("Real or synthetic speech?").wait_for()
+    yield page
+    context.close()
+
+
+def give(page, path):
+    page.locator("input[type=file]").first.set_input_files(path)
+
+
+def test_a_clip_is_answered_and_nothing_is_fetched_from_elsewhere(page, served, clips_of):
+    give(page, clips_of / "real.wav")
+    page.locator(".outcome").first.wait_for()
+    assert page.locator(".outcome").all_inner_texts() == ["Bona fide", "Cannot tell"]
+    assert page.get_by_text("The clip is one window").is_visible()
+    elsewhere = [url for url in page.asked if not url.startswith((served, "data:", "blob:"))]
+    assert elsewhere == []
+    assert page.faults == []
+
+
+def test_the_channel_and_the_share_change_the_answer(page, clips_of):
+    give(page, clips_of / "real.wav")
+    page.locator(".outcome").first.wait_for()
+    assert page.get_by_text("Choose the share above").is_visible()
+    page.get_by_label("telephone, 8 kHz").check()
+    page.get_by_text("No calibration was measured for this detector on phone clips").first.wait_for()
+    page.get_by_label("as recorded").check()
+    page.get_by_text("Bona fide", exact=True).wait_for()
+    slider = page.locator("input[type=range]")
+    slider.focus()
+    slider.press("End")
+    page.get_by_text("of clips are spoofed").wait_for()
+    assert page.get_by_text("not known without a calibration").is_visible()
+
+
+def test_the_marked_passage_is_played(page, clips_of):
+    give(page, clips_of / "long.wav")
+    marked = page.locator(".plot button.marked")
+    marked.wait_for()
+    start = float(marked.get_attribute("aria-label").split()[1])
+    assert 7 < start < 11
+    marked.click()
+    now = "document.querySelector('.dfd audio').currentTime"
+    page.wait_for_function(f"{now} >= {start} && {now} < {start + 5}")
+    page.locator(".plot button").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{now} < 5")
+
+
+def test_the_parts_that_the_score_rests_on(page, clips_of):
+    give(page, clips_of / "fake.wav")
+    page.locator(".outcome").first.wait_for()
+    page.get_by_role("button", name="Which parts does the score rest on?").click()
+    page.get_by_text("the parts that seem to matter costs the decision").first.wait_for()
+    assert page.faults == []
+
+
+def test_many_files(page, clips_of):
+    page.get_by_role("tab", name="Many files").click()
+    page.locator("input[type=file][multiple]:not([webkitdirectory])").set_input_files(sorted(clips_of.iterdir()))
+    page.get_by_text("cannot be decoded as audio").wait_for()
+    for name in ("real.wav", "fake.wav", "long.wav"):
+        page.locator(f"span:text('{name}'):visible").first.wait_for()
+    with page.expect_download() as saved:
+        page.locator("a[download='scores.csv']:visible").first.click()
+    assert len(pd.read_csv(saved.value.path())) == 3
+    assert page.faults == []
+
+
+def test_an_example_by_keyboard(page):
+    box = page.get_by_label("Or an example")
+    box.focus()
+    box.press("ArrowDown")
+    page.get_by_role("option", name="tts").wait_for()
+    box.press("ArrowDown")
+    box.press("Enter")
+    page.locator(".outcome").first.wait_for()
+    assert "fake.wav" in page.locator(".dfd h2").first.inner_text() or "real.wav" in page.inner_text("body")
+
+
+def test_a_hostile_name_is_text(page, clips_of):
+    give(page, clips_of / "<img src=x onerror=alert(1)>.wav")
+    page.locator("[role=alert]").wait_for()
+    assert "cannot be decoded as audio" in page.locator("[role=alert]").inner_text()
+    assert page.faults == []
+
+
+VIEWS = {
+    "wide": {},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}},
+    "phone, dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+}
+
+
+@pytest.mark.parametrize("page", VIEWS.values(), ids=VIEWS, indirect=True)
+def test_no_violation_of_levels_a_and_aa_of_our_making(page, axe, clips_of):
+    give(page, clips_of / "long.wav")
+    page.locator(".outcome").first.wait_for()
+    page.locator(".dfd summary").click()
+    # What Gradio draws is its own: axe looks at our parts.
+    page.evaluate(axe)
+    found = page.evaluate("tags => axe.run({include: ['.dfd']}, {runOnly: {type: 'tag', values: tags}})", TAGS)
+    told = [(one["id"], node["html"][:200]) for one in found["violations"] for node in one["nodes"]]
+    assert told == []
+    assert len(found["passes"]) > 10
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

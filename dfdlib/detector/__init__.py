@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "score_cache",
         "scorer",
         "scores",
+        "splices",
         "timelines",
         "wav2vec2",
     ],

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from dfdlib.data import tables
 from dfdlib.detector.scores import Scores, pair
 from dfdlib.evaluation import by_group, carried, intervals, verdicts
 from dfdlib.evaluation.intervals import Difference
@@ -259,7 +260,10 @@ class Run(Scored):
         self.tell(f"auditing {name}")
         clips = self.corpus(name, split=None)
         uncertainty = self.profile.uncertainty
-        return audits.examine(clips, seed=self.profile.seed, resamples=uncertainty.resamples, target=uncertainty.target)
+        options = {"resamples": uncertainty.resamples, "target": uncertainty.target}
+        found = audits.examine(clips, seed=self.profile.seed, **options)
+        tables.write(self.folder / "results" / f"pairs-{name}.csv", found.near())
+        return found
 
     def _paired(
         self, before: Scores, after: Scores, *, names: Sequence[str], level: float | None = None, family: int = 1

@@ -25,6 +25,8 @@ NUMBER = re.compile(rf"(?:below )?{_ONE_NUMBER}(?: to {_ONE_NUMBER})?|–|nan")
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "setup"}
 #: Cells that are not on the page: what to try, and what the summary at its top shows.
 _LEFT_OUT_TAGS = {"papermill-error-cell-tag", "try-it", "in-summary"}
+#: HTML that comes complete, as `browser.markup` gives it.
+_COMPLETE = re.compile(r"<!--clips-->(.*?)<!--/clips-->", re.DOTALL)
 _TITLE = re.compile(r"""(?:suptitle|set_title|title)\(\s*[rf]?(["'])(.+?)\1""")
 
 
@@ -193,6 +195,12 @@ class _Numbered:
         self.given: set[str] = set()
         self.drawn: dict[str, str] = {}
 
+    def keep(self, found: re.Match) -> str:
+        """Put a mark in the place of a fragment that is to stay as it is."""
+        name = f"complete-{len(self.drawn)}"
+        self.drawn[name] = found[1]
+        return f"<!--{name}-->"
+
     def label(self, soup, kind: str, name: str) -> object:
         """Return a link to itself that numbers a figure or a table, and keep its place."""
         if kind == "Figure":
@@ -213,7 +221,7 @@ def _chapter(chapter: Chapter, numbered: "_Numbered") -> dict:
     shown["html"] = ""
     if chapter.status == "not run" or not chapter.executed.is_file():
         return shown
-    soup = bs4.BeautifulSoup(_cells(chapter.executed), "html.parser")
+    soup = bs4.BeautifulSoup(_COMPLETE.sub(numbered.keep, _cells(chapter.executed)), "html.parser")
     slug = _slug(chapter.name)
     _tidy_tables(soup, numbered, slug)
     _tidy_links_and_headings(soup, shown, slug)

@@ -208,7 +208,8 @@ def listen(clips: pd.DataFrame) -> None:
 
 def describe(clip: object) -> str:
     """Return the class of a row of a corpus and, of a spoof, its attack."""
-    return "bona fide" if clip.label == 1 else f"spoof: {plots.shown(clip.attack)}"
+    attack = f": {plots.shown(clip.attack)}" if clip.attack else ""
+    return "bona fide" if clip.label == 1 else f"spoof{attack}"
 
 
 def _beginning(path: str) -> tuple[np.ndarray | None, str]:
@@ -219,6 +220,11 @@ def _beginning(path: str) -> tuple[np.ndarray | None, str]:
     except (DataError, OSError) as error:
         return None, f": cannot be played ({error.reason if isinstance(error, DataError) else error.strerror})"
     return start, f" (the first {PLAYED} s)" if more else ""
+
+
+def fragment(markup: str, *, plain: str) -> None:
+    """Show HTML that is complete, and what stands for it where there is none."""
+    _display(markup, plain=plain)
 
 
 def _fold(tables: Mapping[str, pd.DataFrame]) -> None:

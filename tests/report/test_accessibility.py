@@ -78,7 +78,7 @@ def test_no_violation_of_levels_a_and_aa(view, axe, chromium, rendered, tmp_path
 
 
 @pytest.fixture
-def rendered(tmp_path, summary, rng):
+def rendered(tmp_path, summary, rng, small_run):
     """A page with what pages have: tables, figures, players, folded parts, notices, code."""
     import nbformat
     import numpy as np
@@ -88,6 +88,7 @@ def rendered(tmp_path, summary, rng):
     from makers import tone
 
     from dfdlib.data import audio
+    from dfdlib.report import browser
 
     labels = np.repeat([1, 0], 20)
     displays = [plots.DetDisplay.from_scores(labels, rng.normal(size=40) + labels, name=name) for name in "ab"]
@@ -104,6 +105,11 @@ def rendered(tmp_path, summary, rng):
         show.table(pd.DataFrame({"corpus": ["custom"], "eer": [0.25], "n_spoof": [20]}), caption="A table.")
         show.table(pd.DataFrame({"corpus": ["custom"], "eer": [0.25]}), caption="Folded.", folded=True)
         show.say("A sentence with -3.2 points.")
+        small = small_run()
+        rows = browser.trials(small)
+        chosen = browser.chosen(rows[rows["corpus"] == "custom"])
+        pictures = browser.explained(small, rows, chosen)._replace(curve=pd.DataFrame({"low": [0.1]}))
+        show.fragment(browser.markup(small, rows, chosen, pictures), plain="clips")
     book = nbformat.v4.new_notebook()
     outputs = [
         nbformat.from_dict({"output_type": "display_data", "data": one.data, "metadata": one.metadata})

@@ -104,12 +104,16 @@ class Audit:
             "counts": _records(self.counts),
             "by_class": _records(self.by_class),
             "formats": _records(self.formats),
-            "pairs": _records(self._relative(self.pairs, "first", "second")),
+            "pairs": _records(self.near()),
         }
 
     def to_frame(self) -> pd.DataFrame:
         """Return `clips` as they are written: labels as words, paths relative to the root."""
         return self._relative(self.clips, "path").assign(label=_named(self.clips), corpus=self.name)
+
+    def near(self) -> pd.DataFrame:
+        """Return `pairs` as they are written: paths relative to the root."""
+        return self._relative(self.pairs, "first", "second")
 
     def _relative(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
         return table.assign(**{name: tables.below(table[name], self.root) for name in columns})

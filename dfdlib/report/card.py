@@ -177,7 +177,7 @@ def _calibrated(found: Evaluated) -> Section:
     )
     kinds = plots.TippettDisplay, plots.EntropyDisplay, plots.ReliabilityDisplay
     displays = [kind.from_llrs(labels, llr) for kind in kinds]
-    warnings = shift.shift_warnings(fitted, found.trials.scores)
+    warnings = shift.shift_warnings(fitted, found.trials.scores, labels=labels)
     return Section("Calibration", [said, *warnings], figures=[_figure(display) for display in displays])
 
 

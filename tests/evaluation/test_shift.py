@@ -21,10 +21,10 @@ def test_nothing_is_said_of_clips_of_the_same_kind():
 
 
 def test_a_shift_of_one_standard_deviation_is_noticed():
-    # classes three of them apart, 130 validation clips a class
+    # classes two of them apart, 130 validation clips a class
     found = [
         shift_warnings(
-            calibration.fit(*trials(130, 130, gap=9.0, seed=seed)), 3 + trials(212, 212, gap=9.0, seed=100 + seed)[1]
+            calibration.fit(*trials(130, 130, gap=6.0, seed=seed)), 3 + trials(212, 212, gap=6.0, seed=100 + seed)[1]
         )
         for seed in range(5)
     ]

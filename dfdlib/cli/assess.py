@@ -76,7 +76,8 @@ def _known(checkpoint: Path | None, detector: str | None, *, profile: str, folde
         detector = settings.detector
     bases = []
     for name, weights in named.items():
-        if name == "fine-tuned" and not weights.is_file():
+        untrained = name == "baseline" and settings.checkpoint_holds == "frontend"
+        if untrained or (name == "fine-tuned" and not weights.is_file()):
             continue
         scorer, about = score.make_scorer(None, weights, detector=detector, device="auto", precision="float32")
         own = (bool(name) and demonstration) or about["demonstration"]

@@ -16,6 +16,7 @@ from dfdlib import progress as progressing
 from dfdlib.data import corpus, tables
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network
+from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import WINDOWS, Preprocessing
 from dfdlib.errors import RunError
 from dfdlib.experiment import profile
@@ -65,6 +66,19 @@ class Jobs(Clips):
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{folder}: cannot be made ({os.strerror(error.errno)}); choose another folder") from error
+
+    def baseline(self) -> Detector:
+        """Return the detector before fine-tuning, in evaluation mode.
+
+        Raises
+        ------
+        CheckpointError
+            Its weights, or those of its front end, are missing or do not fit.
+        """
+        path, name = self.profile.checkpoint, self.profile.detector
+        if self.profile.checkpoint_holds == "detector":
+            return network.load(path, configuration=name)
+        return network.load_frontend_weights(network.build(name, seed=self.profile.seed), path).eval()
 
     def preprocessing(self, name: str | None = None, *, window: str | None = None) -> Preprocessing:
         """Return the profile's preprocessing, or another one."""
@@ -152,7 +166,7 @@ class Jobs(Clips):
         inputs, say = self.inputs_digest(job), progress or functools.partial(print, flush=True)
         with self.threads():
             result = loop.fit(
-                network.load(self.profile.checkpoint, configuration=self.profile.detector),
+                self.baseline(),
                 training=job.training,
                 validation=job.validation,
                 recipe=job.recipe,
@@ -187,6 +201,8 @@ class Jobs(Clips):
             "threads": self.profile.threads,
             "versions": loop.versions(),
         }
+        if self.profile.checkpoint_holds == "frontend":
+            inputs["backend_seed"] = self.profile.seed
         if settings := network.named(self.profile.detector).beside_weights():
             inputs["detector"] = settings
         return json.loads(json.dumps(inputs))

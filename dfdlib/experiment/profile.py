@@ -93,7 +93,10 @@ class Profile(_Settings):
     detector : str
         A name of `dfd detectors`.
     checkpoint : Path
-        The baseline's weights; ``{detector}`` in it stands for the detector's name.
+        The baseline's weights; ``{detector}`` in it stands for the detector's name. ``{frontend: FILE}`` is a
+        pre-trained front end alone, whose back end begins with random weights by the seed.
+    checkpoint_holds : {"detector", "frontend"}
+        Which of the two it is.
     preprocessing : {"corrected", "original"}
     window : {"fixed", "full"}
     recipes : dict of str to RecipeChange
@@ -116,6 +119,7 @@ class Profile(_Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     detector: str
     checkpoint: Path
+    checkpoint_holds: Literal["detector", "frontend"] = "detector"
     data: Data
     preprocessing: Literal["corrected", "original"] = "corrected"
     window: Literal["fixed", "full"] = "fixed"
@@ -129,6 +133,16 @@ class Profile(_Settings):
     threads: Positive | None = None
     uncertainty: Uncertainty = Uncertainty()
     criteria: Criteria = Criteria()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _take_frontend(cls, values: Any) -> Any:
+        given = values.get("checkpoint") if isinstance(values, dict) else None
+        if not isinstance(given, dict):
+            return values
+        if set(given) != {"frontend"}:
+            raise ValueError("checkpoint: expected a file, or {frontend: FILE} for a pre-trained front end alone")
+        return values | {"checkpoint": given["frontend"], "checkpoint_holds": "frontend"}
 
     @pydantic.field_validator("detector")
     @classmethod

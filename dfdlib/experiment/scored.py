@@ -52,6 +52,8 @@ class Scored(Jobs):
         CheckpointError
             The baseline's weights are missing or do not fit.
         """
+        if stage == "before":
+            return self.baseline().to(profile.device(self.profile))
         if stage not in STAGES:
             raise ParameterError(f"stage={stage!r}: choose one of {', '.join(STAGES)}")
         path = self.profile.checkpoint if stage == "before" else self.finetune().checkpoint

@@ -114,7 +114,8 @@ def detector(run: "Run") -> str:
     """Say which detector a run is about and how large it is; keep it."""
     from dfdlib.detector import network
 
-    found = {"name": run.profile.detector, "parameters": network.describe(run.profile.checkpoint).parameters}
+    size = sum(parameter.numel() for parameter in network.skeleton(run.profile.detector).parameters())
+    found = {"name": run.profile.detector, "parameters": size}
     run.keep(detector=found)
     return f"The detector is {found['name']}, with {found['parameters']:,} parameters."
 
@@ -144,7 +145,10 @@ def methods(summary: Mapping) -> list[Entry]:
 
 def _detector(settings: Mapping, known: Mapping | None, card: str) -> str:
     size = f", {known['parameters']:,} parameters" if known else ""
-    trained = f" {card}" if card else f" Its weights are those of {settings['checkpoint'].rpartition('/')[2]}."
+    file = settings["checkpoint"].rpartition("/")[2]
+    trained = f" {card}" if card else f" Its weights are those of {file}."
+    if settings.get("checkpoint_holds") == "frontend":
+        trained = f" Its front end has the weights of {file}; before fine-tuning its back end has random ones."
     return f"{settings['detector']}: a wav2vec 2.0 front end and an AASIST back end{size}.{trained}"
 
 

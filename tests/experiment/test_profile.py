@@ -38,6 +38,13 @@ def test_paths_are_taken_from_the_projects_folder(monkeypatch, tmp_path):
     assert str(settings.data.custom) == "/elsewhere/clips"
 
 
+def test_a_checkpoint_may_be_a_front_end_alone(tmp_path):
+    settings = profile.load("original-study", overrides=["checkpoint={frontend: /weights/xlsr2_300m.pt}"])
+    assert (str(settings.checkpoint), settings.checkpoint_holds) == ("/weights/xlsr2_300m.pt", "frontend")
+    with pytest.raises(ParameterError, match=r"checkpoint: expected a file, or \{frontend: FILE\}"):
+        profile.load("demo", overrides=["checkpoint={backend: x.pt}"])
+
+
 def test_a_folder_without_notebooks_is_not_the_projects(monkeypatch, tmp_path):
     monkeypatch.setenv("DFD_ROOT", str(tmp_path))
     with pytest.raises(RunError, match=rf"DFD_ROOT={tmp_path}: is not the project's folder.*correct or unset it"):

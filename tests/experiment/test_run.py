@@ -4,6 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 
 from dfdlib import machine, progress
 from dfdlib.data import audio
@@ -210,6 +211,26 @@ def test_a_training_of_another_detector_is_not_taken(run, toy, tmp_path):
         for name in ("rawnet2", "rawnet2-asvspoof5")
     )
     assert one.inputs_digest(one.job()) != other.inputs_digest(other.job())
+
+
+def test_fine_tuning_begins_with_a_pre_trained_front_end(toy, tmp_path):
+    donor = network.build("mini", seed=8)
+    torch.save({"args": None, "model": donor.ssl_model.model.state_dict()}, tmp_path / "front.pt")
+    overrides = [f"checkpoint={{frontend: {tmp_path / 'front.pt'}}}"]
+    run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=overrides)
+    assert profile.as_used(run.profile)["checkpoint_holds"] == "frontend"
+    found, drawn = run.detector("before"), network.build("mini", seed=run.profile.seed)
+    assert not found.training
+    for name, tensor in found.state_dict().items():
+        origin = donor if name.startswith("ssl_model.") else drawn
+        assert torch.equal(tensor, origin.state_dict()[name]), name
+    trained = network.load(run.finetune(progress=lambda line: None).checkpoint)
+    assert not torch.equal(
+        trained.ssl_model.model.post_extract_proj.weight, donor.ssl_model.model.post_extract_proj.weight
+    )
+    other = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=[*overrides, "seed=5"])
+    assert run.trained(run.job()) is not None
+    assert other.trained(other.job(seed=1)) is None  # another back end to begin with
 
 
 def test_the_recipe_follows_the_window(run, toy, tmp_path):

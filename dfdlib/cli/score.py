@@ -249,31 +249,14 @@ def make_scorer(onnx: Path | None, checkpoint: Path | None, *, detector: str | N
     return inference.TorchScorer(model, device=device, precision=precision), about
 
 
-def _weights_of(name: str) -> Path:
-    """Return the file of weights of a detector by name.
-
-    Raises
-    ------
-    RunError
-        They are not here.
-    """
-    from dfdlib.detector import registry
-
-    name = registry.plain(name)
-    if found := registry.weights(name, options.data_folder()):
-        return found
-    entry = registry.ENTRIES[name]
-    remedy = f"run dfd weights fetch {name}" if entry.places else entry.steps
-    raise RunError(f"{name}: its weights are not here; {remedy}, or name a file of them with --checkpoint")
-
-
 def source_of(checkpoint: Path | None, detector: str | None) -> Path:
     """Return the file of weights that a command reads: the demo's, if neither a file nor a detector is named."""
+    from dfdlib.detector import registry
     from dfdlib.experiment import profile as profiles
 
     if checkpoint is not None:
         return checkpoint
-    return _weights_of(detector) if detector else profiles.load("demo").checkpoint
+    return registry.required_weights(detector, options.data_folder()) if detector else profiles.load("demo").checkpoint
 
 
 def load_model(checkpoint: Path | None, *, detector: str | None):

@@ -32,8 +32,10 @@ def is_own(text: str) -> bool:
     return ":" in text or Path(text).suffix.lower() in (".onnx", *_SCRIPTS)
 
 
-def load(text: str) -> "OwnScorer":
+def load(text: str, *, folder: str | Path | None = None) -> "OwnScorer":
     """Return the scorer that a text names: ``module:callable``, or an ONNX or TorchScript file.
+
+    Modules and files are looked for in `folder`, by default in the current one.
 
     Raises
     ------
@@ -44,12 +46,12 @@ def load(text: str) -> "OwnScorer":
     RunError
         The callable failed.
     """
-    suffix = Path(text).suffix.lower()
+    suffix, path = Path(text).suffix.lower(), str(Path(folder or "", text))
     if suffix == ".onnx":
-        return _of_onnx(text)
+        return _of_onnx(path)
     if suffix in _SCRIPTS:
-        return _of_script(text)
-    return _of_module(text)
+        return _of_script(path)
+    return _of_module(text, folder=str(folder or os.getcwd()))
 
 
 class OwnScorer:
@@ -117,12 +119,12 @@ class OwnScorer:
         )
 
 
-def _of_module(text: str) -> OwnScorer:
+def _of_module(text: str, *, folder: str) -> OwnScorer:
     module, _, name = text.partition(":")
     if not module or not name:
         raise ParameterError(f"detector {text!r}: expected module:callable, as in my_module:make")
-    if os.getcwd() not in sys.path:  # as `python -m` does
-        sys.path.insert(0, os.getcwd())
+    if folder not in sys.path:  # as `python -m` does
+        sys.path.insert(0, folder)
     try:
         make = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfdlib.errors import ParameterError
+from dfdlib.errors import ParameterError, RunError
 
 _DEMO = "the demo's source corpus"
 _LA19 = "ASVspoof 2019 LA train"
@@ -261,6 +261,22 @@ def weights(name: str, data: Path) -> Path | None:
         raise ParameterError(f"{found[0].parent}: holds several files of weights ({names}); name one with --checkpoint")
     baseline = data / "models" / f"{name}-baseline.safetensors"
     return found[0] if found else baseline if baseline.is_file() else None
+
+
+def required_weights(name: str, data: Path) -> Path:
+    """Return the file of `weights`.
+
+    Raises
+    ------
+    RunError
+        They are not here: what to do.
+    """
+    name = plain(name)
+    if found := weights(name, data):
+        return found
+    entry = ENTRIES[name]
+    remedy = f"run dfd weights fetch {name}" if entry.places else entry.steps
+    raise RunError(f"{name}: its weights are not here; {remedy}, or name a file of them with --checkpoint")
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ trusted.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +32,9 @@ from numpy.typing import ArrayLike
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import evidence, limits, metrics
 from dfdlib.evaluation.trials import finite
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 #: Trials of each class that a calibration needs at least.
 FEWEST = 5
@@ -120,6 +123,15 @@ class Calibration:
         for part in (self.bonafide, self.spoof):
             if not (part and np.isfinite(part).all() and (np.diff(part) >= 0).all()):
                 raise ValueError("bonafide and spoof must be finite scores, rising")
+
+
+def logistic() -> "Pipeline":
+    """Return a logistic regression on standardised columns, both classes of one weight, not fitted yet."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
 
 
 def fit(labels: ArrayLike, scores: ArrayLike, *, p_spoof: float = 0.5, fewest: int = FEWEST) -> Calibration:

@@ -18,7 +18,8 @@ import pydantic
 import yaml
 
 from dfdlib import machine
-from dfdlib.detector import registry
+from dfdlib.data import tables
+from dfdlib.detector import own, registry
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment.places import Data
 from dfdlib.training import recipe
@@ -26,6 +27,9 @@ from dfdlib.training import recipe
 _PROFILES = importlib.resources.files("dfdlib.experiment") / "profiles"
 
 _CLOCK = re.compile(r"[-+\d:._]+")
+
+#: The rival that measures clips and does not listen: `shortcuts.detector`.
+SHORTCUTS = "shortcuts"
 
 # Strict, or YAML's true would count as 1.
 Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
@@ -105,6 +109,8 @@ class Profile(_Settings):
         The one of them that the report fine-tunes by; by default the settings of `finetune` as they are.
     seeds : int
         Trainings of each recipe, with `seed` and the numbers after it.
+    rivals : tuple of str
+        Other detectors, compared with this one before fine-tuning: as `rivals.find` takes them.
     threads : int or None
         Of the processor, for training; by default torch decides, and the figures may depend on the number of cores.
     limit : int or None
@@ -129,6 +135,7 @@ class Profile(_Settings):
     finetune: recipe.Settings = recipe.Settings()
     recipes: dict[str, RecipeChange] = {}
     recipe: str | None = None
+    rivals: tuple[str, ...] = ()
     seeds: Positive = 1
     threads: Positive | None = None
     uncertainty: Uncertainty = Uncertainty()
@@ -151,6 +158,16 @@ class Profile(_Settings):
             return registry.plain(name)
         except ParameterError as error:
             raise ValueError(str(error)) from error
+
+    @pydantic.field_validator("rivals")
+    @classmethod
+    def _rivals_are_known(cls, rivals: tuple[str, ...]) -> tuple[str, ...]:
+        for text in rivals:
+            if text != SHORTCUTS and not own.is_own(text) and Path(text).suffix.lower() not in tables.TABLES:
+                cls._is_known(text)
+        if len({Path(text).name for text in rivals}) < len(rivals):
+            raise ValueError(f"{', '.join(rivals)}: two are called the same; rename one")
+        return rivals
 
     @pydantic.model_validator(mode="after")
     def _recipes_can_be_made(self) -> "Profile":

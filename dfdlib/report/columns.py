@@ -114,6 +114,17 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "p_adjusted": ("p, adjusted", _p_value),
     "p_holm": ("p, adjusted", _p_value),
     "smallest": ("smallest change to be seen, points", hundredths(1)),
+    # Rivals
+    "parameters": ("parameters", "{:,.0f}"),
+    "seconds": ("real-time factor", "{:.1g}"),
+    "difference": ("difference, points", hundredths(1, "+")),
+    ("difference_low", "difference_high"): ("interval", hundredths(1, "+")),
+    "difference_p": ("p, adjusted", _p_value),
+    "both_wrong": ("of errors, by both %", hundredths(0)),
+    "fused_eer": ("fused EER %", hundredths(1)),
+    "gain": ("fused: difference, points", hundredths(1, "+")),
+    ("gain_low", "gain_high"): ("its interval", hundredths(1, "+")),
+    "gain_p": ("its p, adjusted", _p_value),
     # The study's preprocessing
     "eer_corrected": ("EER, corrected", "{:.1%}"),
     "eer_original": ("EER, original", "{:.1%}"),

@@ -10,7 +10,7 @@ from dfdlib.data import tables
 from dfdlib.data.inspection import Memory, Seen
 from dfdlib.data.listing import MANIFEST
 from dfdlib.errors import DataError
-from dfdlib.experiment import profile
+from dfdlib.experiment import profile, rivals
 from dfdlib.experiment.places import ScoreFiles
 
 
@@ -27,6 +27,7 @@ def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -
         A file to keep SHA-256 in, see `inspection.Memory`.
     """
     places = {"checkpoint": settings.checkpoint} | settings.data.places
+    places |= {f"rival {text}": place for text in settings.rivals if (place := rivals.place(text)) is not None}
     with Memory(remembered) as memory:
         return {name: _of_place(place, memory) for name, place in places.items()}
 

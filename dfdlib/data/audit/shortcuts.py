@@ -5,6 +5,7 @@ made, and a result on the corpus is worth what lies beyond.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,12 @@ import pandas as pd
 from dfdlib.data.audit.measure import NUISANCES, nuisance_table
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
-from dfdlib.evaluation import intervals, metrics, units
+from dfdlib.evaluation import calibration, intervals, metrics, units
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.evaluation.metrics import percent, percent_range
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 #: An EER whose interval ends below one half shows that the format gives part of the label away; one whose interval
 #: ends below this, that it gives much of it away: two clips in three are told right without listening.
@@ -123,6 +127,12 @@ def shortcut_eer(corpus: Corpus, *, features: pd.DataFrame | None = None, seed: 
     return shortcut(corpus, features=features, seed=seed, folds=folds, resamples=100).eer.value
 
 
+def detector(corpus: Corpus) -> "Pipeline":
+    """Return the logistic regression on `NUISANCES`, fitted to a corpus: values (n, 9) to scores, as its decisions."""
+    features, _ = nuisance_table(corpus.require_both_classes())
+    return calibration.logistic().fit(features.to_numpy(float), corpus.table.loc[features.index, "label"].to_numpy(int))
+
+
 def _best_of_each_way(found: dict[tuple[str, str], Interval]) -> pd.DataFrame:
     rows = {}
     for (way, name), eer in sorted(found.items(), key=lambda item: item[1].value):
@@ -160,13 +170,10 @@ def _cross_validated_scores(
     features: pd.DataFrame, labels: np.ndarray, groups: np.ndarray, *, seed: int, folds: int
 ) -> dict[str, np.ndarray]:
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     classifiers = {
-        "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced")),
+        "logistic regression": calibration.logistic(),
         # Small trees, many clips to a leaf: corpora of a hundred clips are common.
         "boosted trees": HistGradientBoostingClassifier(
             max_iter=40,

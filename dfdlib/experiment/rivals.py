@@ -1,0 +1,255 @@
+"""Other detectors on the clips of a run: what they are worth before fine-tuning, beside the run's own and with it."""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfdlib.data import audio, tables
+from dfdlib.data.audit import shortcuts
+from dfdlib.data.audit.measure import nuisance_features
+from dfdlib.data.corpus import Corpus
+from dfdlib.detector import network, own, registry
+from dfdlib.detector.preprocessing import Preprocessing
+from dfdlib.detector.score import score
+from dfdlib.detector.scorer import Scorer, TorchScorer
+from dfdlib.detector.scores import Scores, pair, read_scores
+from dfdlib.errors import DataError
+from dfdlib.evaluation import calibration, carried, intervals, metrics
+from dfdlib.experiment import profile
+from dfdlib.experiment.clips import TARGET
+from dfdlib.experiment.run import Run
+
+try:
+    from dfdlib.evaluation.family import holm, holm_levels
+except ImportError:
+    from dfdlib.evaluation.intervals import holm, holm_levels
+
+#: So many validation clips are scored, twice, to measure how long it takes.
+_TIMED = 8
+
+
+@dataclass(frozen=True)
+class System:
+    """A detector that is compared.
+
+    Attributes
+    ----------
+    name : str
+    scores : callable
+        A corpus, and the name of a file for its scores, to `Scores`.
+    parameters : int or None
+    scorer : Scorer or None
+        None where only its scores are known.
+    how : Preprocessing or None
+        What the scorer gets of a clip.
+    """
+
+    name: str
+    scores: Callable[[Corpus, str], Scores]
+    parameters: int | None = None
+    scorer: Scorer | None = None
+    how: Preprocessing | None = None
+
+
+def place(text: str) -> Path | None:
+    """Return the file that a rival is in, if it is in one; of a published detector, its weights if they are here."""
+    if text in registry.ENTRIES or text in registry.ALIASES:
+        return registry.weights(text, profile.root() / "data")
+    is_file = text != profile.SHORTCUTS and ":" not in text
+    return profile.root() / Path(text).expanduser() if is_file else None
+
+
+def find(run: Run, text: str) -> System:
+    """Return the rival that a text names.
+
+    It is `profile.SHORTCUTS`, a name of `dfd detectors` whose weights are here, a table of scores of validation and
+    testing clips (path, label, score), or what `own.load` takes.
+
+    Raises
+    ------
+    DfdError
+        It cannot be loaded, or its weights are not here.
+    """
+    file = place(text)
+    if text == profile.SHORTCUTS:
+        return _listening_to_nothing(run)
+    if file is not None and file.suffix.lower() in tables.TABLES:
+        given = read_scores(file)
+        return System(file.name, lambda clips, name: _given(given, clips, file))
+    if own.is_own(text):
+        return _system(run, Path(text).name, own.load(text if file is None else str(file), folder=profile.root()))
+    model = network.load(registry.required_weights(text, profile.root() / "data"), configuration=registry.plain(text))
+    return _system(run, text, TorchScorer(model, device=profile.device(run.profile)), parameters=_size(model))
+
+
+def compare(run: Run) -> pd.DataFrame:
+    """Compare the rivals of a run's profile with its detector before fine-tuning, on clips that all have scored.
+
+    Returns
+    -------
+    DataFrame
+        A row for each corpus with audio and detector, the run's own first: ``corpus detector clips parameters``; with
+        ``_low`` and ``_high`` ``eer macro_eer auc`` and ``cllr``, calibrated on the same validation clips; and of
+        rivals ``difference`` of the EER, the rival's less the detector's; ``fused_eer`` of a logistic regression on
+        both scores, fitted on validation clips, and its ``gain``, the fused EER less the detector's. Both have ``_low
+        _high _p _shown`` as one family (Holm). ``both_wrong``: of the clips that either gets wrong at the
+        threshold of its validation clips, the share that both do. ``seconds``: of computing, for a second of sound.
+        ``seems_inverted``: by the validation clips a higher score means spoof; nothing is turned round.
+    """
+    model, scorer = run.detector("before"), run.scorer("before")
+    ours = _system(run, run.profile.detector, scorer, parameters=_size(model), suffix="")
+    systems = [ours, *(find(run, text) for text in run.profile.rivals)]
+    known = run.corpus(TARGET, split="validation")
+    run.keep_apart({"validation": [known], "testing": run.tested()})
+    seconds = [_seconds(run, system, known) for system in systems]
+    table, validation = _together(_of_all(systems, known, f"{TARGET}-validation"))
+    known = [carried.Validation(table["label"].to_numpy(int), row, run.drawn(table)) for row in validation]
+    seem_inverted = [_seems_inverted(run, one) for one in known]
+    rows, pairs = [], {}
+    for name in run.with_audio:
+        run.tell(f"comparing rivals on {name}")
+        table, scores = _together(_of_all(systems, run.corpus(name), name))
+        for number, system in enumerate(systems):
+            row = {"corpus": name, "detector": system.name, "clips": len(table), "parameters": system.parameters}
+            row |= {"seconds": seconds[number], "seems_inverted": seem_inverted[number]}
+            rows.append(row | _alone(run, table, scores[number], known[number]))
+            if number == 0:
+                continue
+            fused = _fused(known[0], known[number], scores[0], scores[number])
+            rows[-1]["both_wrong"] = _both_wrong(table["label"], scores[[0, number]], (known[0], known[number]))
+            for kind, other in (("difference", scores[number]), ("gain", fused)):
+                pairs[len(rows) - 1, kind] = (table, scores[0], other)
+    for (number, kind), found in zip(pairs, _judged(run, list(pairs.values())), strict=True):
+        rows[number] |= {f"{kind}{end}": value for end, value in found.items()}
+        if kind == "gain":
+            rows[number]["fused_eer"] = found["_after"]
+    found = pd.DataFrame(rows)
+    # What differs between two equal runs stays out of the summary.
+    run.keep(rivals=found.drop(columns="seconds").astype(object).where(found.notna(), None).to_dict("records"))
+    return found
+
+
+def _together(several: list[Scores]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the clips that are in all tables of scores, and their scores (tables, n)."""
+    names = [f" {place}" for place in range(len(several))]  # no heading begins with a blank
+    table = several[0].table.assign(**{names[0]: several[0].table["score"]})
+    for name, other in zip(names[1:], several[1:], strict=True):
+        table = pair(Scores(table, several[0].left_out), other).rename(columns={"score_second": name})
+    return table.drop(columns=names), table[names].to_numpy(float).T
+
+
+def _judged(run: Run, pairs: list[tuple[pd.DataFrame, np.ndarray, np.ndarray]]) -> list[dict]:
+    """Return the differences of the EER between pairs of scores of clips, judged as one family."""
+    level = run.profile.uncertainty.level
+
+    def at(table: pd.DataFrame, before: np.ndarray, after: np.ndarray, own: float) -> intervals.Difference:
+        options = {"names": ("eer",), "groups": run.drawn(table)} | run.resampling(family=len(pairs)) | {"level": own}
+        return intervals.paired_differences(table["label"].to_numpy(int), before, after, **options)["eer"]
+
+    p_values = [at(*pair, level).p for pair in pairs]
+    judged = zip(pairs, holm(p_values), holm_levels(p_values, level=level), strict=True)
+    found = [(at(*pair, float(own)), float(p)) for pair, p, own in judged]
+    return [
+        {"": one.delta, "_low": one.low, "_high": one.high, "_after": one.after, "_p": p, "_shown": p < 1 - level}
+        for one, p in found
+    ]
+
+
+def _system(
+    run: Run,
+    name: str,
+    scorer: Scorer,
+    *,
+    parameters: int | None = None,
+    how: Preprocessing | None = None,
+    suffix: str | None = None,
+) -> System:
+    how = (how or run.preprocessing()).for_scorer(scorer)
+    ending = "-by-" + re.sub(r"[^\w.-]+", "-", name) if suffix is None else suffix
+
+    def scores(clips: Corpus, place: str) -> Scores:
+        return run.score(clips, scorer, name=f"before-{place}{ending}", preprocessing=how)
+
+    return System(name, scores, parameters, scorer, how)
+
+
+def _listening_to_nothing(run: Run) -> System:
+    training = run.corpus(TARGET, split="training")
+    run.keep_apart({"training": [training], "testing": run.tested()})
+    fitted = shortcuts.detector(training)
+    scaler, classifier = (step for _, step in fitted.steps)
+    numbers = np.concatenate([scaler.mean_, scaler.scale_, *classifier.coef_, classifier.intercept_])
+
+    def logits(windows: np.ndarray) -> np.ndarray:
+        measured = [list(nuisance_features(window, audio.RATE).values()) for window in windows]
+        return fitted.decision_function(np.array(measured))
+
+    fingerprint = hashlib.sha256(numbers.round(9).tobytes()).hexdigest()
+    scorer = own.OwnScorer(profile.SHORTCUTS, logits, fingerprint=fingerprint, rate=audio.RATE, window=None)
+    size, whole = classifier.coef_.size + 1, Preprocessing.named("corrected", window="full")
+    return _system(run, profile.SHORTCUTS, scorer, parameters=size, how=whole)
+
+
+def _given(given: Scores, clips: Corpus, file: Path) -> Scores:
+    try:
+        found = pair(Scores(clips.table.assign(score=0.0), clips.left_out), given)
+    except DataError as error:
+        raise DataError(f"as a rival on {clips.name}: {error}", path=file) from error
+    found = found.drop(columns="score").rename(columns={"score_second": "score"})
+    return Scores(found, clips.left_out, clips.root)
+
+
+def _of_all(systems: list[System], clips: Corpus, name: str) -> list[Scores]:
+    return [system.scores(clips, name) for system in systems]
+
+
+def _size(model: network.Detector) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _seconds(run: Run, system: System, clips: Corpus) -> float:
+    """Return how long a second of sound takes; missing where there is nothing to compute."""
+    if system.scorer is None:
+        return np.nan
+    few, taken = clips.head(_TIMED), []
+    for _ in range(2):  # the first one finds nothing ready
+        with run.threads():
+            start = time.perf_counter()
+            score(few, system.scorer, preprocessing=system.how)
+            taken.append(time.perf_counter() - start)
+    return min(taken) / few.table["duration"].sum()
+
+
+def _alone(run: Run, table: pd.DataFrame, scores: np.ndarray, known: carried.Validation) -> dict:
+    labels, options = table["label"].to_numpy(int), {"groups": run.drawn(table)} | run.resampling()
+    attacks = table["attack"] if (table["attack"] != "").any() else None
+    names = ("eer", "auc") if attacks is None else ("eer", "macro_eer", "auc")
+    found = intervals.intervals(labels, scores, names=names, attacks=attacks, **options)
+    found |= carried.intervals(labels, scores, known, names=("cllr",), **options)
+    return {f"{name}{end}": value for name, one in found.items()
+            for end, value in zip(("", "_low", "_high"), one, strict=True)}  # fmt: skip
+
+
+def _seems_inverted(run: Run, known: carried.Validation) -> bool:
+    options = {"metric": "auc", "groups": known.groups} | run.resampling()
+    return intervals.interval(known.labels, known.scores, **options).high < 0.5
+
+
+def _fused(ours: carried.Validation, theirs: carried.Validation, *scores: np.ndarray) -> np.ndarray:
+    fitted = calibration.logistic().fit(np.stack([ours.scores, theirs.scores], axis=1), ours.labels)
+    return fitted.decision_function(np.stack(scores, axis=1))
+
+
+def _both_wrong(labels: pd.Series, scores: np.ndarray, known: tuple[carried.Validation, ...]) -> float:
+    """Return the share of clips that both of two systems get wrong, of those that either does; missing if none."""
+    real = labels.to_numpy(int) == metrics.BONAFIDE
+    wrong = [(row >= metrics.eer(one.labels, one.scores).threshold) != real
+             for row, one in zip(scores, known, strict=True)]  # fmt: skip
+    either = np.logical_or(*wrong).sum()
+    return float(np.logical_and(*wrong).sum() / either) if either else np.nan

@@ -1,0 +1,42 @@
+"""What the report says of other detectors: `experiment.rivals`."""
+
+import pandas as pd
+
+from dfdlib.experiment import rivals
+from dfdlib.experiment.run import Run
+
+#: Columns of `of_run`: each detector alone, and each rival against the run's own.
+ALONE = ["corpus", "detector", "clips", "parameters", "eer", "eer_low", "eer_high", "macro_eer", "auc", "cllr",
+         "cllr_low", "cllr_high", "seconds"]  # fmt: skip
+AGAINST = ["corpus", "detector", "difference", "difference_low", "difference_high", "difference_p", "both_wrong",
+           "fused_eer", "gain", "gain_low", "gain_high", "gain_p"]  # fmt: skip
+
+
+def of_run(run: Run) -> pd.DataFrame:
+    """Return `rivals.compare`, an empty table where the profile names no rivals."""
+    return rivals.compare(run) if run.profile.rivals else pd.DataFrame(columns=list(dict.fromkeys([*ALONE, *AGAINST])))
+
+
+def against(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of rivals, against the run's own detector."""
+    return table.loc[table["difference"].notna(), AGAINST]
+
+
+def said(table: pd.DataFrame) -> list[str]:
+    """Say of every rival where it errs more or less than the detector, and what fusing both brings."""
+    found = []
+    for name, rows in table[table["difference"].notna()].groupby("detector", sort=False):
+        shown = rows["difference_shown"].astype(bool)
+        where = {
+            "errs more than the detector on": shown & (rows["difference"] > 0),
+            "errs less than the detector on": shown & (rows["difference"] < 0),
+            "is not shown to differ from the detector on": ~shown,
+        }
+        parts = [f"{words} {', '.join(rows.loc[rank, 'corpus'])}" for words, rank in where.items() if rank.any()]
+        gained = rows[rows["gain_shown"].astype(bool)]
+        fused = [f"{'lowers' if row.gain < 0 else 'raises'} the EER on {row.corpus}" for row in gained.itertuples()]
+        gain = f"fusing both {', '.join(fused)}" if fused else "that fusing both changes the EER is not shown"
+        warning = " By validation clips its scores run the other way; nothing was turned round."
+        sentence = f"Before fine-tuning, {name} {'; '.join(parts)}; {gain}."
+        found.append(sentence + warning * bool(rows["seems_inverted"].iloc[0]))
+    return found or ["The profile names no rivals."]

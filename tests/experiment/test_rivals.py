@@ -1,0 +1,115 @@
+"""Other detectors on the clips of a run."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfdlib.data.audit import measure, shortcuts
+from dfdlib.errors import DataError, DfdError, ParameterError
+from dfdlib.evaluation import metrics
+from dfdlib.experiment import profile, rivals
+from dfdlib.experiment import run as experiment
+from dfdlib.experiment.clips import TARGET
+
+MODULE = """
+class make:
+    fingerprint = "1"
+    def score(self, windows):
+        return windows.std(axis=1)  # the toy's spoof clips are the louder ones
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("rivals")
+
+
+def opened(toy, folder, *named):
+    overrides = [f"rivals=[{', '.join(map(str, named))}]", "threads=1"]
+    return experiment.Run.open(str(toy), run_dir=folder / "run", overrides=overrides)
+
+
+def listed(run, file, score, *, without=()):
+    """Write what a function of the rows says of every validation and testing clip."""
+    known = run.corpus(TARGET, split="validation").table.assign(corpus="validation")
+    parts = [known, *(run.corpus(name).table.assign(corpus=name) for name in run.with_audio)]
+    table = pd.concat([part for part in parts if part["corpus"].iloc[0] not in without])
+    table = table[~table["path"].str.contains("broken")]
+    rows = table.assign(score=score(table), label=table["label"].map({1: "bonafide", 0: "spoof"}))
+    rows[["path", "label", "score"]].to_csv(file, index=False)
+    return file
+
+
+@pytest.fixture(scope="module")
+def compared(toy, folder):
+    run = opened(toy, folder)
+    perfect = listed(run, folder / "perfect.csv", lambda table: table["label"] + np.arange(len(table)) / 1000)
+    (folder / "loudness.py").write_text(MODULE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        run = opened(toy, folder, "shortcuts", perfect, "'loudness:make'")
+        return run, rivals.compare(run)
+
+
+def test_each_is_measured_on_the_clips_of_all(compared):
+    run, table = compared
+    assert table["detector"].tolist() == ["mini", "shortcuts", "perfect.csv", "loudness:make"] * 3
+    ours = run.scores("before", "custom")
+    row = table[(table["detector"] == "mini") & (table["corpus"] == "custom")].iloc[0]
+    assert row["eer"] == metrics.eer(ours.labels, ours.values).value
+    assert row["clips"] == len(ours.table) == 12  # one of 13 is broken
+    found = table.set_index(["detector", "corpus"])
+    assert (found.loc["perfect.csv", "eer"] == 0).all()
+    assert (found.loc["perfect.csv", "fused_eer"] == 0).all()
+    assert (found.loc["perfect.csv", "both_wrong"] == 0).all()
+    difference = found.loc["perfect.csv", "eer"] - found.loc["mini", "eer"]
+    assert np.allclose(found.loc["perfect.csv", "difference"], difference)
+    assert np.isnan(found.loc[("mini", "custom"), "difference"])
+    shown = table[table["difference"].notna()]
+    leaves_out = (shown["difference_low"] > 0) | (shown["difference_high"] < 0)
+    assert (leaves_out == shown["difference_shown"].astype(bool)).all()
+
+
+def test_what_is_known_of_each(compared):
+    run, table = compared
+    found = table.groupby("detector").first()
+    assert found["parameters"].dropna().to_dict() == {"mini": 386_000, "shortcuts": 10}
+    assert found["seconds"].isna().to_dict() == {
+        "mini": False, "shortcuts": False, "perfect.csv": True, "loudness:make": False
+    }  # fmt: skip
+    # Louder is spoof here: that is said, and nothing is turned round.
+    assert found["seems_inverted"].to_dict()["loudness:make"]
+    assert (table.loc[table["detector"] == "loudness:make", "eer"] == 1).all()
+    assert np.allclose(table.loc[table["detector"] == "loudness:make", "cllr"], 1)
+    assert all("seconds" not in row for row in run.results["rivals"])
+
+
+def test_shortcuts_are_a_logistic_regression_on_training_clips(compared):
+    run, _ = compared
+    kept = pd.read_csv(run.folder / "scores/before-custom-by-shortcuts.csv")
+    clips = run.corpus("custom")
+    features, _ = measure.nuisance_table(clips)
+    fitted = shortcuts.detector(run.corpus(TARGET, split="training"))
+    expected = dict(zip(clips.table.loc[features.index, "sha256"], fitted.decision_function(features.to_numpy()),
+                        strict=True))  # fmt: skip
+    assert np.allclose(kept["score"], kept["sha256"].map(expected), atol=1e-3)
+
+
+def test_score_files_need_the_validation_clips(toy, folder):
+    file = listed(opened(toy, folder), folder / "short.csv", lambda table: table["label"], without=["validation"])
+    with pytest.raises(DataError, match=r"short\.csv: as a rival on for-2seconds.*no clip in common"):
+        rivals.compare(opened(toy, folder, file))
+
+
+def test_what_cannot_be_a_rival_is_named(toy, folder):
+    with pytest.raises(ParameterError, match=r"rivals.*no detector is called 'nobody'"):
+        profile.load(toy, overrides=["rivals=[nobody]"])
+    with pytest.raises(ParameterError, match=r"two are called the same"):
+        profile.load(toy, overrides=["rivals=[a/x.csv, b/x.csv]"])
+    with pytest.raises(DfdError, match="rawnet2: its weights are not here; download"):
+        rivals.find(opened(toy, folder, "rawnet2"), "rawnet2")
+
+
+def test_the_files_of_rivals_are_among_the_inputs(toy, folder):
+    assert rivals.place("shortcuts") is rivals.place("my_module:make") is None
+    assert rivals.place("mine.csv") == profile.root() / "mine.csv"

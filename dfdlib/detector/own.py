@@ -32,6 +32,11 @@ def is_own(text: str) -> bool:
     return ":" in text or Path(text).suffix.lower() in (".onnx", *_SCRIPTS)
 
 
+def place(text: str) -> Path:
+    """Return the file of such a detector, from the folder that it is looked for in: of a module, its source."""
+    return Path(*text.partition(":")[0].split(".")).with_suffix(".py") if ":" in text else Path(text)
+
+
 def load(text: str, *, folder: str | Path | None = None) -> "OwnScorer":
     """Return the scorer that a text names: ``module:callable``, or an ONNX or TorchScript file.
 

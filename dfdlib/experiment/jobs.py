@@ -15,7 +15,7 @@ from dfdlib import files, machine, processes
 from dfdlib import progress as progressing
 from dfdlib.data import corpus, tables
 from dfdlib.data.corpus import Corpus
-from dfdlib.detector import network
+from dfdlib.detector import network, own
 from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import WINDOWS, Preprocessing
 from dfdlib.errors import RunError
@@ -102,7 +102,11 @@ class Jobs(Clips):
         ------
         DataError
             The recipe asks for clips that this run does not have, or training clips are also for validation or testing.
+        RunError
+            The detector is somebody's own.
         """
+        if own.is_own(self.profile.detector):
+            raise RunError(f"{self.profile.detector}: cannot be fine-tuned; notebooks 1 and 2 report on it as it is")
         recipe = self.recipe(name)
         if seed is not None:
             recipe = recipe.model_copy(update={"seed": seed})

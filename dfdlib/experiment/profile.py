@@ -95,7 +95,8 @@ class Profile(_Settings):
     seed : int
         Of everything random in a run.
     detector : str
-        A name of `dfd detectors`.
+        A name of `dfd detectors`, or one of somebody's own (`detector.own`), which is reported as it is: it has no
+        `checkpoint` and is not fine-tuned.
     checkpoint : Path
         The baseline's weights; ``{detector}`` in it stands for the detector's name. ``{frontend: FILE}`` is a
         pre-trained front end alone, whose back end begins with random weights by the seed.
@@ -143,8 +144,12 @@ class Profile(_Settings):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _take_frontend(cls, values: Any) -> Any:
-        given = values.get("checkpoint") if isinstance(values, dict) else None
+    def _take_checkpoint(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        if isinstance(name := values.get("detector"), str) and own.is_own(name):
+            return values | {"checkpoint": own.place(name)}
+        given = values.get("checkpoint")
         if not isinstance(given, dict):
             return values
         if set(given) != {"frontend"}:
@@ -155,7 +160,7 @@ class Profile(_Settings):
     @classmethod
     def _is_known(cls, name: str) -> str:
         try:
-            return registry.plain(name)
+            return name if own.is_own(name) else registry.plain(name)
         except ParameterError as error:
             raise ValueError(str(error)) from error
 
@@ -163,7 +168,7 @@ class Profile(_Settings):
     @classmethod
     def _rivals_are_known(cls, rivals: tuple[str, ...]) -> tuple[str, ...]:
         for text in rivals:
-            if text != SHORTCUTS and not own.is_own(text) and Path(text).suffix.lower() not in tables.TABLES:
+            if text != SHORTCUTS and Path(text).suffix.lower() not in tables.TABLES:
                 cls._is_known(text)
         if len({Path(text).name for text in rivals}) < len(rivals):
             raise ValueError(f"{', '.join(rivals)}: two are called the same; rename one")

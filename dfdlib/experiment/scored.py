@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfdlib import files
 from dfdlib.data.corpus import Corpus
-from dfdlib.detector import network
+from dfdlib.detector import network, own
 from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import PREPROCESSING, Preprocessing
 from dfdlib.detector.score import score
@@ -60,8 +60,10 @@ class Scored(Jobs):
         return network.load(path, configuration=self.profile.detector).to(profile.device(self.profile))
 
     @once
-    def scorer(self, stage: str) -> TorchScorer:
+    def scorer(self, stage: str) -> Scorer:
         """Return the scorer of `detector`, made once, since making it reads all weights."""
+        if stage == "before" and own.is_own(self.profile.detector):
+            return own.load(self.profile.detector, folder=profile.root())
         return TorchScorer(self.detector(stage), device=profile.device(self.profile))
 
     @once
@@ -89,7 +91,7 @@ class Scored(Jobs):
                 scores = score(
                     clips,
                     model,
-                    preprocessing=preprocessing or self.preprocessing(),
+                    preprocessing=(preprocessing or self.preprocessing()).for_scorer(model),
                     cache=cache,
                     batch_size=self.profile.scoring.batch_size,
                     workers=self.parallel_jobs(),

@@ -18,11 +18,14 @@ from pathlib import Path
 import filelock
 
 from dfdlib import files, progress
+from dfdlib.detector import own
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment import profile
 from dfdlib.report import page, provenance
 from dfdlib.report.inputs import fingerprints
 
+#: The notebooks that look at nothing after fine-tuning.
+_BEFORE = ("01", "02")
 #: Keys of `results/*.json` that the summary joins over all notebooks.
 _JOINED = ("evaluations", "differences", "sentences")
 
@@ -81,7 +84,7 @@ def build(
     """
     folder = Path(run_folder or profile.root() / "reports" / settings.name).absolute()
     sources = _sources(Path(notebooks_folder or profile.root() / "notebooks"))
-    wanted = _wanted(sources, only)
+    wanted = _possible(_wanted(sources, only), settings.detector, echo)
     name = _known_from_anywhere(str(profile_name or settings.name))
     parameters = {"profile": name, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
@@ -137,6 +140,14 @@ def _run(
             broken = chapter.status == "failed"
             took = f"{chapter.seconds:.0f} s"
             echo(f"{title}: failed after {took}: {chapter.error}" if broken else f"{title}: done in {took}")
+
+
+def _possible(wanted: list[Path], detector: str, echo: Callable[[str], None]) -> list[Path]:
+    """Return the notebooks that can be run: for somebody's own detector, those before fine-tuning."""
+    if not own.is_own(detector):
+        return wanted
+    echo(f"{detector} cannot be fine-tuned: notebooks {' and '.join(_BEFORE)} report on it as it is")
+    return [source for source in wanted if source.stem[:2] in _BEFORE]
 
 
 def _wanted(sources: list[Path], only: Iterable[str] | None) -> list[Path]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from dfdlib.data import audio
+from dfdlib.detector import registry
 from dfdlib.detector.preprocessing import FIXED_WINDOW
 from dfdlib.evaluation import metrics, verdicts
 from dfdlib.evaluation.intervals import Interval
@@ -149,7 +150,10 @@ def _detector(settings: Mapping, known: Mapping | None, card: str) -> str:
     trained = f" {card}" if card else f" Its weights are those of {file}."
     if settings.get("checkpoint_holds") == "frontend":
         trained = f" Its front end has the weights of {file}; before fine-tuning its back end has random ones."
-    return f"{settings['detector']}: a wav2vec 2.0 front end and an AASIST back end{size}.{trained}"
+    entry = registry.ENTRIES.get(settings["detector"])
+    if entry is None:
+        return f"{settings['detector']}: a detector of one's own, reported as it is."
+    return f"{settings['detector']}: {entry.what}{size}.{trained}"
 
 
 def _of_corpora(found: Iterable[Mapping], settings: Mapping) -> list[Entry]:
@@ -178,6 +182,8 @@ def _of_attacks(names: Iterable[str]) -> list[Entry]:
 
 
 def _training(settings: Mapping) -> str:
+    if settings["detector"] not in registry.ENTRIES:
+        return "None: this detector cannot be fine-tuned here."
     tuned = settings["finetune"]
     return (
         f"All weights, on the training split of for-2seconds: {tuned['epochs']} epochs, batches of "

@@ -233,6 +233,21 @@ def test_fine_tuning_begins_with_a_pre_trained_front_end(toy, tmp_path):
     assert other.trained(other.job(seed=1)) is None  # another back end to begin with
 
 
+def test_a_detector_of_ones_own_is_reported_as_it_is(toy, tmp_path, monkeypatch):
+    (tmp_path / "loudest.py").write_text(
+        "class make:\n    rate, fingerprint = 8_000, '1'\n    def score(self, windows): return windows.std(axis=1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=["detector=loudest:make"])
+    assert run.profile.checkpoint == profile.root() / "loudest.py"
+    scores = run.scores("before", "custom")
+    assert len(scores.table) == 12
+    assert scores.values[scores.labels == 0].min() > scores.values[scores.labels == 1].max()  # louder spoof clips
+    assert run.evaluate("before", "custom")["eer"] == 1
+    with pytest.raises(RunError, match="loudest:make: cannot be fine-tuned"):
+        run.scores("after", "custom")
+
+
 def test_the_recipe_follows_the_window(run, toy, tmp_path):
     assert run.recipe().window == 16_000  # one-second clips, full
     fixed = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["window=fixed"])

@@ -172,6 +172,16 @@ raise ValueError(run_dir + "/my clip.wav: holds no sound")
         assert str(place) not in page
 
 
+def test_a_detector_of_ones_own_has_no_chapters_on_fine_tuning(toy, books, tmp_path):
+    write(books / "03_third.ipynb", "1 / 0")
+    settings, lines = profile.load(toy, overrides=["detector=my_module:make"]), []
+    result = report.build(settings, notebooks_folder=books, run_folder=tmp_path / "run", only=["03"], echo=lines.append)
+    assert statuses(result) == ["not run"] * 3
+    assert lines[0] == "my_module:make cannot be fine-tuned: notebooks 01 and 02 report on it as it is"
+    page = result.page.read_text()
+    assert "a detector of one’s own" in page or "a detector of one's own" in page.replace("&#39;", "'")
+
+
 def test_a_kernel_that_dies_is_a_failure_like_another(build, books, tmp_path):
     write(books / "01_first.ipynb", "import os; os._exit(9)")
     result, lines = build()

@@ -66,7 +66,7 @@ def turned(monkeypatch):
             return Scores(table=table, left_out=pd.DataFrame(columns=["path", "reason"]))
 
         monkeypatch.setattr(experiment.Run, "score", score)
-        monkeypatch.setattr(experiment.Run, "scorer", lambda run, stage: None)
+        monkeypatch.setattr(experiment.Run, "scorer", lambda run, stage, **options: None)
         # They score clips again, which is not to be made up.
         row = {"kind": "data", "corpus": "custom", "control": "made up", "expected": "", "found": "", "holds": True}
         monkeypatch.setattr(controls, "of_run", lambda run: pd.DataFrame([row]))
@@ -76,7 +76,7 @@ def turned(monkeypatch):
 
 def test_the_discussion_of_a_run_in_which_fine_tuning_helped(toy, tmp_path, turned):
     turned(before=0.5, after=3.0)
-    text = said("05_discussion", profile=toy, run_dir=tmp_path)
+    text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "the detector is better on for-2seconds, custom and source" in text
     assert text.count("the detector became better there") == 3
     assert "became worse" not in text
@@ -85,7 +85,7 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_helped(toy, tmp_path, turn
 
 def test_the_discussion_of_a_run_in_which_fine_tuning_made_everything_worse(toy, tmp_path, turned):
     turned(before=3.0, after=0.0)
-    text = said("05_discussion", profile=toy, run_dir=tmp_path)
+    text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "the detector is worse on for-2seconds, custom and source" in text
     assert "fine-tuning did not show the gain that it was meant to bring" in text
     assert text.count("the detector became worse there") == 3
@@ -96,7 +96,7 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_made_everything_worse(toy,
 
 def test_the_discussion_of_a_run_in_which_nothing_changed(toy, tmp_path, turned):
     turned(before=1.0, after=1.0)
-    text = said("05_discussion", profile=toy, run_dir=tmp_path)
+    text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "not measurably different on for-2seconds, custom and source" in text
     assert "became" not in text
 
@@ -111,7 +111,7 @@ def test_score_files_have_no_audio_and_all_that_comes_from_scores(toy, tmp_path,
         (tmp_path / f"{stage}.txt").write_text("\n".join(lines))
     scores = {"scores": {name: f"{tmp_path}/{name}.txt" for name in experiment.STAGES}, "key": f"{tmp_path}/key.csv"}
     options = {"profile": toy, "run_dir": tmp_path / "run"}
-    options["overrides"] = [f"data.custom={json.dumps(scores)}", f"data.others.phone={json.dumps(scores)}"]
+    options["overrides"] = ["seeds=2", f"data.custom={json.dumps(scores)}", f"data.others.phone={json.dumps(scores)}"]
     assert "There is nothing to hear" in said("01_baseline_evaluation", **options)
     kept = json.loads((tmp_path / "run/results/01_baseline_evaluation.json").read_text())
     audited = [row["corpus"] for row in kept["audit"] if "there is no audio" in row["finding"]]
@@ -120,8 +120,18 @@ def test_score_files_have_no_audio_and_all_that_comes_from_scores(toy, tmp_path,
     kept = json.loads((tmp_path / "run/results/04_post_finetune_evaluation.json").read_text())
     assert len(kept["evaluations"]) == 8
     assert [row["kind"] for row in kept["by_kind"] if row["corpus"] == "phone"] == ["codec: c0", "codec: c1"]
-    assert [row["verdict"] for row in kept["verdicts"] if row["corpus"] == "phone"] == ["better"]
-    assert "the detector is better on for-2seconds, custom, source and phone" in said("05_discussion", **options)
+    assert [row["verdict"] for row in kept["verdicts"] if row["corpus"] == "phone"] == ["one seed"]
+    text = said("05_discussion", **options)
+    assert "better on for-2seconds and source and not to be judged by one training on custom and phone" in text
+
+
+def test_the_discussion_of_one_seed_concludes_nothing(toy, tmp_path, turned):
+    turned(before=0.5, after=3.0)
+    text = said("05_discussion", profile=toy, run_dir=tmp_path)
+    assert "Nothing about fine-tuning on for-2seconds or about recipes is concluded from one seed." in text
+    assert text.count("one seed shows nothing of fine-tuning") == 3
+    assert "became" not in text
+    assert "attack by attack" not in text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

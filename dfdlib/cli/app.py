@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 
 from dfdlib import files, machine, processes
 from dfdlib.cli import assess, data, evaluate, options, printing, score, train, weights
-from dfdlib.cli.options import Json, Profile, Seed, Set
+from dfdlib.cli.options import Json, Profile, Seed, Set, Target
 from dfdlib.errors import DfdError
 from dfdlib.text import one_line
 
@@ -156,6 +156,7 @@ def audit(
     data: Annotated[
         list[Path], typer.Argument(help="Folders with Real/ and Fake/, or manifests; several are compared as well.")
     ],
+    target: Target = "new-voices",
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Also write it: all of it to a .json file, or a row a clip to a .csv file.")
@@ -183,7 +184,7 @@ def audit(
     read = [corpus.read(place, corpus=name, one_label=False, remembered=remembered) for place in data]
     for note in (note for one in read for note in one.notes):
         printing.echo(note)
-    examined = [audits.examine(one, seed=seed, progress=progress) for one in read]
+    examined = [audits.examine(one, seed=seed, target=target, progress=progress) for one in read]
     between = audits.across(*examined) if len(examined) > 1 else ()
     if out is not None:
         audits.write(out, examined, between)

@@ -8,7 +8,7 @@ import typer
 
 from dfdlib import files
 from dfdlib.cli import options, printing
-from dfdlib.cli.options import By, Copies, Json, Resamples, Seed, Threshold
+from dfdlib.cli.options import By, Copies, Json, Resamples, Seed, Target, Threshold
 from dfdlib.errors import DataError
 from dfdlib.text import one_line
 
@@ -58,6 +58,7 @@ def evaluate(
     allow_missing: AllowMissing = False,
     corpora: Corpora = None,
     by: By = "auto",
+    target: Target = "new-voices",
     per: Per = None,
     threshold: Threshold = None,
     validation: Validation = None,
@@ -82,7 +83,7 @@ def evaluate(
     """
     how = {"form": key_form, "subset": subset, "higher": higher, "column": score_column}
     how |= {"allow_missing": allow_missing, "drop_copies": drop_copies}
-    drawn = {"by": by, "resamples": resamples, "seed": seed}
+    drawn = {"by": by, "target": target, "resamples": resamples, "seed": seed}
     single = {"--key": key, "--per": per, "--threshold": threshold, "--validation": validation, "--claim": claims}
     single |= {"--asv": asv, "--sasv": sasv}
     _check_page(html, scores, key, validation, validation_key, asv, asv_keys, sasv)
@@ -113,6 +114,7 @@ def compare(
     score_column: ScoreColumn = None,
     allow_missing: AllowMissing = False,
     by: By = "auto",
+    target: Target = "new-voices",
     html: Html = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
@@ -131,7 +133,7 @@ def compare(
     _check_page(html, *scores, key)
     how = {"form": key_form, "subset": subset, "higher": higher, "column": score_column}
     how |= {"allow_missing": allow_missing, "drop_copies": drop_copies}
-    _compare(scores, key, how, {"by": by, "resamples": resamples, "seed": seed}, html, as_json)
+    _compare(scores, key, how, {"by": by, "target": target, "resamples": resamples, "seed": seed}, html, as_json)
 
 
 # --- the page ---
@@ -309,23 +311,19 @@ def _compare(scores: list[Path], key: Path | None, how: dict, drawn: dict, html:
 def _common(scores: list[Path], key: Path | None, how: dict) -> tuple:
     """Return the clips that all detectors scored, the scores by name, how many clips of each are not, and the facts."""
     from dfdlib.data import keys
-    from dfdlib.detector.scores import Scores, pair
+    from dfdlib.detector.scores import Scores, together
 
     given = [keys.trials(path, key, **how) for path in scores]
     if key is not None:
         for line in (line for one in given for line in keys.said(one.facts)):
             printing.echo(line)
-    # No heading begins with a blank.
-    table = given[0].table.assign(**{" 0": given[0].scores})
-    for place, one in enumerate(given[1:], 1):
-        table = pair(Scores(table, None), Scores(one.table, None)).rename(columns={"score_second": f" {place}"})
+    table, rows = together(*(Scores(one.table.assign(score=one.scores), None) for one in given))
     alone = [len(one.table) - len(table) for one in given]
     without = ", ".join(f"{count} of {path}" for count, path in zip(alone, scores, strict=True))
     printing.echo(f"{len(table)} clips in {'both' if len(scores) == 2 else 'all'}; without a partner: {without}")
     short = len({path.name for path in scores}) == len(scores)
     names = [path.name if short else f"{place}: {path}" for place, path in enumerate(scores, 1)]
-    systems = {name: table[f" {place}"].to_numpy(float) for place, name in enumerate(names)}
-    return table, systems, alone, [one.facts for one in given]
+    return table, dict(zip(names, rows, strict=True)), alone, [one.facts for one in given]
 
 
 def _differences(found: dict, adjusted: dict[str, float]) -> dict:

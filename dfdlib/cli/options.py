@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -47,6 +47,10 @@ Profile = Annotated[str, typer.Option("--profile", metavar="NAME", help="A profi
 By = Annotated[
     str,
     typer.Option(help="What is drawn together: auto, clip, sentence, speaker, attack or another column of the table."),
+]
+Target = Annotated[
+    Literal["new-voices", "these-voices"],
+    typer.Option(help="What intervals speak for: other voices and sentences, or these voices and other sentences."),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=_SEEDS - 1, help="Seed of what is drawn at random.")]
 Resamples = Annotated[int, typer.Option(min=100, help="Bootstrap resamples for the intervals.")]

@@ -140,6 +140,16 @@ def pair(first: Scores, second: Scores) -> pd.DataFrame:
     return both.assign(score_second=matched["score"].to_numpy())
 
 
+def together(*several: Scores) -> tuple[pd.DataFrame, np.ndarray]:
+    """Match tables of scores as `pair` does: the clips that are in all of them, and their scores (tables, n)."""
+    # No heading begins with a blank.
+    names = [f" {place}" for place in range(len(several))]
+    table = several[0].table.assign(**{names[0]: several[0].table["score"]})
+    for name, other in zip(names[1:], several[1:], strict=True):
+        table = pair(Scores(table, None), other).rename(columns={"score_second": name})
+    return table.drop(columns=names), table[names].to_numpy(float).T
+
+
 def _keys(table: pd.DataFrame) -> pd.DataFrame:
     """Return what a clip is known by, a row numbered from 0 each."""
     if (twice := table["path"].duplicated()).any():

@@ -6,7 +6,7 @@ Nothing here knows a clip or a network. Label 1 is bona fide, and a higher score
 import lazy_loader
 
 _MODULES = """
-across bootstrap by_group calibration carried claims controls counts drawing evidence exchange intervals limits
+across bootstrap by_group calibration carried claims controls counts drawing evidence exchange family intervals limits
 metrics published_figures shift tandem trials units verdicts
 """.split()
 

@@ -23,6 +23,7 @@ def carried(
     tables: Mapping[str, "DataFrame"],
     *,
     by: str = "auto",
+    target: str = units.NEW,
     level: float = 0.95,
     progress: Callable[[int, int], None] | None = None,
     **options,
@@ -32,7 +33,7 @@ def carried(
     Parameters
     ----------
     tables : mapping of str to DataFrame
-    by : str
+    by, target : str
         Of `units.of`. Of clips on their own, no resamples are needed: FAR and FRR are shares with Wilson's
         intervals, which `mean` joins.
     level, **options
@@ -53,7 +54,7 @@ def carried(
     thresholds = {name: metrics.eer(*pair).threshold for name, pair in trials.items()}
     rows = []
     for done, (on, (labels, scores)) in enumerate(trials.items(), 1):
-        drawn = units.of(tables[on], by=by)
+        drawn = units.of(tables[on], by=by, target=target)
         for of, threshold in thresholds.items():
             far, frr = metrics.error_rates(labels, scores, threshold=threshold)
             if drawn.by == "clip":

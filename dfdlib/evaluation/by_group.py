@@ -1,13 +1,14 @@
 """Metrics of one attack, codec or speaker at a time, as tables."""
 
-import math
+import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.errors import DataError
-from dfdlib.evaluation import intervals, units
+from dfdlib.evaluation import family, intervals, units
 from dfdlib.evaluation.counts import Tally
 from dfdlib.evaluation.drawing import of_attacks
 from dfdlib.evaluation.trials import BONAFIDE, validate
@@ -58,7 +59,7 @@ def errors(
     ----------
     table, target, by
         As in `attack_changes`.
-    scores : array_like, shape (n,)
+    scores : array_like, shape (n,) or ndarray, shape (seeds, n)
     column : str
         Of the table; a missing or empty name in it counts as "unknown". What bona fide rows say of an attack is
         ignored.
@@ -74,11 +75,11 @@ def errors(
     """
     import pandas as pd
 
-    labels, scores = validate(table["label"].to_numpy(), np.asarray(scores, dtype=float))
+    labels, scores = table["label"].to_numpy(dtype=int), np.asarray(scores, dtype=float)
     rows = []
     for name, (part, against) in _parts(labels, _names(table[column], labels.size, column), column).items():
         drawn = units.of(table.iloc[part], target=target, by=by)
-        found = intervals.intervals(labels[part], scores[part], names=("eer", "auc"), groups=drawn, **options)
+        found = intervals.intervals(labels[part], scores[..., part], names=("eer", "auc"), groups=drawn, **options)
         n_bonafide = int(np.sum(labels[part] == BONAFIDE))
         sizes = {"n_bonafide": n_bonafide, "n_spoof": len(part) - n_bonafide, "against": against}
         eer, auc, said = found["eer"], found["auc"], drawn.describe(labels[part])
@@ -108,7 +109,7 @@ def _parts(labels: np.ndarray, names: np.ndarray, column: str) -> dict[str, tupl
 def attack_changes(
     table: "DataFrame",
     before: ArrayLike,
-    after: ArrayLike,
+    after: ArrayLike | Mapping[str, ArrayLike],
     *,
     target: str = units.NEW,
     by: str = "auto",
@@ -116,63 +117,58 @@ def attack_changes(
     level: float = 0.95,
     seed: int = 0,
 ) -> "DataFrame":
-    """Return how much the EER of each attack changed between two systems, tested as one family.
+    """Return how much the EER of each attack changed between two systems or more, tested as one family.
 
     Each attack is measured against all bona fide trials. What is drawn again is chosen for each attack by itself, as an
-    attack may have one voice. p-values are adjusted by Holm's method over the attacks, and the intervals are made at
-    `intervals.holm_levels`, so that an interval leaves out 0 just where the change is shown.
+    attack may have one voice. `family.judge` says what is shown.
 
     Parameters
     ----------
     table : DataFrame
         A row a trial, for `units.of`: ``label``, ``attack``, and where known ``speaker`` and ``sentence``.
     before, after : array_like, shape (n,) or ndarray, shape (seeds, n)
-        Scores, as in `intervals.paired_differences`.
+        Scores, as in `intervals.changes`; ``after`` may be several systems by name, each set against ``before``.
     target, by, resamples, level, seed
         Of `units.of` and `intervals.intervals`.
 
     Returns
     -------
     DataFrame
-        Columns ``attack n_bonafide n_spoof before after delta low high p p_holm shown smallest resampled_by target
-        effective_units warning``, sorted by attack. ``smallest`` is `intervals.smallest_change`.
+        Columns ``attack n_bonafide n_spoof``, those of `family.Judged.row`, and ``resampled_by target effective_units
+        warning``, sorted by attack; first ``system`` where there are several.
     """
     import pandas as pd
 
-    labels = table["label"].to_numpy(dtype=int)
-    before, after = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    labels, before = table["label"].to_numpy(dtype=int), np.asarray(before, dtype=float)
+    systems = after if isinstance(after, Mapping) else {"": after}
     parts = of_attacks(labels, _names(table["attack"], labels.size, "attack"))
-    drawn = [units.of(table.iloc[rows], target=target, by=by) for rows in parts.values()]
-    # p at the sharpest level that may be asked for, so that both passes see the same resamples.
-    least = (1 - level) / max(1, len(parts))
-    resamples = max(resamples, math.ceil(2 / least))
-
-    def change(rows: np.ndarray, groups: units.Units, risk: float) -> intervals.Difference:
-        options = {"groups": groups, "resamples": resamples, "level": 1 - risk, "seed": seed}
-        return intervals.paired_difference(labels[rows], before[..., rows], after[..., rows], **options)
-
-    p_values = [change(rows, own, least).p for rows, own in zip(parts.values(), drawn, strict=True)]
-    levels, adjusted = intervals.holm_levels(p_values, level=level), intervals.holm(p_values)
+    drawn = {name: units.of(table.iloc[rows], target=target, by=by) for name, rows in parts.items()}
+    options = {"resamples": family.enough(resamples, family=len(systems) * len(parts), level=level), "seed": seed}
+    cells, changes = list(itertools.product(systems, parts)), []
+    for system, attack in cells:
+        rows, scores = parts[attack], np.asarray(systems[system], dtype=float)
+        more = {"names": ("eer",), "groups": drawn[attack]} | options
+        changes.append(intervals.changes(labels[rows], before[..., rows], scores[..., rows], **more)["eer"])
     found = []
-    for (name, rows), own, p_holm, risk in zip(parts.items(), drawn, adjusted, 1 - levels, strict=True):
-        row, said = change(rows, own, risk), own.describe(labels[rows])
-        found.append(
-            {"attack": name, "n_bonafide": int(np.sum(labels[rows] == BONAFIDE)),
-             "n_spoof": int(np.sum(labels[rows] != BONAFIDE))}
-            | row._asdict()
-            | {"p_holm": float(p_holm), "shown": bool(p_holm < 1 - level),
-               "smallest": intervals.smallest_change(row, level=1 - risk)}
-            | {key: said[key] for key in ("resampled_by", "target", "effective_units", "warning")}
-        )  # fmt: skip
+    for (system, attack), judged in zip(cells, family.judge(changes, level=level), strict=True):
+        own = labels[parts[attack]]
+        said = drawn[attack].describe(own)
+        sizes = {"n_bonafide": int(np.sum(own == BONAFIDE)), "n_spoof": int(np.sum(own != BONAFIDE))}
+        named = {"system": system} if isinstance(after, Mapping) else {}
+        said = {key: said[key] for key in ("resampled_by", "target", "effective_units", "warning")}
+        found.append(named | {"attack": attack} | sizes | judged.row() | said)
     return pd.DataFrame(found)
 
 
 def fixing_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> str | None:
-    """Return the attack whose share fixes the pooled EER, if there is one.
+    """Return the attack whose share fixes the pooled EER, if there is one; of several rows of scores, that of each.
 
     At the threshold of the pooled EER 95 % of that attack's clips or more are accepted, and 5 % of all other spoofs or
     fewer: the pooled figure then is about the share that the attack has, and says little about the detector.
     """
+    if np.ndim(scores) == 2:
+        fixing = {fixing_attack(labels, row, attacks) for row in scores}
+        return fixing.pop() if len(fixing) == 1 else None
     labels, scores = validate(labels, scores)
     names, spoof = _names(attacks, labels.size, "attack"), labels != BONAFIDE
     accepted = scores >= Tally.of(labels, scores).eer.threshold

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from dfdlib.evaluation import calibration, limits, metrics
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap
 from dfdlib.evaluation.drawing import Strata
-from dfdlib.evaluation.intervals import Difference, Interval
+from dfdlib.evaluation.intervals import Difference, Interval, of_seeds, rows_of
 
 if TYPE_CHECKING:
     from dfdlib.evaluation.units import Units
@@ -29,7 +29,10 @@ REFITS = 200
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """The trials that a threshold and a calibration were chosen on: labels, scores, and what is drawn together."""
+    """The trials that a threshold and a calibration were chosen on: labels, scores, and what is drawn together.
+
+    Of several seeds, scores are (seeds, n).
+    """
 
     labels: np.ndarray
     scores: np.ndarray
@@ -51,25 +54,29 @@ def intervals(
 
     Parameters
     ----------
-    labels, scores : array_like, shape (n,)
-        Of the test set; scores as the detector gives them, on the scale of the validation's.
+    labels : array_like, shape (n,)
+        Of the test set.
+    scores : array_like, shape (n,) or ndarray, shape (seeds, n)
+        As the detector gives them, on the scale of the validation's. With several rows, as of several seeds, a metric
+        is the mean over the rows, each by a threshold and a calibration of its own.
     validation : Validation
+        With as many rows of scores.
     names : sequence of str
         Of `METRICS`: "far", "frr" and "hter" at the EER threshold of the validation trials, "cllr" and "act_dcf" of the
         log-likelihood ratios by `calibration.fit`.
     groups, resamples, level, seed
         As in `intervals.intervals`.
     """
-    labels, scores = metrics.validate(labels, scores)
-    boot, moved, freedom = _carried(labels, scores, validation, names, groups, resamples, seed)
+    boot = _carried(labels, scores, validation, names, groups, resamples, seed)
+    first = np.atleast_2d(scores)[0]
     found = {}
     for number, name in enumerate(names):
-        value = float(boot.observed[number])
+        value, each, moved = float(boot.observed[number]), boot.by_seed[:, number], boot.moved[:, number]
 
-        def others(there, number=number):
-            return [limits.Spread(float(np.var(there(moved[:, number]), ddof=1)), freedom)]
+        def others(there, each=each, moved=moved):
+            return [limits.Spread(float(np.var(there(moved), ddof=1)), boot.freedom), *of_seeds(there(each))]
 
-        ends = limits.of_metric(name, value, boot.draws[:, number], boot.strata, scores, level, others=others)
+        ends = limits.of_metric(name, value, boot.draws[:, number], boot.strata, first, level, others=others)
         found[name] = Interval(value, *ends)
     return found
 
@@ -89,35 +96,51 @@ def paired_differences(
     """Return the changes of `intervals` from one system to another, on the same clips.
 
     ``validations`` are the same validation clips in the same order, scored by the two systems. p is below 1 - level
-    where the interval leaves out 0, and only there.
+    where the interval leaves out 0, and only there. Several rows are of several seeds, of ``after`` or of both.
     """
-    labels, _ = metrics.validate(labels, before)
-    pair = [
-        _carried(labels, metrics.validate(labels, scores)[1], validation, names, groups, resamples, seed)
+    old, new = (
+        _carried(labels, scores, validation, names, groups, resamples, seed)
         for scores, validation in zip((before, after), validations, strict=True)
-    ]
-    (old, old_moved, freedom), (new, new_moved, _) = pair
+    )
     found = {}
     for number, name in enumerate(names):
         delta = float(new.observed[number] - old.observed[number])
         draws = new.draws[:, number] - old.draws[:, number]
-        spread = limits.Spread(float(np.var(new_moved[:, number] - old_moved[:, number], ddof=1)), freedom)
-        low, high, p = limits.of_change(name, delta, draws, new.strata, level, others=[spread])
+        moved = float(np.var(new.moved[:, number] - old.moved[:, number], ddof=1))
+        spread = [limits.Spread(moved, new.freedom), *of_seeds(new.by_seed[:, number] - old.by_seed[:, number])]
+        low, high, p = limits.of_change(name, delta, draws, new.strata, level, others=spread)
         found[name] = Difference(float(old.observed[number]), float(new.observed[number]), delta, low, high, p)
     return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """Metrics of the test set: as observed (names,), and as its own clips are drawn again (resamples, names)."""
+    """Metrics of the test set: as its own clips are drawn again (resamples, names), and validation clips."""
 
-    observed: np.ndarray
+    by_seed: np.ndarray  #: as observed, (seeds, names)
     draws: np.ndarray
+    moved: np.ndarray  #: (REFITS, names)
+    freedom: float  #: of what validation clips change
     strata: Strata
 
+    @property
+    def observed(self) -> np.ndarray:
+        return self.by_seed.mean(axis=0)
 
-def _carried(labels, scores, validation, names, groups, resamples, seed) -> tuple[_Drawn, np.ndarray, float]:
-    """Return the test set's draws, its metrics (REFITS, names) by redrawn validation, and their degrees of freedom."""
+
+def _carried(labels, scores, validation, *options) -> _Drawn:
+    """Return the metrics of a test set, the mean over the rows of scores; all rows see the same draws."""
+    pairs = zip(rows_of(labels, scores), rows_of(validation.labels, validation.scores), strict=True)
+    labels, _ = metrics.validate(labels, np.atleast_2d(scores)[0])
+    each = [
+        _of_row(labels, row, Validation(validation.labels, given, validation.groups), *options) for row, given in pairs
+    ]
+    draws, moved = (np.mean([getattr(one, kind) for one in each], axis=0) for kind in ("draws", "moved"))
+    by_seed = np.concatenate([one.by_seed for one in each])
+    return _Drawn(by_seed, draws, moved, each[0].freedom, each[0].strata)
+
+
+def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Drawn:
     known, given = metrics.validate(validation.labels, validation.scores)
     fitted = calibration.fit(known, given)
     options = {"groups": groups, "resamples": resamples, "seed": seed}
@@ -149,4 +172,4 @@ def _carried(labels, scores, validation, names, groups, resamples, seed) -> tupl
             moved[row, -len(BY_CALIBRATION) :] = metrics.cllr(labels, llr), metrics.act_dcf(labels, llr)
     widening, freedom = limits.student(strata)
     moved = observed + widening * (moved[:, order] - observed)
-    return _Drawn(observed, draws, parts[0].strata), moved, freedom
+    return _Drawn(observed[None], draws, moved, freedom, parts[0].strata)

@@ -36,7 +36,7 @@ rare high costs dominate it. A test set says nothing of kinds of speech that are
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +71,55 @@ class Difference(NamedTuple):
     low: float
     high: float
     p: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """A metric of two systems on the same clips, observed and resampled, before an interval is made of it.
+
+    Attributes
+    ----------
+    name : str
+    before, after : ndarray, shape (seeds,)
+        Of each row of scores.
+    draws : ndarray, shape (resamples,)
+        Of the change of the means.
+    exchanged : ndarray, shape (resamples,), or None
+        The changes by `exchange`, where it is needed.
+    strata : Strata
+    scores : ndarray, shape (n,)
+    """
+
+    name: str
+    before: np.ndarray
+    after: np.ndarray
+    draws: np.ndarray
+    exchanged: np.ndarray | None
+    strata: Strata
+    scores: np.ndarray
+
+    @property
+    def by_seed(self) -> np.ndarray:
+        """The change of each seed, (seeds,); of the mean where the systems do not have as many."""
+        paired = len(self.before) in (1, len(self.after))
+        return self.after - (self.before if paired else self.before.mean())
+
+    def at(self, level: float = 0.95, *, other_seeds: bool = True) -> Difference:
+        """Return the change with its interval; without `other_seeds`, of these very trainings on other clips."""
+        _check((self.name,), (), None, self.draws.size, level)
+        old, new = self.before, self.after
+        delta, others = float(new.mean() - old.mean()), []
+        if other_seeds:
+            others = of_seeds(new - old) if len(new) == len(old) else [*of_seeds(old), *of_seeds(new)]
+        if self.exchanged is not None:
+            _, least = limits.without_spread(self.name, 0.0, self.strata, self.scores, level)
+            given = (delta, self.draws, self.exchanged, self.strata, level)
+            low, high, p = limits.of_few_errors(*given, least=least, others=others)
+        else:
+            low, high, p = limits.of_change(self.name, delta, self.draws, self.strata, level, others=others)
+        if self.name not in ("act_dcf", "cllr"):
+            low, high = max(-1.0, low), min(1.0, high)
+        return Difference(float(old.mean()), float(new.mean()), delta, low, high, p)
 
 
 class Band(NamedTuple):
@@ -132,7 +181,7 @@ def intervals(
     without = (*(AT_THRESHOLD if threshold is None else ()), *(("macro_eer",) if attacks is None else ()))
     names = tuple(names or (name for name in METRICS if name not in without))
     _check(names, without, threshold, resamples, level)
-    rows = _rows(labels, scores)
+    rows = rows_of(labels, scores)
     labels, _ = metrics.validate(labels, rows[0])
     boot = Bootstrap(
         labels, rows, names=names, groups=groups, threshold=threshold, attacks=_texts(attacks), resamples=resamples,
@@ -141,7 +190,7 @@ def intervals(
     found = {}
     for number, name in enumerate(names):
         each, draws = boot.observed[:, number], boot.draws[:, :, number].mean(axis=1)
-        value, others = float(each.mean()), lambda there, each=each: _of_seeds(there(each))
+        value, others = float(each.mean()), lambda there, each=each: of_seeds(there(each))
         ends = limits.of_metric(name, value, draws, boot.strata, rows[0], level, others=others)
         found[name] = Interval(value, *ends)
     return found
@@ -152,7 +201,11 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, *, threshold: float | None = 
 
     Options are those of `intervals`: groups, attacks, resamples, level, seed. With attacks there is ``macro_eer`` too.
     """
-    values = dict(metrics.evaluate(labels, scores, threshold=threshold))
+    each = [metrics.evaluate(labels, row, threshold=threshold) for row in rows_of(labels, scores)]
+    values = {
+        name: value if isinstance(value, int) else float(np.mean([one[name] for one in each]))
+        for name, value in each[0].items()
+    }
     names = [name for name in METRICS if name in values]
     if options.get("attacks") is not None:
         names.append("macro_eer")
@@ -170,6 +223,24 @@ def paired_difference(
 
 
 def paired_differences(
+    labels: ArrayLike, before: ArrayLike, after: ArrayLike, *, level: float = 0.95, **options
+) -> dict[str, Difference]:
+    """Return how much metrics changed between two systems on the same clips, with intervals and p-values.
+
+    Options are those of `changes`; ``level`` is that of `intervals`.
+
+    Returns
+    -------
+    dict of Difference
+        ``before``, ``after``, ``delta = after - before``, its ``low`` and ``high``, and ``p``, two-sided and never 0:
+        below 0.05 where the 95 % interval leaves out 0, and only there. Where a system makes fewer than five errors in
+        a class, what ranks decide has to pass the `exchange` test as well. Less is better for all but "auc".
+    """
+    _check((), (), None, options.get("resamples", 1000), level)
+    return {name: change.at(level) for name, change in changes(labels, before, after, **options).items()}
+
+
+def changes(
     labels: ArrayLike,
     before: ArrayLike,
     after: ArrayLike,
@@ -177,11 +248,10 @@ def paired_differences(
     names: Sequence[str] = COMPARED,
     threshold: float | None = None,
     attacks: ArrayLike | None = None,
-    level: float = 0.95,
     resamples: int = 1000,
     **options,
-) -> dict[str, Difference]:
-    """Return how much metrics changed between two systems on the same clips, with intervals and p-values.
+) -> dict[str, Change]:
+    """Return how much metrics changed between two systems on the same clips, for intervals of any level.
 
     Both systems see the same resamples of the same clips, so what makes a clip hard for both cancels out.
 
@@ -193,20 +263,13 @@ def paired_differences(
         Scores of the two systems on the same clips in the same order. With several rows, as from several seeds, a
         metric is the mean over the rows, and the interval holds what other clips and other seeds would change. As many
         rows of both are pairs of the same seed.
-    names, threshold, attacks, level, resamples, **options
+    names, threshold, attacks, resamples, **options
         Of `intervals`, with ``groups`` and ``seed``.
-
-    Returns
-    -------
-    dict of Difference
-        ``before``, ``after``, ``delta = after - before``, its ``low`` and ``high``, and ``p``, two-sided and never 0:
-        below 0.05 where the 95 % interval leaves out 0, and only there. Where a system makes fewer than five errors in
-        a class, what ranks decide has to pass the `exchange` test as well. Less is better for all but "auc".
     """
     names = tuple(names)
     without = (*(AT_THRESHOLD if threshold is None else ()), *(("macro_eer",) if attacks is None else ()))
-    _check(names, without, threshold, resamples, level)
-    before, after = _rows(labels, before), _rows(labels, after)
+    _check(names, without, threshold, resamples, 0.95)
+    before, after = rows_of(labels, before), rows_of(labels, after)
     labels, _ = metrics.validate(labels, before[0])
     attacks, split = _texts(attacks), len(before)
     boot = Bootstrap(
@@ -215,62 +278,11 @@ def paired_differences(
     exchanged = _exchanged(boot.strata, before, after, names, attacks, resamples, options.get("seed", 0))
     found = {}
     for number, name in enumerate(names):
-        old, new = boot.observed[:split, number], boot.observed[split:, number]
-        delta, draws = float(new.mean() - old.mean()), boot.draws[:, :, number]
-        changes = draws[:, split:].mean(axis=1) - draws[:, :split].mean(axis=1)
-        others = _of_seeds(new - old) if len(new) == len(old) else [*_of_seeds(old), *_of_seeds(new)]
-        if name in exchanged:
-            _, least = limits.without_spread(name, 0.0, boot.strata, before[0], level)
-            given = (delta, changes, exchanged[name], boot.strata, level)
-            low, high, p = limits.of_few_errors(*given, least=least, others=others)
-        else:
-            low, high, p = limits.of_change(name, delta, changes, boot.strata, level, others=others)
-        if name not in ("act_dcf", "cllr"):
-            low, high = max(-1.0, low), min(1.0, high)
-        found[name] = Difference(float(old.mean()), float(new.mean()), delta, low, high, p)
+        draws, observed = boot.draws[:, :, number], boot.observed[:, number]
+        moved = draws[:, split:].mean(axis=1) - draws[:, :split].mean(axis=1)
+        given = (observed[:split], observed[split:], moved, exchanged.get(name), boot.strata, before[0])
+        found[name] = Change(name, *given)
     return found
-
-
-def holm(p_values: ArrayLike) -> np.ndarray:
-    """Return p-values (k,) adjusted for their number by Holm's method (1979), in their order.
-
-    Each is compared as if it were the smallest of those that are left; rejecting where the adjusted value is below
-    0.05 keeps the chance of any false rejection in the family below 0.05, however the tests depend on each other.
-    """
-    p_values = np.asarray(p_values, dtype=np.float64)
-    if p_values.ndim != 1 or not np.all((p_values >= 0) & (p_values <= 1)):
-        raise ParameterError(f"p_values={p_values.tolist()}: must be a row of shares from 0 to 1")
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty_like(p_values)
-    left = np.arange(p_values.size, 0, -1)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(left * p_values[order]))
-    return adjusted
-
-
-def holm_levels(p_values: ArrayLike, *, level: float = 0.95) -> np.ndarray:
-    """Return the level (k,) at which each interval of a family leaves out 0 just where `holm` rejects.
-
-    With j of k hypotheses rejected, the i-th smallest p was held against (1 - level) / (k - i + 1), and those that
-    stay were held against (1 - level) / (k - j): each interval is made at the risk that its p was held against. They
-    hold together at least as often as Holm's procedure errs at most.
-    """
-    adjusted = holm(p_values)
-    order = np.argsort(np.asarray(p_values, dtype=np.float64), kind="stable")
-    rejected = int(np.sum(adjusted < 1 - level))
-    risks = np.empty(adjusted.size)
-    risks[order] = [(1 - level) / (adjusted.size - min(place, rejected)) for place in range(adjusted.size)]
-    return 1 - risks
-
-
-def smallest_change(difference: Difference, *, level: float = 0.95, power: float = 0.8) -> float:
-    """Return the smallest true change that a test set of this kind would have shown, with so much power.
-
-    Half the width of the interval, times ``1 + z(power) / z((1 + level) / 2)``: 1.43 at the defaults. Where nothing
-    was shown, smaller changes than this are not ruled out.
-    """
-    normal = NormalDist()
-    reach = max(difference.high - difference.delta, difference.delta - difference.low)
-    return reach * (1 + normal.inv_cdf(power) / normal.inv_cdf((1 + level) / 2))
 
 
 def curve_band(
@@ -338,7 +350,7 @@ def _exchanged(strata: Strata, before, after, names, attacks, resamples: int, se
     return dict(zip(ranked, draws.T, strict=True))
 
 
-def _rows(labels: ArrayLike, scores: ArrayLike) -> list[np.ndarray]:
+def rows_of(labels: ArrayLike, scores: ArrayLike) -> list[np.ndarray]:
     """Return the scores of each seed, checked; one row for a single system."""
     several = isinstance(scores, np.ndarray) and scores.ndim == 2 and len(scores)
     return [metrics.validate(labels, row)[1] for row in (scores if several else [scores])]
@@ -348,7 +360,7 @@ def _texts(attacks: ArrayLike | None) -> np.ndarray | None:
     return None if attacks is None else np.asarray(attacks, dtype=object).astype(str)
 
 
-def _of_seeds(values: np.ndarray) -> list[limits.Spread]:
+def of_seeds(values: np.ndarray) -> list[limits.Spread]:
     """Return what other seeds would change in the mean of values (seeds,); nothing is known from one."""
     return [limits.Spread(float(np.var(values, ddof=1)) / values.size, values.size - 1)] if values.size > 1 else []
 

@@ -17,6 +17,8 @@ SEPARATING = 0.10
 
 #: What may be said of a change.
 BETTER, WORSE, MIXED, NOT_SHOWN = "better", "worse", "mixed", "not shown"
+#: What may be said of one by training, where the seeds do not agree, or where there is one.
+UNSETTLED, ONE_SEED = "seeds do not settle it", "one seed"
 #: For these a higher value is better.
 _RISING = ("auc",)
 
@@ -37,7 +39,15 @@ def disagreeing(differences: Mapping[str, Difference]) -> list[str]:
     return [name for name, way in ways.items() if way * first < 0]
 
 
-def of_change(differences: Mapping[str, Difference], *, p: float, later: str, level: float = 0.95) -> str:
+def of_change(
+    differences: Mapping[str, Difference],
+    *,
+    p: float,
+    later: str,
+    level: float = 0.95,
+    seeds: int | None = None,
+    unsettled: bool = False,
+) -> str:
     """Return what may be said of a change.
 
     Parameters
@@ -45,20 +55,29 @@ def of_change(differences: Mapping[str, Difference], *, p: float, later: str, le
     differences : mapping of str to Difference
         The metric that the claim is about comes first; others, such as "auc" and "cllr", must not contradict it.
     p : float
-        Of the first metric, adjusted for all claims that are made together (`intervals.holm`).
+        Of the first metric, adjusted for all claims that are made together (`family.judge`).
     later : str
         The rung that the later detector stands on.
     level : float
+    seeds : int, optional
+        How many trainings a claim about training rests on.
+    unsettled : bool
+        Whether the seeds are why nothing is shown (`family.Judged`).
 
     Returns
     -------
     str
-        `NOT_SHOWN` where p is not below the risk; `MIXED` where another metric moved the other way, or the later
-        detector is no better than chance though the first metric improved; else `BETTER` or `WORSE`.
+        `ONE_SEED` of one training, whatever it shows; `UNSETTLED` where the seeds are the reason; `NOT_SHOWN` where p
+        is not below the risk; `MIXED` where another metric moved the other way, or the later detector is no better than
+        chance though the first metric improved; else `BETTER` or `WORSE`.
     """
     if later not in RUNGS:
         raise ParameterError(f"later={later!r}: must be one of {', '.join(RUNGS)}")
     name, first = next(iter(differences.items()))
+    if seeds == 1:
+        return ONE_SEED
+    if unsettled:
+        return UNSETTLED
     if p >= 1 - level or first.delta == 0:
         return NOT_SHOWN
     if disagreeing(differences):

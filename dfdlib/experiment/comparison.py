@@ -2,14 +2,13 @@
 
 A recipe differs from the profile's in a few settings, in what else it is trained on, or in both. Each is trained from
 the same baseline with every seed; the validation split alone says which one a user should take, and the testing clips
-say what each one does: the change of the EER against the reference, clip by clip, on every corpus.
+say what each one does: the change of the macro EER against the reference, clip by clip, on every corpus and attack.
 
 A part of the custom set may be trained on. It is split off by speaker, and every recipe is then tested on the speakers
 who are left, whether it has been trained on the others or not.
 """
 
 import concurrent.futures
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,9 @@ from dfdlib import processes
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network
 from dfdlib.detector.scorer import TorchScorer
-from dfdlib.detector.scores import Scores
+from dfdlib.detector.scores import Scores, together
 from dfdlib.errors import DataError
-from dfdlib.evaluation import intervals, metrics
-from dfdlib.evaluation.intervals import Difference
+from dfdlib.evaluation import by_group, family, metrics
 from dfdlib.experiment import profile
 from dfdlib.experiment.run import Run
 
@@ -53,42 +51,6 @@ class TrainedRecipe:
     validation_loss: float
     validation_eer: float
     clips: int
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a recipe did on one corpus, against the reference.
-
-    Attributes
-    ----------
-    recipe, reference, corpus : str
-    eers : tuple of float
-        One a seed.
-    difference : Difference
-        Of the mean EER over the seeds; its interval holds what other clips and, of several, other seeds would change,
-        and leaves out 0 just where `is_shown`.
-    macro : Difference or None
-        Of the mean over the attacks, where a corpus has several; its interval stands alone.
-    p_adjusted : float
-        Of no difference, by Holm's method over all recipes and corpora that are compared.
-    """
-
-    recipe: str
-    reference: str
-    corpus: str
-    eers: tuple[float, ...]
-    difference: Difference
-    macro: Difference | None = None
-    p_adjusted: float = 1.0
-
-    def is_shown(self, *, level: float = 0.95) -> bool:
-        """Tell whether the difference is more than the choice of clips explains, many comparisons allowed for."""
-        return self.p_adjusted < 1 - level
-
-
-def seeds(settings: profile.Profile) -> list[int]:
-    """Return the seeds that every recipe is trained with: as many as the profile says, from its own upwards."""
-    return [settings.seed + number for number in range(settings.seeds)]
 
 
 def describe(run: Run, name: str | None) -> str:
@@ -128,7 +90,7 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
     As many run side by side as `Run.parallel_jobs` allows.
     """
     say = progress or (lambda line: None)
-    jobs = [(name, seed) for seed in seeds(run.profile) for name in names(run)]
+    jobs = [(name, seed) for seed in run.seeds for name in names(run)]
     undone = [job for job in jobs if run.trained(run.job(job[0], seed=job[1])) is None]
     titles = {
         (name, seed): f"training {number} of {len(undone)} ({name}, seed {seed})"
@@ -141,7 +103,8 @@ def train(run: Run, *, progress: Callable[[str], None] | None = None) -> list[Tr
 def train_what_is_missing(run: Run) -> list[TrainedRecipe]:
     """Make sure of all that the evaluations after fine-tuning need: print what is trained, if anything is missing."""
     trainings = train(run, progress=print)
-    run.finetune()
+    for seed in (None, *run.seeds[1:]):
+        run.finetune(seed=seed)
     return trainings
 
 
@@ -160,57 +123,65 @@ def score_recipe(run: Run, training: TrainedRecipe) -> dict[str, Scores]:
     }
 
 
-def compare(run: Run, trainings: Sequence[TrainedRecipe]) -> list[Comparison]:
-    """Compare every recipe with the first one, on every corpus.
+def tested(run: Run, trainings: Sequence[TrainedRecipe]) -> dict[str, tuple[pd.DataFrame, dict[str, np.ndarray]]]:
+    """Return `testing_clips` of every corpus, and by recipe their scores (seeds, n), those of the reference first."""
+    scored = [(training.recipe, score_recipe(run, training)) for training in trainings]
+    found = {}
+    for corpus in run.with_audio if scored else []:
+        table, rows = together(*(by_corpus[corpus] for _, by_corpus in scored))
+        recipes = np.array([recipe for recipe, _ in scored])
+        found[corpus] = (table, {recipe: rows[recipes == recipe] for recipe in dict.fromkeys(recipes)})
+    return found
+
+
+def compare(run: Run, scored: Mapping[str, tuple[pd.DataFrame, dict[str, np.ndarray]]]) -> pd.DataFrame:
+    """Compare every recipe with the first one, on every corpus, as one family.
+
+    What is judged is the macro EER, the mean over the attacks, since how many clips each attack has can fix the pooled
+    one; where there is one attack it is the pooled EER.
+
+    Parameters
+    ----------
+    run : Run
+    scored : mapping
+        From `tested`.
 
     Returns
     -------
-    list of Comparison
-        A row for each recipe but the first, and corpus.
+    DataFrame
+        A row for each corpus, and recipe but the first: ``corpus recipe eer reference_eer`` (pooled, the mean over the
+        seeds) and `family.Judged.row` of the macro EER.
     """
-    if not trainings:
-        return []
-    reference, *others = dict.fromkeys(training.recipe for training in trainings)
-    scored = [(training.recipe, score_recipe(run, training)) for training in trainings]
-    level, found, pairs = run.profile.uncertainty.level, [], []
-    for corpus in run.with_audio:
-        by_recipe: dict[str, list[Scores]] = {}
-        for name, by_corpus in scored:
-            by_recipe.setdefault(name, []).append(by_corpus[corpus])
-        table = by_recipe[reference][0].table
-        stacked = {name: np.stack([found.values for found in rows]) for name, rows in by_recipe.items()}
-        for name in others:
-            run.tell(f"comparing {name} with {reference} on {corpus}")
-            pairs.append((table, stacked[reference], stacked[name]))
-            differences = _differences(run, *pairs[-1], level=level, family=len(others) * len(run.with_audio))
-            eers = tuple(metrics.eer(rows.labels, rows.values).value for rows in by_recipe[name])
-            found.append(Comparison(name, reference, corpus, eers, differences["eer"], differences.get("macro_eer")))
-    p_values = [row.difference.p for row in found]
-    judged = zip(found, pairs, intervals.holm(p_values), intervals.holm_levels(p_values, level=level), strict=True)
-    return [
-        dataclasses.replace(
-            row,
-            difference=_differences(run, *pair, level=float(own), family=len(found))["eer"],
-            p_adjusted=float(p),
-        )
-        for row, pair, p, own in judged
-    ]
+    cells = [(corpus, recipe) for corpus, (_, systems) in scored.items() for recipe in list(systems)[1:]]
+    rows, changes = [], []
+    for corpus, recipe in cells:
+        run.tell(f"comparing {recipe} on {corpus}")
+        table, systems = scored[corpus]
+        pair = (next(iter(systems.values())), systems[recipe])
+        options = {"names": ("macro_eer",), "attacks": table["attack"], "family": len(cells)}
+        changes.append(run.paired(table, *pair, **options)["macro_eer"])
+        reference, eer = (np.mean([metrics.eer(table["label"], row).value for row in scores]) for scores in pair)
+        rows.append({"corpus": corpus, "recipe": recipe, "eer": float(eer), "reference_eer": float(reference)})
+    judged = family.judge(changes, level=run.profile.uncertainty.level)
+    return pd.DataFrame([row | one.row() for row, one in zip(rows, judged, strict=True)])
 
 
-def _differences(
-    run: Run, table: pd.DataFrame, before: np.ndarray, after: np.ndarray, *, level: float, family: int
-) -> dict[str, Difference]:
-    attacks = table["attack"].where(table["label"] == 0)
-    several = attacks.nunique() > 1
-    return intervals.paired_differences(
-        table["label"].to_numpy(int),
-        before,
-        after,
-        names=("eer", "macro_eer") if several else ("eer",),
-        attacks=table["attack"] if several else None,
-        groups=run.drawn(table),
-        **run.resampling(family=family) | {"level": level},
-    )
+def by_attack(run: Run, scored: Mapping[str, tuple[pd.DataFrame, dict[str, np.ndarray]]]) -> pd.DataFrame:
+    """Compare every recipe with the first one against each attack: the attacks and recipes of a corpus are a family.
+
+    Returns
+    -------
+    DataFrame
+        `by_group.attack_changes`, with ``corpus`` and ``recipe`` before it.
+    """
+    found = []
+    for corpus, (table, systems) in scored.items():
+        run.tell(f"comparing recipes on {corpus}, attack by attack")
+        reference, *others = systems
+        after, target = {name: systems[name] for name in others}, run.profile.uncertainty.target
+        rows = by_group.attack_changes(table, systems[reference], after, target=target, **run.resampling())
+        found.append(rows.rename(columns={"system": "recipe"}).assign(corpus=corpus))
+    return pd.concat(found, ignore_index=True)[["corpus", *found[0].columns[:-1]]] if found else pd.DataFrame()
 
 
 def _train(run: Run, name: str, seed: int, say: Callable[[str], None], *, title: str) -> TrainedRecipe:

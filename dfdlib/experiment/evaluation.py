@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfdlib.data.keys import Trials
 from dfdlib.errors import DataError
-from dfdlib.evaluation import across, by_group, calibration, carried, claims, intervals, units
+from dfdlib.evaluation import across, by_group, calibration, carried, claims, family, intervals, units
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD
 from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.claims import Verdict
@@ -72,6 +72,7 @@ def evaluate(
     trials: Trials,
     *,
     by: str = "auto",
+    target: str = units.NEW,
     per: Iterable[str] = (),
     threshold: float | None = None,
     validation: Trials | None = None,
@@ -83,7 +84,7 @@ def evaluate(
     Parameters
     ----------
     trials : Trials
-    by : str
+    by, target : str
         Of `units.of`.
     per : iterable of str
         Columns for tables of their own.
@@ -100,11 +101,13 @@ def evaluate(
     labels, scores = trials.labels, trials.scores
     tables = {column: by_column(trials.table, column, by=by, **options) for column in per}
     fitted, costs, moved = None, {}, {}
-    drawn = units.of(trials.table, by=by)
+    drawn = units.of(trials.table, by=by, target=target)
     if validation is not None:
         fitted = calibration.fit(validation.labels, validation.scores)
         threshold, costs = fitted.threshold, calibration.carried_costs(fitted, labels, scores)
-        other = carried.Validation(validation.labels, validation.scores, units.of(validation.table, by=by))
+        other = carried.Validation(
+            validation.labels, validation.scores, units.of(validation.table, by=by, target=target)
+        )
         moved = carried.intervals(labels, scores, other, groups=drawn, **options)
     found = intervals.evaluate(labels, scores, threshold=threshold, groups=drawn, **options)
     found |= {f"{name}_ci": [moved[name].low, moved[name].high] for name in AT_THRESHOLD if name in moved}
@@ -164,6 +167,7 @@ def evaluate_several(
     read: Mapping[str, Callable[[], Trials]],
     *,
     by: str = "auto",
+    target: str = units.NEW,
     done: Callable[[str, Evaluated], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options,
@@ -174,7 +178,7 @@ def evaluate_several(
     ----------
     read : mapping of str to callable
         What reads the trials of each corpus.
-    by, **options
+    by, target, **options
         As in `evaluate`.
     done : callable, optional
         Is told of every corpus at once.
@@ -183,15 +187,15 @@ def evaluate_several(
     """
     corpora = {}
     for name, trials in read.items():
-        corpora[name] = evaluate(trials(), by=by, **options)
+        corpora[name] = evaluate(trials(), by=by, target=target, **options)
         if done is not None:
             done(name, corpora[name])
     tables = {name: one.trials.table for name, one in corpora.items()}
     mean = across.mean(intervals.Interval(one.found["eer"], *one.found["eer_ci"]) for one in corpora.values())
     whole = across.pooled(tables)
-    drawn = units.of(whole, by=by if by in ("auto", "clip", *units.TIES, "attack") else "clip")
+    drawn = units.of(whole, by=by if by in ("auto", "clip", *units.TIES, "attack") else "clip", target=target)
     pooled = intervals.interval(whole["label"], whole["score"], groups=drawn, **options)
-    return Several(corpora, mean, pooled, across.carried(tables, by=by, progress=progress, **options))
+    return Several(corpora, mean, pooled, across.carried(tables, by=by, target=target, progress=progress, **options))
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,9 @@ class Compared:
     adjusted: dict[tuple[str, str], dict[str, float]]
 
 
-def compare(table: pd.DataFrame, scores: Mapping[str, np.ndarray], *, by: str = "auto", **options) -> Compared:
+def compare(
+    table: pd.DataFrame, scores: Mapping[str, np.ndarray], *, by: str = "auto", target: str = units.NEW, **options
+) -> Compared:
     """Compare detectors, each with each.
 
     Parameters
@@ -229,10 +235,10 @@ def compare(table: pd.DataFrame, scores: Mapping[str, np.ndarray], *, by: str = 
         Clips with their ``label`` and what ties them together.
     scores : mapping of str to ndarray, shape (n,)
         Of each detector, on these clips in this order.
-    by, **options
+    by, target, **options
         As in `evaluate`.
     """
-    drawn = units.of(table, by=by)
+    drawn = units.of(table, by=by, target=target)
     labels, options = table["label"].to_numpy(np.int8), {"groups": drawn, **options}
     systems = {}
     for name, values in scores.items():
@@ -245,7 +251,7 @@ def compare(table: pd.DataFrame, scores: Mapping[str, np.ndarray], *, by: str = 
     }
     flat = [(pair, metric, difference.p) for pair, found in pairs.items() for metric, difference in found.items()]
     adjusted: dict = {pair: {} for pair in pairs}
-    for (pair, metric, _), p in zip(flat, intervals.holm([p for _, _, p in flat]), strict=True):
+    for (pair, metric, _), p in zip(flat, family.holm([p for _, _, p in flat]), strict=True):
         adjusted[pair][metric] = float(p)
     return Compared(table, dict(scores), drawn, systems, pairs, adjusted)
 

@@ -120,13 +120,18 @@ class Jobs(Clips):
             table = pd.concat([clips.table, extra[other].table], ignore_index=True)
             clips = dataclasses.replace(clips, name=f"{clips.name} and {other}", table=table)
         is_reports_own = name == self.profile.recipe and recipe.seed == self.profile.seed
-        file = "finetuned" if is_reports_own else f"recipes/{name}-{recipe.seed}"
+        file = "finetuned" if is_reports_own else f"recipes/{name or 'finetuned'}-{recipe.seed}"
         return Job(recipe, clips, validation, checkpoint=self.folder / f"{file}.safetensors")
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that every recipe is trained with: as many as the profile says, from its own upwards."""
+        return [self.profile.seed + number for number in range(self.profile.seeds)]
+
     @once
-    def finetune(self, *, progress: Callable[[str], None] | None = None) -> "Training":
+    def finetune(self, *, seed: int | None = None, progress: Callable[[str], None] | None = None) -> "Training":
         """Return the training by the profile's recipe, done now unless it was done from the same inputs."""
-        return self.train(self.job(self.profile.recipe), progress=progress)
+        return self.train(self.job(self.profile.recipe, seed=seed), progress=progress)
 
     def trained(self, job: Job) -> "Training | None":
         """Return what an earlier run has left of a job, if it had the same weights, recipe and clips."""

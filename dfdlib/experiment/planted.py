@@ -50,7 +50,7 @@ class Planted(Run):
         places = {name.replace("-", "_"): clips / name for name in ("for-2seconds", "source", "custom")}
         settings = settings.model_copy(
             update={
-                "data": Data(**places), "recipes": {}, "recipe": None, "limit": None, "seed": 0, "seeds": 1,
+                "data": Data(**places), "recipes": {}, "recipe": None, "limit": None, "seed": 0, "seeds": 2,
                 "preprocessing": "corrected", "allow_shared_clips": False,
                 "uncertainty": profile.Uncertainty(target=units.NEW, resamples=resamples),
             }
@@ -58,8 +58,8 @@ class Planted(Run):
         super().__init__(settings, folder)
 
     @once
-    def scorer(self, stage: str, *_) -> "_Reader":
-        """Return what reads the planted score of a stage."""
+    def scorer(self, stage: str, *, seed: int | None = None) -> "_Reader":
+        """Return what reads the planted score of a stage, the same by both seeds."""
         return _Reader(stage)
 
     @once

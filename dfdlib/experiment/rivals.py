@@ -18,17 +18,12 @@ from dfdlib.detector import network, own, registry
 from dfdlib.detector.preprocessing import Preprocessing
 from dfdlib.detector.score import score
 from dfdlib.detector.scorer import Scorer, TorchScorer
-from dfdlib.detector.scores import Scores, pair, read_scores
+from dfdlib.detector.scores import Scores, pair, read_scores, together
 from dfdlib.errors import DataError
-from dfdlib.evaluation import calibration, carried, intervals, metrics
+from dfdlib.evaluation import calibration, carried, family, intervals, metrics
 from dfdlib.experiment import profile
 from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.run import Run
-
-try:
-    from dfdlib.evaluation.family import holm, holm_levels
-except ImportError:
-    from dfdlib.evaluation.intervals import holm, holm_levels
 
 #: So many validation clips are scored, twice, to measure how long it takes.
 _TIMED = 8
@@ -108,13 +103,13 @@ def compare(run: Run) -> pd.DataFrame:
     known = run.corpus(TARGET, split="validation")
     run.keep_apart({"validation": [known], "testing": run.tested()})
     seconds = [_seconds(run, system, known) for system in systems]
-    table, validation = _together(_of_all(systems, known, f"{TARGET}-validation"))
+    table, validation = together(*_of_all(systems, known, f"{TARGET}-validation"))
     known = [carried.Validation(table["label"].to_numpy(int), row, run.drawn(table)) for row in validation]
     seem_inverted = [_seems_inverted(run, one) for one in known]
     rows, pairs = [], {}
     for name in run.with_audio:
         run.tell(f"comparing rivals on {name}")
-        table, scores = _together(_of_all(systems, run.corpus(name), name))
+        table, scores = together(*_of_all(systems, run.corpus(name), name))
         for number, system in enumerate(systems):
             row = {"corpus": name, "detector": system.name, "clips": len(table), "parameters": system.parameters}
             row |= {"seconds": seconds[number], "seems_inverted": seem_inverted[number]}
@@ -135,30 +130,14 @@ def compare(run: Run) -> pd.DataFrame:
     return found
 
 
-def _together(several: list[Scores]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the clips that are in all tables of scores, and their scores (tables, n)."""
-    names = [f" {place}" for place in range(len(several))]  # no heading begins with a blank
-    table = several[0].table.assign(**{names[0]: several[0].table["score"]})
-    for name, other in zip(names[1:], several[1:], strict=True):
-        table = pair(Scores(table, several[0].left_out), other).rename(columns={"score_second": name})
-    return table.drop(columns=names), table[names].to_numpy(float).T
-
-
 def _judged(run: Run, pairs: list[tuple[pd.DataFrame, np.ndarray, np.ndarray]]) -> list[dict]:
     """Return the differences of the EER between pairs of scores of clips, judged as one family."""
-    level = run.profile.uncertainty.level
-
-    def at(table: pd.DataFrame, before: np.ndarray, after: np.ndarray, own: float) -> intervals.Difference:
-        options = {"names": ("eer",), "groups": run.drawn(table)} | run.resampling(family=len(pairs)) | {"level": own}
-        return intervals.paired_differences(table["label"].to_numpy(int), before, after, **options)["eer"]
-
-    p_values = [at(*pair, level).p for pair in pairs]
-    judged = zip(pairs, holm(p_values), holm_levels(p_values, level=level), strict=True)
-    found = [(at(*pair, float(own)), float(p)) for pair, p, own in judged]
-    return [
-        {"": one.delta, "_low": one.low, "_high": one.high, "_after": one.after, "_p": p, "_shown": p < 1 - level}
-        for one, p in found
-    ]
+    changes = [run.paired(*pair, names=("eer",), family=len(pairs))["eer"] for pair in pairs]
+    found = []
+    for one in family.judge(changes, level=run.profile.uncertainty.level):
+        values = {"": one.change.delta, "_low": one.change.low, "_high": one.change.high, "_after": one.change.after}
+        found.append(values | {"_p": one.p_holm, "_shown": one.shown})
+    return found
 
 
 def _system(

@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from dfdlib.data import tables
-from dfdlib.detector.scores import Scores, pair
-from dfdlib.evaluation import by_group, carried, intervals, verdicts
+from dfdlib.detector.scores import together
+from dfdlib.evaluation import by_group, calibration, carried, family, intervals, metrics, verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.experiment import evaluation, profile
 from dfdlib.experiment.memo import once
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 #: What the metrics of an evaluation are counted in; rates and areas are shares of one.
 UNITS = (
-    dict.fromkeys(("eer", "macro_eer", "far", "frr", "hter"), "error rate")
+    dict.fromkeys(("eer", "macro_eer", "far", "frr", "hter", "seeds_low", "seeds_high"), "error rate")
     | {"auc": "area"}
     | dict.fromkeys(("eer_threshold", "threshold"), "score")
     | dict.fromkeys(("min_dcf", "act_dcf", "act_dcf_calibrated"), "cost")
@@ -88,20 +89,26 @@ class Run(Scored):
 
         ``far``, ``frr`` and ``hter`` are at the threshold that validation clips chose, ``cllr_calibrated`` and
         ``act_dcf_calibrated`` by their calibration; the intervals of all five hold what other validation clips would
-        change. `Units.describe` says what all intervals rest on.
+        change. After fine-tuning all are the mean over the seeds, and the intervals hold what other seeds would change;
+        ``seeds_low`` and ``seeds_high`` are the lowest and highest EER of several. `Units.describe` says what all
+        intervals rest on.
         """
-        scores = self.scores(stage, name)
-        drawn, validation = self.drawn(scores.table), self.validation(stage)
+        table, scores = self.by_seed(stage, name)
+        labels, drawn, validation = table["label"].to_numpy(int), self.drawn(table), self.validations(stage, name)
         options = {"groups": drawn} | self.resampling()
         self.tell(f"resampling {name}, {stage} fine-tuning")
-        attacks = scores.table["attack"] if (scores.table["attack"] != "").any() else None
-        found = intervals.evaluate(scores.labels, scores.values, attacks=attacks, **options)
-        costs = carried.intervals(scores.labels, scores.values, validation, **options)
-        found["threshold"] = self.calibration_of(stage).threshold
+        attacks = table["attack"] if (table["attack"] != "").any() else None
+        found = intervals.evaluate(labels, scores, attacks=attacks, **options)
+        costs = carried.intervals(labels, scores, validation, **options)
+        thresholds = [calibration.fit(validation.labels, row).threshold for row in validation.scores]
+        found["threshold"] = float(np.mean(thresholds))
         for metric, one in costs.items():
             metric = f"{metric}_calibrated" if metric in ("cllr", "act_dcf") else metric
             found |= {metric: one.value, f"{metric}_ci": [one.low, one.high]}
-        found |= drawn.describe(scores.labels) | {"left_out": len(scores.left_out)}
+        if len(scores) > 1:
+            eers = [metrics.eer(labels, row).value for row in scores]
+            found |= {"seeds_low": min(eers), "seeds_high": max(eers)}
+        found |= drawn.describe(labels) | {"left_out": len(self.scores(stage, name).left_out)}
         self.keep(evaluations=[{"corpus": name, "when": stage} | found])
         return {"corpus": name, "stage": stage} | found
 
@@ -125,12 +132,12 @@ class Run(Scored):
         return frame.astype({"value": float, "low": float, "high": float})
 
     def difference(self, name: str, *, metric: str = "eer") -> Difference:
-        """Return the change of a metric on one corpus by fine-tuning, paired clip by clip."""
-        return self._differences(name, KEPT if metric in KEPT else (metric,))[metric]
+        """Return the change of a metric on one corpus by fine-tuning, paired clip by clip, the mean over the seeds."""
+        return self._changed(name, KEPT if metric in KEPT else (metric,))[metric].at(self.profile.uncertainty.level)
 
     @once
-    def _differences(self, name: str, metrics: tuple[str, ...]) -> dict[str, Difference]:
-        return self._paired(self.scores("before", name), self.scores("after", name), names=metrics)
+    def _changed(self, name: str, metrics: tuple[str, ...]) -> dict[str, intervals.Change]:
+        return self.paired(*self.both(name), names=metrics, family=len(self.corpora))
 
     def changes(self, *, metrics: Sequence[str] = ("eer", "auc", "cllr_calibrated")) -> pd.DataFrame:
         """Return the changes of metrics by fine-tuning on every corpus, paired clip by clip; keep those of EER and AUC.
@@ -160,29 +167,24 @@ class Run(Scored):
         Returns
         -------
         DataFrame
-            A row a corpus: ``corpus before after delta low high p p_holm`` of the EER, the interval at
-            `intervals.holm_levels`; ``smallest`` (`intervals.smallest_change`), ``auc_before auc_after cllr_before
-            cllr_after`` (calibrated), ``rung_before rung_after``, ``disagreeing`` and ``verdict`` (`verdicts`).
+            A row a corpus: ``corpus`` and `family.Judged.row` of the EER; ``auc_before auc_after cllr_before
+            cllr_after`` (calibrated), ``rung_before rung_after``, ``disagreeing``, ``seeds`` (their number) and
+            ``verdict`` (`verdicts`).
         """
-        level = self.profile.uncertainty.level
-        pairs = {name: [self.scores(stage, name) for stage in STAGES] for name in self.corpora}
-        options = {"names": ("eer",), "family": len(pairs)}
-        p_values = [self._paired(*pair, **options)["eer"].p for pair in pairs.values()]
-        levels, adjusted = intervals.holm_levels(p_values, level=level), intervals.holm(p_values)
-        rows = []
-        for name, own, p in zip(self.corpora, levels, adjusted, strict=True):
-            eer = self._paired(*pairs[name], level=float(own), **options)["eer"]
-            found = {"eer": eer, "auc": self.difference(name, metric="auc"), "cllr": self.cllr_change(name)}
+        level, rows = self.profile.uncertainty.level, []
+        judged = family.judge([self._changed(name, KEPT)["eer"] for name in self.corpora], level=level)
+        for name, eer in zip(self.corpora, judged, strict=True):
+            found = {"eer": eer.change, "auc": self.difference(name, metric="auc"), "cllr": self.cllr_change(name)}
             rungs = [
                 verdicts.rung(*(intervals.Interval(values[key], *values[f"{key}_ci"]) for key in ("auc", "eer")))
                 for values in (self.evaluate(stage, name) for stage in STAGES)
             ]
-            row = {"corpus": name} | eer._asdict() | {"p_holm": float(p)}
-            row["smallest"] = intervals.smallest_change(eer, level=float(own))
+            row = {"corpus": name} | eer.row() | {"seeds": len(eer.after)}
             for key in ("auc", "cllr"):
                 row |= {f"{key}_before": found[key].before, f"{key}_after": found[key].after}
             row |= {"rung_before": rungs[0], "rung_after": rungs[1], "disagreeing": verdicts.disagreeing(found)}
-            row["verdict"] = verdicts.of_change(found, p=float(p), later=rungs[1], level=level)
+            options = {"seeds": len(eer.after), "unsettled": eer.unsettled, "level": level}
+            row["verdict"] = verdicts.of_change(found, p=eer.p_holm, later=rungs[1], **options)
             rows.append(row)
         self.keep(verdicts=rows)
         return pd.DataFrame(rows)
@@ -195,11 +197,10 @@ class Run(Scored):
     @once
     def cllr_change(self, name: str) -> Difference:
         """Return the change of the calibrated Cllr on one corpus, each stage by its own calibration."""
-        both = pair(self.scores("before", name), self.scores("after", name))
-        columns = (both[column].to_numpy(float) for column in ("label", "score", "score_second"))
-        validations = tuple(self.validation(stage) for stage in STAGES)
-        options = {"names": ("cllr",), "groups": self.drawn(both)} | self.resampling()
-        return carried.paired_differences(*columns, validations, **options)["cllr"]
+        table, *scores = self.both(name)
+        validations = tuple(self.validations(stage, name) for stage in STAGES)
+        options = {"names": ("cllr",), "groups": self.drawn(table)} | self.resampling()
+        return carried.paired_differences(table["label"].to_numpy(int), *scores, validations, **options)["cllr"]
 
     def attack_errors(self, stage: str, name: str) -> pd.DataFrame:
         """Return the EER of each attack of one corpus with its interval: `by_group.errors`."""
@@ -208,16 +209,14 @@ class Run(Scored):
     @once
     def errors_by(self, stage: str, name: str, column: str) -> pd.DataFrame:
         """Return the EER of each attack, codec … of one corpus with its interval: `by_group.errors`."""
-        scores, target = self.scores(stage, name), self.profile.uncertainty.target
-        return by_group.errors(scores.table, scores.values, column=column, target=target, **self.resampling())
+        options = {"column": column, "target": self.profile.uncertainty.target} | self.resampling()
+        return by_group.errors(*self.by_seed(stage, name), **options)
 
     @once
     def attack_changes(self, name: str) -> pd.DataFrame:
         """Return the changes of each attack by fine-tuning on one corpus: `by_group.attack_changes`; keep them."""
-        both = pair(self.scores("before", name), self.scores("after", name))
-        found = by_group.attack_changes(
-            both, both["score"], both["score_second"], target=self.profile.uncertainty.target, **self.resampling()
-        )
+        target = self.profile.uncertainty.target
+        found = by_group.attack_changes(*self.both(name), target=target, **self.resampling())
         found.insert(0, "corpus", name)
         self.keep(attack_changes=found.to_dict("records"))
         return found
@@ -249,8 +248,9 @@ class Run(Scored):
     @once
     def preprocessing_difference(self, stage: str, name: str) -> Difference:
         """Return the change of the EER when clips are read as the study read them, on windows of its length."""
-        ways = [self.scores(stage, name, preprocessing=way, window="fixed") for way in ("corrected", "original")]
-        return self._paired(*ways, names=("eer",))["eer"]
+        ways = (self.scores(stage, name, preprocessing=way, window="fixed") for way in ("corrected", "original"))
+        table, (right, wrong) = together(*ways)
+        return self.paired(table, right, wrong, names=("eer",))["eer"].at(self.profile.uncertainty.level)
 
     @once
     def audit(self, name: str) -> "audits.Audit":
@@ -265,15 +265,17 @@ class Run(Scored):
         tables.write(self.folder / "results" / f"pairs-{name}.csv", found.near())
         return found
 
-    def _paired(
-        self, before: Scores, after: Scores, *, names: Sequence[str], level: float | None = None, family: int = 1
-    ) -> dict[str, Difference]:
-        both = pair(before, after)
-        return intervals.paired_differences(
-            both["label"].to_numpy(int),
-            both["score"].to_numpy(float),
-            both["score_second"].to_numpy(float),
-            names=names,
-            groups=self.drawn(both),
-            **(self.resampling(family=family) | ({} if level is None else {"level": level})),
-        )
+    def paired(
+        self,
+        table: pd.DataFrame,
+        before: np.ndarray,
+        after: np.ndarray,
+        *,
+        names: Sequence[str],
+        family: int = 1,
+        attacks: pd.Series | None = None,
+    ) -> dict[str, intervals.Change]:
+        """Return the changes of metrics between scores of clips: `intervals.changes`, for a family of so many."""
+        options = {"groups": self.drawn(table), "attacks": attacks} | self.resampling(family=family)
+        del options["level"]
+        return intervals.changes(table["label"].to_numpy(int), before, after, names=names, **options)

@@ -1,9 +1,9 @@
 """The scores of a run: of the detector before and after fine-tuning on every corpus, and what is kept of them."""
 
 import dataclasses
-import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dfdlib import files
@@ -14,9 +14,10 @@ from dfdlib.detector.preprocessing import PREPROCESSING, Preprocessing
 from dfdlib.detector.score import score
 from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, TorchScorer
-from dfdlib.detector.scores import Scores
+from dfdlib.detector.scores import Scores, together
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import calibration, carried, units
+from dfdlib.evaluation.family import enough
 from dfdlib.experiment import profile
 from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.jobs import Jobs
@@ -44,8 +45,8 @@ class Scored(Jobs):
         self.results: dict = {}
 
     @once
-    def detector(self, stage: str) -> Detector:
-        """Return the detector before or after fine-tuning, in evaluation mode on the profile's device.
+    def detector(self, stage: str, *, seed: int | None = None) -> Detector:
+        """Return the detector before or after fine-tuning (by default with the profile's own seed), for evaluation.
 
         Raises
         ------
@@ -56,25 +57,50 @@ class Scored(Jobs):
             return self.baseline().to(profile.device(self.profile))
         if stage not in STAGES:
             raise ParameterError(f"stage={stage!r}: choose one of {', '.join(STAGES)}")
-        path = self.profile.checkpoint if stage == "before" else self.finetune().checkpoint
+        path = self.profile.checkpoint if stage == "before" else self.finetune(seed=seed).checkpoint
         return network.load(path, configuration=self.profile.detector).to(profile.device(self.profile))
 
     @once
-    def scorer(self, stage: str) -> Scorer:
+    def scorer(self, stage: str, *, seed: int | None = None) -> Scorer:
         """Return the scorer of `detector`, made once, since making it reads all weights."""
         if stage == "before" and own.is_own(self.profile.detector):
             return own.load(self.profile.detector, folder=profile.root())
-        return TorchScorer(self.detector(stage), device=profile.device(self.profile))
+        return TorchScorer(self.detector(stage, seed=seed), device=profile.device(self.profile))
 
     @once
-    def scores(self, stage: str, name: str, *, preprocessing: str | None = None, window: str | None = None) -> Scores:
+    def scores(
+        self,
+        stage: str,
+        name: str,
+        *,
+        preprocessing: str | None = None,
+        window: str | None = None,
+        seed: int | None = None,
+    ) -> Scores:
         """Return the scores of a corpus by the detector before or after fine-tuning, and write them as CSV."""
         if name not in self.with_audio:
             clips = self.given(name, stage)
             return Scores(clips.table, clips.left_out)
         how = self.preprocessing(preprocessing, window=window)
-        suffix = "" if how == self.preprocessing() else f"-{how.name}-{how.window or 'full'}"
-        return self.score(self.corpus(name), self.scorer(stage), name=f"{stage}-{name}{suffix}", preprocessing=how)
+        file = f"{stage}-{name}" + ("" if how == self.preprocessing() else f"-{how.name}-{how.window or 'full'}")
+        return self.score(
+            self.corpus(name), self.scorer(stage, seed=seed), name=file + _suffix(seed), preprocessing=how
+        )
+
+    @once
+    def by_seed(self, stage: str, name: str) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return the clips of a corpus and their scores (seeds, n): a row before fine-tuning, one for each seed after.
+
+        The first is that of the profile's own seed.
+        """
+        return together(*(self.scores(stage, name, seed=seed) for seed in self._rows(stage, name)))
+
+    @once
+    def both(self, name: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+        """Return the clips of a corpus, and their scores before and after fine-tuning as `by_seed` has them."""
+        found = [self.scores(stage, name, seed=seed) for stage in STAGES for seed in self._rows(stage, name)]
+        table, scores = together(*found)
+        return table, scores[:1], scores[1:]
 
     def score(
         self,
@@ -118,16 +144,25 @@ class Scored(Jobs):
         return self.scores(stage, name), scores
 
     @once
-    def validation(self, stage: str) -> carried.Validation:
+    def validation(self, stage: str, *, seed: int | None = None) -> carried.Validation:
         """Return the trials of the validation split of `TARGET`, kept apart from all testing clips."""
         clips = self.corpus(TARGET, split="validation")
         self.keep_apart({"validation": [clips], "testing": self.tested()})
-        scores = self.score(clips, self.scorer(stage), name=f"{stage}-{TARGET}-validation")
+        file = f"{stage}-{TARGET}-validation{_suffix(seed)}"
+        scores = self.score(clips, self.scorer(stage, seed=seed), name=file)
         return carried.Validation(scores.labels, scores.values, self.drawn(scores.table))
+
+    @once
+    def validations(self, stage: str, name: str) -> carried.Validation:
+        """Return the same trials with a row of scores for each row that `by_seed` has of a corpus."""
+        each = [self.validation(stage, seed=seed) for seed in self._rows(stage, name)]
+        return dataclasses.replace(each[0], scores=np.stack([one.scores for one in each]))
 
     @once
     def calibration_of(self, stage: str) -> calibration.Calibration:
         """Return the calibration of a stage and its threshold, fitted on the validation split of `TARGET` alone.
+
+        It is that of the profile's own seed.
 
         Raises
         ------
@@ -146,8 +181,12 @@ class Scored(Jobs):
     def resampling(self, *, family: int = 1) -> dict:
         """Return the options of the bootstrap, as `intervals` takes them: of so many resamples as a family needs."""
         uncertainty = self.profile.uncertainty
-        resamples = max(uncertainty.resamples, math.ceil(family / (1 - uncertainty.level)))
+        resamples = enough(uncertainty.resamples, family=family, level=uncertainty.level)
         return {"resamples": resamples, "level": uncertainty.level, "seed": self.profile.seed}
+
+    def _rows(self, stage: str, name: str) -> list[int | None]:
+        """Return the seeds of a corpus's rows of scores, None for the profile's own; score files are of one."""
+        return [None, *self.seeds[1:]] if stage == "after" and name in self.with_audio else [None]
 
     # What is kept
 
@@ -165,3 +204,8 @@ class Scored(Jobs):
     def figures(self) -> Path:
         """The folder for figures."""
         return self.folder / "figures"
+
+
+def _suffix(seed: int | None) -> str:
+    """Return what is added to the name of scores by another seed than the profile's own."""
+    return "" if seed is None else f"-seed-{seed}"

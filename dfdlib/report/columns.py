@@ -109,9 +109,7 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "reference_eer": ("reference's EER %", hundredths(2)),
     "change": ("change, points", hundredths(2, "+")),
     ("change_low", "change_high"): ("interval", hundredths(1, "+")),
-    "macro_change": ("change of the macro EER, points", hundredths(2, "+")),
-    ("macro_low", "macro_high"): ("its interval", hundredths(1, "+")),
-    "p_adjusted": ("p, adjusted", _p_value),
+    "reference_macro": ("reference's macro EER %", hundredths(2)),
     "p_holm": ("p, adjusted", _p_value),
     "smallest": ("smallest change to be seen, points", hundredths(1)),
     # Rivals

@@ -24,6 +24,8 @@ _WORDS = {
     verdicts.WORSE: "worse",
     verdicts.MIXED: "changed, but not clearly better",
     verdicts.NOT_SHOWN: "no change shown",
+    verdicts.UNSETTLED: "not settled by the seeds",
+    verdicts.ONE_SEED: "one seed, nothing concluded",
 }
 #: What is said of a detector by its rung, where that is a low one.
 _POOR = {
@@ -188,7 +190,17 @@ def _training(settings: Mapping) -> str:
     return (
         f"All weights, on the training split of for-2seconds: {tuned['epochs']} epochs, batches of "
         f"{tuned['batch_size']}, {tuned['optimizer'].capitalize()}, learning rate {tuned['learning_rate']:g}; the "
-        f"epoch with the best {tuned['select'].replace('_', ' ')} is kept. Seed {settings['seed']}."
+        f"epoch with the best {tuned['select'].replace('_', ' ')} is kept. {_seeds(settings)}"
+    )
+
+
+def _seeds(settings: Mapping) -> str:
+    first, count = settings["seed"], settings.get("seeds", 1)
+    if count == 1:
+        return f"Seed {first}: nothing about fine-tuning is concluded from one."
+    return (
+        f"Seeds {first} to {first + count - 1}: figures are their mean, and intervals hold their spread (Student's t, "
+        "Satterthwaite's degrees of freedom)."
     )
 
 

@@ -6,14 +6,14 @@ on their intervals alone: where an interval allows no conclusion, the sentence s
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from dfdlib.evaluation import verdicts
 from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.intervals import Difference, Interval
-from dfdlib.evaluation.metrics import percent, percent_range, points, points_range, points_signed
+from dfdlib.evaluation.metrics import percent, percent_range, points, points_range
 
 #: What a rung of the ladder is called in a sentence about a detector.
 _RUNGS = {
@@ -21,6 +21,15 @@ _RUNGS = {
     verdicts.CHANCE: "is not better than chance, as far as these clips can tell",
     verdicts.BETTER_THAN_CHANCE: "is better than chance",
     verdicts.SEPARATES: "separates the classes",
+}
+#: What a verdict on some corpora is called in a sentence about a detector.
+_VERDICTS = {
+    verdicts.BETTER: "better on {}",
+    verdicts.WORSE: "worse on {}",
+    verdicts.MIXED: "changed on {}, neither better nor worse as a whole",
+    verdicts.NOT_SHOWN: "not measurably different on {}",
+    verdicts.UNSETTLED: "not settled by the seeds on {}",
+    verdicts.ONE_SEED: "not to be judged by one training on {}",
 }
 _DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 
@@ -72,10 +81,17 @@ def change(row, *, family: int, trained_on: bool = False, level: float = 0.95) -
     adjusted = f", adjusted for {family} corpora" if family > 1 else ""
     interval, ends = f"{100 * level:g} % interval of the change", f"{points_range(row.low, row.high)}{adjusted}"
     figures = f"from {percent(row.before)} to {percent(row.after)}"
+    moved = f"The EER stayed at {percent(row.after)}"
+    if row.delta != 0:
+        moved = f"The EER {'rose' if row.delta > 0 else 'fell'} {figures}"
+    if row.verdict == verdicts.ONE_SEED:
+        return f"{moved} on {where} ({interval}: {ends}), by one training: one seed shows nothing of fine-tuning."
+    if row.verdict == verdicts.UNSETTLED:
+        return (
+            f"{moved} on {where}, but the {row.seeds} seeds do not settle it: single trainings gave "
+            f"{percent_range(row.seeds_low, row.seeds_high)} ({interval}: {ends})."
+        )
     if row.verdict == verdicts.NOT_SHOWN:
-        moved = f"The EER stayed at {percent(row.after)}"
-        if row.delta != 0:
-            moved = f"The EER {'rose' if row.delta > 0 else 'fell'} {figures}"
         seen = f"They would have shown one of {points(row.smallest)} or more in four studies of five; smaller ones are"
         if row.smallest >= 1:
             seen = "They are too few to show any in four studies of five; changes of any size are"
@@ -103,26 +119,17 @@ def _other_way(row, name: str) -> str:
 
 def verdict(table: pd.DataFrame, *, trained_on: str) -> str:
     """Say in one sentence whether fine-tuning paid, over all corpora of `Run.verdicts`."""
-    said = dict(zip(table["corpus"], table["verdict"], strict=True))
-    better, worse, mixed, unclear = (
-        [name for name in said if said[name] == kind]
-        for kind in (verdicts.BETTER, verdicts.WORSE, verdicts.MIXED, verdicts.NOT_SHOWN)
-    )
-    parts = []
-    if better:
-        parts.append(f"better on {_list(better)}")
-    if worse:
-        parts.append(f"worse on {_list(worse)}")
-    if mixed:
-        parts.append(f"changed on {_list(mixed)}, neither better nor worse as a whole")
-    if unclear:
-        parts.append(f"not measurably different on {_list(unclear)}")
+    named = table.groupby("verdict", sort=False)["corpus"].apply(list).to_dict()
+    if list(named) == [verdicts.ONE_SEED]:
+        return f"Nothing about fine-tuning on {trained_on} or about recipes is concluded from one seed."
+    parts = [words.format(_list(named[kind])) for kind, words in _VERDICTS.items() if kind in named]
+    better, worse = named.get(verdicts.BETTER, []), verdicts.WORSE in named
     sentence = f"After fine-tuning on {trained_on} the detector is {_list(parts)}"
     if trained_on not in better:
         return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
     if worse:
         return f"{sentence}: what it learned for one domain it paid for in another."
-    if len(better) == len(said):
+    if len(better) == len(table):
         return f"{sentence}: the gain carried over to every domain measured."
     if len(better) > 1:
         return f"{sentence}: a gain was shown beyond the domain that it was trained on, but not in every one."
@@ -133,14 +140,7 @@ def attack_changes(table: pd.DataFrame) -> list[str]:
     """Say which attacks fine-tuning was shown to help against and which it made worse, from `Run.attack_changes`."""
     said = []
     for corpus, rows in table.groupby("corpus", sort=False):
-        kinds = {
-            kind: [
-                f"{row.attack} ({percent(row.before)} to {percent(row.after)}, {points_range(row.low, row.high)})"
-                for row in rows[rows["shown"] & ((rows["delta"] > 0) == (kind == "worse"))].itertuples()
-            ]
-            for kind in ("better", "worse")
-        }
-        parts = [f"{kind} against {_list(found)}" for kind, found in kinds.items() if found]
+        parts = [f"{kind} against {_list(found)}" for kind, found in _shown(rows).items()]
         rest = rows[~rows["shown"]]
         if not parts:
             parts = ["not shown to have changed against any attack"]
@@ -149,8 +149,22 @@ def attack_changes(table: pd.DataFrame) -> list[str]:
             largest = rest["smallest"].max()
             size = f"as large as {points(largest)}" if largest < 1 else "of any size"
             sentence += f"; changes that were not shown ({_list(rest['attack'])}) may be {size}"
+        if rest["unsettled"].any():
+            sentence += f"; the seeds do not settle {_list(rest['attack'][rest['unsettled']])}"
         said.append(f"{sentence}.")
     return said
+
+
+def _shown(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the changes by attack that were shown, "better" and "worse", each in words."""
+    found: dict[str, list[str]] = {}
+    for kind, chosen in (("better", rows["delta"] < 0), ("worse", rows["delta"] > 0)):
+        words = [
+            f"{row.attack} ({percent(row.before)} to {percent(row.after)}, {points_range(row.low, row.high)})"
+            for row in rows[rows["shown"] & chosen].itertuples()
+        ]
+        found |= {kind: words} if words else {}
+    return found
 
 
 def guessing(table: pd.DataFrame) -> list[str]:
@@ -291,58 +305,36 @@ def misaligned(table: pd.DataFrame) -> str:
     )
 
 
-def recipe(words: str, differences: Mapping[str, Difference], *, reference: str, shown: Collection[str]) -> str:
-    """Say what a way of fine-tuning changed against the reference, on each corpus.
-
-    Parameters
-    ----------
-    words, reference : str
-        What the recipe and the reference are.
-    differences : mapping of str to Difference
-        Of the EER, by corpus.
-    shown : collection of str
-        The corpora on which the difference is more than the choice of clips explains.
-    """
-    parts = []
-    for corpus, difference in differences.items():
-        figures = f"{points_signed(difference.delta)} ({points_range(difference.low, difference.high)})"
-        if corpus not in shown:
-            parts.append(f"no difference that these clips can show on {corpus}: {figures}")
-        else:
-            parts.append(f"{'a higher' if difference.delta > 0 else 'a lower'} EER on {corpus}: {figures}")
-    return f"{words[:1].upper()}{words[1:]}, against {reference}: {'; '.join(parts)}."
-
-
-def recipes(helped: Mapping[str, Collection[str]], hurt: Mapping[str, Collection[str]], *, reference: str) -> str:
-    """Say which ways of fine-tuning helped at all, and at what price.
-
-    Parameters
-    ----------
-    helped, hurt : mapping of str to collection of str
-        For each recipe, in words, the corpora whose EER was shown to fall and to rise.
-    reference : str
-        What all were compared with.
-    """
-    if not helped:
+def recipes(table: pd.DataFrame, *, reference: str, seeds: int) -> str:
+    """Say which recipes changed the macro EER, and which way, from `comparison.compare` of so many trainings each."""
+    if table.empty:
         return "There is no other way of fine-tuning to compare."
-    good = [words for words, corpora in helped.items() if corpora]
-    bad = [words for words, corpora in hurt.items() if corpora]
-    if not good and not bad:
-        return f"No recipe changed the EER significantly against {reference}, on any corpus (Holm-adjusted)."
-    parts = [f"{_closed(words)} lowered the EER on {_list(sorted(helped[words]))}" for words in good]
-    parts += [f"{_closed(words)} raised it on {_list(sorted(hurt[words]))}" for words in bad]
+    if seeds == 1:
+        return "Each recipe was trained once: nothing about recipes is concluded from one seed."
+    parts = []
+    for verb, chosen in (("lowered", table["delta"] < 0), ("raised", table["delta"] > 0)):
+        for words, rows in table[table["shown"] & chosen].groupby("recipe", sort=False):
+            parts.append(f"{_closed(words)} {verb} the macro EER on {_list(rows['corpus'])}")
     sentence = f"Against {reference}, {'; '.join(parts)}."
-    rest = [words for words in helped if words not in good and words not in bad]
-    if not good:
-        sentence = f"No recipe lowered the EER significantly (Holm-adjusted). {sentence}"
-    if rest:
-        sentence += f" No significant change: {'; '.join(rest)}."
-    return sentence
+    if not parts:
+        sentence = f"No recipe was shown to change the macro EER against {reference}, on any corpus (Holm-adjusted)."
+    unsettled = int(table["unsettled"].sum())
+    return sentence + (f" The seeds do not settle {unsettled} of {len(table)} comparisons." if unsettled else "")
+
+
+def recipes_by_attack(table: pd.DataFrame) -> str:
+    """Say against which attacks a recipe was shown to be better or worse, from `comparison.by_attack`."""
+    said = [
+        f"{_closed(words)} on {corpus}: {'; '.join(f'{kind} against {_list(found)}' for kind, found in shown.items())}"
+        for (words, corpus), rows in table.groupby(["recipe", "corpus"], sort=False)
+        if (shown := _shown(rows))
+    ]
+    return f"Attack by attack, {'. '.join(said)}." if said else "Attack by attack, no recipe was shown to differ."
 
 
 def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
     """Say which recipe the validation clips favour, and whether it is the one that the report fine-tunes by."""
-    trained = "one training each" if seeds == 1 else f"the mean of {seeds} trainings each"
+    trained = "one training each, which shows nothing" if seeds == 1 else f"the mean of {seeds} trainings each"
     sentence = f"By the loss on the validation split, {trained}, the best recipe is: {best}"
     if best == used:
         return f"{sentence}. It is the one that this report uses."

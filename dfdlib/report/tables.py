@@ -129,6 +129,7 @@ def is_study(run: Run) -> bool:
 def beside_published(evaluations: pd.DataFrame, run: Run | None = None, *, study_too: bool = False) -> pd.DataFrame:
     """Return EER, AUC and minDCF of `wide`; beside the study's figures where the run is the study's, or if asked."""
     names = ["n_bonafide", "n_spoof", "eer", "eer_low", "eer_high", "macro_eer", "macro_eer_low", "macro_eer_high"]
+    names[5:5] = ["seeds_low", "seeds_high"]
     names = [name for name in (*names, "auc", "auc_low", "auc_high", "min_dcf") if name in evaluations]
     if not study_too and (run is None or not is_study(run)):
         return evaluations[["corpus", "stage", *names]]
@@ -150,9 +151,9 @@ def basis_sentences(run: Run, stage: str, *, corpora: Sequence[str] | None = Non
     """Say what the intervals of each corpus rest on, and where one attack fixes the pooled EER."""
     said = []
     for name in run.corpora if corpora is None else corpora:
-        found, scores = run.evaluate(stage, name), run.scores(stage, name)
+        found, (clips, scores) = run.evaluate(stage, name), run.by_seed(stage, name)
         said.append(sentences.basis(name, by=found["resampled_by"], target=found["target"], warning=found["warning"]))
-        attack = by_group.fixing_attack(scores.labels, scores.values, scores.table["attack"])
+        attack = by_group.fixing_attack(clips["label"], scores, clips["attack"])
         if attack:
             said.append(sentences.fixed_by(name, attack, eer=found["eer"]))
     return said
@@ -181,7 +182,12 @@ def attack_sentences(run: Run) -> list[str]:
     said = [
         sentences.hardest_attack(run.attack_errors("after", name), corpus=name, stage="after") for name in run.corpora
     ]
-    return said + sentences.attack_changes(attack_changes(run))
+    return said + attack_change_sentences(run)
+
+
+def attack_change_sentences(run: Run) -> list[str]:
+    """Return `sentences.attack_changes`; none of one training, which shows nothing of fine-tuning."""
+    return sentences.attack_changes(attack_changes(run)) if run.profile.seeds > 1 else []
 
 
 def attack_changes(run: Run) -> pd.DataFrame:
@@ -251,47 +257,34 @@ def recipe_choice(run: Run, trainings: Sequence[comparison.TrainedRecipe]) -> st
     )
 
 
-def compared(run: Run, rows: Sequence[comparison.Comparison]) -> pd.DataFrame:
-    """Return the comparisons of recipes on testing clips."""
-    several = run.profile.seeds > 1
-    table = pd.DataFrame(
-        {
-            "corpus": row.corpus,
-            "recipe": comparison.describe(run, row.recipe),
-            "eer": row.difference.after,
-            "seeds_low": min(row.eers) if several else np.nan,
-            "seeds_high": max(row.eers) if several else np.nan,
-            "reference_eer": row.difference.before,
-            "change": row.difference.delta,
-            "change_low": row.difference.low,
-            "change_high": row.difference.high,
-            "p_adjusted": row.p_adjusted,
-            "macro_change": row.macro.delta if row.macro else np.nan,
-            "macro_low": row.macro.low if row.macro else np.nan,
-            "macro_high": row.macro.high if row.macro else np.nan,
-        }
-        for row in rows
-    )
-    run.keep(recipes=columns.formatted(table).to_dict("records"))
-    return table
+def compared(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """Return `comparison.compare` as it is shown: pooled and macro EER beside the reference's."""
+    names = {"corpus": "corpus", "recipe": "recipe", "eer": "eer", "reference_eer": "reference_eer"}
+    names |= {"after": "macro_eer", "seeds_low": "seeds_low", "seeds_high": "seeds_high", "before": "reference_macro"}
+    names |= {"delta": "change", "low": "change_low", "high": "change_high", "p_holm": "p_holm", "smallest": "smallest"}
+    shown = _in_words(run, table)[list(names)].rename(columns=names)
+    run.keep(recipes=columns.formatted(shown).to_dict("records"))
+    return shown
 
 
-def comparison_sentences(run: Run, rows: Sequence[comparison.Comparison]) -> list[str]:
-    """Say what each recipe changed on testing clips; the first sentence says what helped at all."""
-    if not rows:
-        return [sentences.recipes({}, {}, reference="")]
-    level = run.profile.uncertainty.level
-    reference = comparison.describe(run, rows[0].reference)
-    said, helped, hurt = [], {}, {}
-    for name in dict.fromkeys(row.recipe for row in rows):
-        own = [row for row in rows if row.recipe == name]
-        shown = [row for row in own if row.is_shown(level=level)]
-        recipe = comparison.describe(run, name)
-        helped[recipe] = [row.corpus for row in shown if row.difference.delta < 0]
-        hurt[recipe] = [row.corpus for row in shown if row.difference.delta > 0]
-        differences = {row.corpus: row.difference for row in own}
-        said.append(sentences.recipe(recipe, differences, reference=reference, shown={row.corpus for row in shown}))
-    return [sentences.recipes(helped, hurt, reference=reference), *said]
+def compared_by_attack(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """Return `comparison.by_attack` as it is shown."""
+    return _in_words(run, table)[["corpus", "recipe", *ATTACK_CHANGES[1:]]]
+
+
+def comparison_sentences(run: Run, table: pd.DataFrame, attacks: pd.DataFrame | None = None) -> list[str]:
+    """Say what recipes did, by `comparison.compare` and, where it is given, by `comparison.by_attack`."""
+    reference = comparison.describe(run, next(iter(comparison.names(run)), None))
+    said = [sentences.recipes(_in_words(run, table), reference=reference, seeds=run.profile.seeds)]
+    if attacks is not None and not table.empty and run.profile.seeds > 1:
+        said.append(sentences.recipes_by_attack(_in_words(run, attacks)))
+    return said
+
+
+def _in_words(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    if table.empty:
+        return table
+    return table.assign(recipe=[comparison.describe(run, name) for name in table["recipe"]])
 
 
 # The discussion

@@ -1,5 +1,8 @@
 """How often 95 % intervals hold the truth: ``python tests/benchmarks/bench_coverage.py [studies] [cell …]``.
 
+The cell "seeds" is of another kind: three trainings of 212 clips a class whose separations differ from seed to seed;
+the truth is the change of the mean over all seeds and clips.
+
 Each study is a test set of normal scores with a known truth: independent clips, speakers or sentences that share part
 of the variance within each class, and the speakers and sentences of the demo's three corpora. `units.of` chooses what
 is drawn again, as everywhere. The truth is that of other speakers and sentences of the same kind; where `units.of` says
@@ -7,6 +10,7 @@ that new voices cannot be judged, it is that of these voices with other sentence
 same EER, and 70 % of what makes a clip, a speaker and a sentence hard in common.
 """
 
+import itertools
 import math
 import sys
 import time
@@ -112,8 +116,39 @@ def study(cell, eer, seed, resamples=RESAMPLES):
     return hits | widths | {f"width change {name}": row.high - row.low for name, row in pair.items()}
 
 
+def seeds_study(spread, eer, gain, seed, resamples=RESAMPLES):
+    """Return whether the intervals of a change by training hold it, of other seeds and of these alone.
+
+    Separations of three trainings are normal about that of the baseline and a gain, with a standard deviation `spread`;
+    the trainings have 90 % of a clip's noise in common, and 70 % with the baseline.
+    """
+    rng = np.random.default_rng([seed, round(1000 * eer), round(100 * spread), round(100 * gain)])
+    labels, d = np.repeat([1, 0], 212), -2 * ndtri(eer)
+    common, tuned, old, new = (rng.standard_normal((rows, labels.size)) for rows in (1, 1, 1, 3))
+    separations = d + gain + spread * rng.standard_normal((3, 1))
+    before = d * labels + math.sqrt(0.7) * common[0] + math.sqrt(0.3) * old[0]
+    after = separations * labels + math.sqrt(0.7) * common + math.sqrt(0.2) * tuned + math.sqrt(0.1) * new
+    # The mean of ndtr(-x / 2) over normal x.
+    truth = ndtr(-(d + gain) / math.sqrt(4 + spread**2)) - eer
+    change = intervals.changes(labels, before, after, names=("eer",), resamples=resamples, seed=seed)["eer"]
+    found = {"other seeds": change.at(0.95), "these seeds": change.at(0.95, other_seeds=False)}
+    hits = {name: one.low <= truth <= one.high for name, one in found.items()}
+    return hits | {f"width, {name}": one.high - one.low for name, one in found.items()}
+
+
+def seeds(count):
+    """Print a row for each spread of the seeds."""
+    for spread, eer, gain in itertools.product((0.0, 0.1, 0.3, 0.6), (0.06, 0.30), (0.0, 0.8)):
+        found = pd.DataFrame([seeds_study(spread, eer, gain, seed) for seed in range(count)]).mean() * 100
+        shown = "  ".join(f"{name} {value:5.1f}" for name, value in found.items())
+        print(f"3 seeds, spread {spread:.1f}, EER {100 * eer:4.1f} %, gain {gain:.1f}: {shown}", flush=True)
+
+
 def main(count, cells):
     """Print a row for each cell: coverage in %, and the mean width in points."""
+    if cells == ["seeds"]:
+        seeds(count)
+        return
     for cell in cells or CELLS:
         for eer in EERS:
             start = time.perf_counter()

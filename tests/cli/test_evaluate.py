@@ -243,3 +243,13 @@ def test_pages_are_written_beside_what_is_printed(dfd, lists, corpora, tmp_path)
     status, _, err = dfd("evaluate", tmp_path / "list.html", "--key", key, "--html", tmp_path / "list.html")
     assert status == 2
     assert "is read by this command" in err
+
+
+def test_the_target_of_inference_can_be_said(dfd, lists):
+    scores, key = lists
+    for target, by in (("new-voices", "speaker"), ("these-voices", "clip")):
+        words = ("--key", key, "--target", target, "--json", "--resamples", 100)
+        values = json.loads(dfd("evaluate", scores, *words)[1])
+        assert (values["target"], values["by"]) == (target, by)
+        assert json.loads(dfd("compare", scores, scores, *words)[1])["by"] == by
+    assert dfd("evaluate", scores, "--key", key, "--target", "all-voices")[0] == 2

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from dfdlib.errors import DataError
-from dfdlib.evaluation import by_group, intervals, metrics
+from dfdlib.evaluation import by_group, family, intervals, metrics
 
 LABELS = np.array([1, 0, 1, 0, 1, 0, 1, 0, 0])
 SCORES = np.array([9, 7, 8, 4, 6, 2, 3, 1, 0], dtype=float)
@@ -62,7 +62,7 @@ def test_changes_of_each_attack_are_one_family(rng):
     assert (found["n_bonafide"] == 200).all()
     assert found["n_spoof"].sum() == 200
     assert (found["shown"] == ((found["low"] > 0) | (found["high"] < 0))).all()
-    np.testing.assert_allclose(found["p_holm"], intervals.holm(found["p"]))
+    np.testing.assert_allclose(found["p_holm"], family.holm(found["p"]))
     for attack, row in found.iterrows():
         own = (table["label"] == 1) | (table["attack"] == attack)
         assert row["before"] == metrics.eer(table["label"][own], before[own]).value

@@ -101,3 +101,21 @@ def test_intervals_are_finite_where_two_voices_chose_the_threshold():
     )
     for one in found.values():
         assert 0 <= one.low <= one.value <= one.high < np.inf
+
+
+def test_seeds_are_averaged_and_widen_the_interval():
+    labels, scores = trials(150, seed=1)
+    known = trials(150, seed=2)
+    options = {"resamples": 100}
+    rows = np.stack([scores, scores + 0.2 * labels, scores + 2 * labels])
+    given = np.stack([known[1], known[1] + 0.2 * known[0], known[1] + 2 * known[0]])
+    several = carried.intervals(labels, rows, Validation(known[0], given), **options)
+    each = [carried.intervals(labels, row, Validation(known[0], own), **options)
+            for row, own in zip(rows, given, strict=True)]  # fmt: skip
+    for name, found in several.items():
+        assert found.value == pytest.approx(np.mean([one[name].value for one in each]))
+    assert np.ptp(several["cllr"][1:]) > max(np.ptp(one["cllr"][1:]) for one in each)
+    validations = Validation(*known), Validation(known[0], given)
+    change = carried.paired_differences(labels, scores, rows, validations, names=("cllr",), **options)["cllr"]
+    assert change.before == each[0]["cllr"].value
+    assert change.after == pytest.approx(several["cllr"].value)

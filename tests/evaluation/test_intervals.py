@@ -257,40 +257,6 @@ def test_p_and_the_interval_never_disagree(seed, shift, level):
         assert (found.p < 1 - level) == (found.low > 0 or found.high < 0)
 
 
-def test_levels_of_a_family_by_hand():
-    # Holm holds 0.01 against 0.05 / 3, 0.02 against 0.05 / 2, and leaves 0.4 at 0.05
-    assert intervals.holm_levels([0.4, 0.01, 0.02]) == pytest.approx([0.95, 1 - 0.05 / 3, 1 - 0.05 / 2])
-    # nothing is rejected: all are held against 0.05 / 3
-    assert intervals.holm_levels([0.4, 0.03, 0.02]) == pytest.approx([1 - 0.05 / 3] * 3)
-    assert intervals.holm_levels([]).shape == (0,)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.sampled_from([0.9, 0.95]))
-@settings(deadline=None)
-def test_levels_of_a_family_decide_as_holm_does(p_values, level):
-    rejected = intervals.holm(p_values) < 1 - level
-    assert (rejected == (np.array(p_values) < 1 - intervals.holm_levels(p_values, level=level))).all()
-
-
-def test_the_smallest_change_by_hand():
-    # normal quantiles 1.95996 and 0.84162
-    found = intervals.smallest_change(intervals.Difference(0.2, 0.1, -0.1, -0.12, -0.08, 0.01))
-    assert found == pytest.approx(0.02 * (1 + 0.84162 / 1.95996), rel=1e-4)
-
-
-def test_holm_by_hand():
-    # in order 0.01, 0.02, 0.03, 0.04: times 4, 3, 2, 1, never falling
-    assert intervals.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert intervals.holm([0.5, 0.6]) == pytest.approx([1, 1])
-    assert intervals.holm([]).shape == (0,)
-    for wrong in ([0.1, np.nan], [1.5], 0.1):
-        with pytest.raises(ParameterError, match="p_values="):
-            intervals.holm(wrong)
-
-
-# --- bands ---
-
-
 def test_a_band_holds_the_curve_and_never_rises(rng):
     labels, scores = gaussian(rng, n=300)
     band = intervals.curve_band(labels, scores, groups=np.arange(300) // 3, resamples=200)

@@ -41,5 +41,9 @@ def test_what_may_be_said_of_a_change():
     assert verdicts.disagreeing(change(cllr=1.2)) == ["cllr"]
     assert verdicts.disagreeing(change(eer=0.1)) == ["auc", "cllr"]
     assert verdicts.disagreeing(change(cllr=0.0)) == []
+    # seeds come first: one shows nothing, and several have to agree
+    assert verdicts.of_change(change(), p=0.001, later=later, seeds=1) == "one seed"
+    assert verdicts.of_change(change(), p=0.001, later=later, seeds=3) == "better"
+    assert verdicts.of_change(change(), p=0.3, later=later, seeds=3, unsettled=True) == "seeds do not settle it"
     with pytest.raises(ParameterError, match="later='good': must be one of ranks the wrong way round"):
         verdicts.of_change(change(), p=0.01, later="good")

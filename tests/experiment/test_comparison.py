@@ -1,10 +1,12 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from dfdlib.errors import ParameterError
+from dfdlib.evaluation import family, metrics, verdicts
 from dfdlib.experiment import comparison
 from dfdlib.experiment import run as experiment
 
@@ -81,19 +83,47 @@ def test_the_best_is_the_best_on_validation_clips_over_all_seeds(trainings):
     assert comparison.best(trainings) == min(losses, key=lambda name: sum(losses[name]))
 
 
-def test_comparisons_are_paired_with_the_reference(run, trainings):
-    rows = comparison.compare(run, trainings)
-    assert [(row.recipe, row.corpus) for row in rows[:4]] == [
-        ("slow", "for-2seconds"),
-        ("joint", "for-2seconds"),
-        ("replay", "for-2seconds"),
-        ("slow", "custom"),
-    ]
-    assert {row.reference for row in rows} == {"shuffled"}
-    for row in rows:
-        assert len(row.eers) == 2
-        assert row.difference.after == pytest.approx(sum(row.eers) / 2)
-        assert row.difference.low <= row.difference.delta <= row.difference.high
+@pytest.fixture(scope="module")
+def tested(run, trainings):
+    return comparison.tested(run, trainings)
+
+
+def test_comparisons_are_of_the_mean_over_attacks_and_seeds_as_one_family(run, tested):
+    table = comparison.compare(run, tested)
+    cells = [(corpus, recipe) for corpus in run.corpora for recipe in ("slow", "joint", "replay")]
+    assert list(zip(table["corpus"], table["recipe"], strict=True)) == cells
+    assert table["p_holm"].tolist() == pytest.approx(family.holm(table["p"]).tolist())
+    assert (table["shown"] == ((table["low"] > 0) | (table["high"] < 0))).all()
+    for row in table.itertuples():
+        clips, systems = tested[row.corpus]
+        macro, pooled = ([value(clips, scores) for scores in systems[row.recipe]] for value in (macro_eer, pooled_eer))
+        assert len(macro) == 2
+        assert (row.after, row.eer) == pytest.approx((np.mean(macro), np.mean(pooled)))
+        assert (row.seeds_low, row.seeds_high) == pytest.approx((min(macro), max(macro)))
+
+
+def pooled_eer(clips, scores):
+    return metrics.eer(clips["label"], scores).value
+
+
+def macro_eer(clips, scores):
+    attacks = sorted(set(clips["attack"][clips["label"] == 0]))
+    parts = [(clips["label"] == 1) | (clips["attack"] == attack) for attack in attacks]
+    return np.mean([pooled_eer(clips[part], scores[part]) for part in parts])
+
+
+def test_comparisons_attack_by_attack_are_a_family_of_each_corpus(run, tested):
+    table = comparison.by_attack(run, tested)
+    assert table.columns[:3].tolist() == ["corpus", "recipe", "attack"]
+    for corpus, rows in table.groupby("corpus"):
+        attacks = set(run.corpus(corpus).table.query("label == 0")["attack"])
+        assert len(rows) == 3 * len(attacks)
+        assert rows["p_holm"].tolist() == pytest.approx(family.holm(rows["p"]).tolist())
+
+
+def test_there_may_be_nothing_to_compare(run):
+    assert comparison.compare(run, comparison.tested(run, [])).empty
+    assert comparison.by_attack(run, {}).empty
 
 
 def test_a_recipe_that_the_data_does_not_allow_says_why(toy, compared, tmp_path):
@@ -102,7 +132,7 @@ def test_a_recipe_that_the_data_does_not_allow_says_why(toy, compared, tmp_path)
     assert comparison.names(run) == ["shuffled", "slow"]
     reasons = comparison.impossible(run)
     assert "speakers are not all known" in reasons["joint"]
-    assert "no corpus 'source'" in reasons["replay"]
+    assert "no clips of source" in reasons["replay"]
     assert len(comparison.testing_clips(run, "custom")) == 12
 
 
@@ -114,7 +144,7 @@ def test_the_report_fine_tunes_by_the_recipe_that_the_profile_names(compared, tm
     # What it was trained on is no longer tested on, anywhere in the report.
     assert set(run.corpus("custom").table["speaker"]).isdisjoint(run.extra_clips("custom").table["speaker"])
     # The comparison takes this training for its own.
-    same = run.trained(run.job("joint", seed=comparison.seeds(run.profile)[0]))
+    same = run.trained(run.job("joint", seed=run.seeds[0]))
     assert same is not None
     assert same.checkpoint == result.checkpoint
 
@@ -122,3 +152,23 @@ def test_the_report_fine_tunes_by_the_recipe_that_the_profile_names(compared, tm
 def test_an_unknown_recipe_is_refused(compared, tmp_path):
     with pytest.raises(ParameterError, match="recipe = 'other' is none of shuffled, slow, joint, replay"):
         experiment.Run.open(str(compared), run_dir=tmp_path, overrides=["recipe=other"])
+
+
+def test_headline_figures_are_the_mean_over_the_seeds(run, trainings):
+    assert run.seeds == [1, 2]
+    clips, scores = run.by_seed("after", "source")
+    eers = [metrics.eer(clips["label"], row).value for row in scores]
+    assert len(eers) == 2
+    found = run.evaluate("after", "source")
+    assert found["eer"] == pytest.approx(np.mean(eers))
+    assert (found["seeds_low"], found["seeds_high"]) == (min(eers), max(eers))
+    assert "seeds_low" not in run.evaluate("before", "source")
+    verdict = run.verdicts().set_index("corpus").loc["source"]
+    assert verdict["after"] == found["eer"]
+    assert verdict["seeds"] == 2
+    assert verdict["verdict"] != verdicts.ONE_SEED
+    # Both are the trainings of the recipe, which are not made again.
+    own = [training.checkpoint for training in trainings if training.recipe == "shuffled"]
+    assert [run.finetune(seed=seed).checkpoint.read_bytes() for seed in run.seeds] == [
+        path.read_bytes() for path in own
+    ]

@@ -20,6 +20,7 @@ from dfdlib.evaluation import (
     counts,
     drawing,
     evidence,
+    family,
     intervals,
     limits,
     metrics,
@@ -127,11 +128,22 @@ def strictly_beaten(bonafide, spoof):
     return np.einsum("ij,ij->i", np.diff(bonafide), spoof[:, :-1]) / (1.0 * bonafide[:, -1] * spoof[:, -1])
 
 
+def reversed_labels(found):
+    table, values = found
+    return table.assign(label=table["label"].to_numpy()[::-1]), values
+
+
+def exchanged(both):
+    table, first, second = both
+    return table, second[:1], np.repeat(first, len(second), axis=0)
+
+
 def backwards(both):
-    return both.assign(score_second=both["score_second"].to_numpy()[::-1])
+    table, first, second = both
+    return table, first, second[:, ::-1]
 
 
-def of_test_clips(self, stage):
+def of_test_clips(self, stage, **_):
     found = self.scores(stage, "custom")
     return carried.Validation(found.labels, found.values)
 
@@ -144,7 +156,6 @@ def uncached(plant):
     return both
 
 
-reversed_labels = property(lambda self: self.table["label"].to_numpy(np.int8)[::-1])
 at_22050 = preprocessing.PREPROCESSING | {"corrected": Preprocessing("corrected", rate=22_050)}
 zeros = instead(lambda wave, *, length: np.pad(wave, (0, max(0, length - len(wave))))[:length])
 alone = instead(lambda table, labels, *, folds, name: {"clip": (np.arange(len(labels)), folds)})
@@ -159,7 +170,7 @@ def favoured(true):
 
 # What is wrong, how it is planted, what notices it.
 MUTATIONS = [
-    ("labels reversed, as in the study", fault(Scores, "labels", reversed_labels), controls.counted),
+    ("labels reversed, as in the study", fault(Scored, "by_seed", after(reversed_labels)), controls.counted),
     ("labels rolled", fault(scoring, "_gather", after(rolled_labels)), controls.counted),
     ("labels not looked up again", fault(Scores, "require_labels_of", instead(lambda *_: None)), controls.misaligned),
     ("scores rolled", fault(Preprocessing, "of_logits", after(lambda found: np.roll(found, 1))), controls.counted),
@@ -181,10 +192,11 @@ MUTATIONS = [
     ("intervals doubled", fault(limits, "of_metric", after(wider)), controls.interval),
     ("nothing drawn again", fault(drawing, "_multinomial", each_once), controls.interval),
     ("no error, no interval", fault(limits, "without_spread", instead(lambda _, at, *__: (at, at))), controls.no_error),
-    ("Holm removed", fault(intervals, "holm", instead(np.asarray)), controls.change),
+    ("Holm removed", fault(family, "holm", instead(np.asarray)), controls.change),
     ("verdict without p", fault(verdicts, "of_change", instead(lambda *_, **__: verdicts.BETTER)), controls.change),
-    ("before and after exchanged", fault(experiment, "pair", lambda true: lambda a, b: true(b, a)), controls.change),
-    ("paired with other clips", fault(experiment, "pair", after(backwards)), controls.change),
+    ("before and after exchanged", fault(Scored, "both", after(exchanged)), controls.change),
+    ("paired with other clips", fault(Scored, "both", after(backwards)), controls.change),
+    ("one seed for all", fault(Scored, "_rows", instead(lambda *_: [None])), controls.change),
     ("percent of percent", fault(sentences, "percent", instead(lambda share: f"{share:.1f} %")), controls.sentence),
     ("best rung for all", fault(verdicts, "rung", instead(lambda *_: verdicts.SEPARATES)), controls.sentence),
     ("validation in training", fault(clips, "keep_apart", instead(lambda roles, **_: None)), controls.in_two_splits),

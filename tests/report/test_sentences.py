@@ -10,11 +10,11 @@ WORSE = Difference(0.31, 0.47, 0.16, 0.09, 0.24)
 UNCLEAR = Difference(0.30, 0.28, -0.02, -0.06, 0.02)
 
 
-def judged(corpus, difference, verdict, *, later=verdicts.BETTER_THAN_CHANCE, disagreeing=()):
+def judged(corpus, difference, verdict, *, later=verdicts.BETTER_THAN_CHANCE, disagreeing=(), **values):
     """Return a row of a table of verdicts."""
     rest = {"auc_before": 0.36, "auc_after": 0.47, "cllr_before": 1.4, "cllr_after": 2.6, "smallest": 0.057}
     rest |= {"rung_after": later, "disagreeing": list(disagreeing), "verdict": verdict}
-    return {"corpus": corpus} | difference._asdict() | rest
+    return {"corpus": corpus} | difference._asdict() | rest | values
 
 
 def row(*arguments, **options):
@@ -141,14 +141,14 @@ def test_the_verdict_turns_with_the_numbers():
 
 
 def test_harm_by_an_attack_is_told_beside_gain():
-    columns = ["corpus", "attack", "before", "after", "delta", "low", "high", "shown", "smallest"]
+    columns = ["corpus", "attack", "before", "after", "delta", "low", "high", "shown", "smallest", "unsettled"]
     table = pd.DataFrame(
         [
-            ("custom", "lpc", 0.485, 0.295, -0.19, -0.28, -0.1, True, 0.1),
-            ("custom", "hibari", 0.819, 0.852, 0.033, -0.1, 0.2, False, 0.25),
-            ("source", "griffin-lim", 0.017, 0.109, 0.092, 0.035, 0.139, True, 0.08),
-            ("rest", "world", 0.2, 0.2, 0.0, -0.1, 0.1, False, 0.15),
-            ("few", "world", 0.2, 0.2, 0.0, -0.9, 0.9, False, 1.5),
+            ("custom", "lpc", 0.485, 0.295, -0.19, -0.28, -0.1, True, 0.1, False),
+            ("custom", "hibari", 0.819, 0.852, 0.033, -0.1, 0.2, False, 0.25, True),
+            ("source", "griffin-lim", 0.017, 0.109, 0.092, 0.035, 0.139, True, 0.08, False),
+            ("rest", "world", 0.2, 0.2, 0.0, -0.1, 0.1, False, 0.15, False),
+            ("few", "world", 0.2, 0.2, 0.0, -0.9, 0.9, False, 1.5, False),
         ],
         columns=columns,
     )
@@ -156,7 +156,7 @@ def test_harm_by_an_attack_is_told_beside_gain():
     assert few.endswith("changes that were not shown (world) may be of any size.")
     assert custom == (
         "On custom, attack by attack, the fine-tuned detector is better against lpc (48.5 % to 29.5 %, -28.0 to -10.0 "
-        "points); changes that were not shown (hibari) may be as large as 25.0 points."
+        "points); changes that were not shown (hibari) may be as large as 25.0 points; the seeds do not settle hibari."
     )
     assert "worse against griffin-lim (1.7 % to 10.9 %" in source
     assert "not shown to have changed against any attack" in rest
@@ -205,31 +205,56 @@ def test_preprocessing_effect():
     assert "no clear effect" in sentences.preprocessing("custom", UNCLEAR)
 
 
-def test_a_recipe_is_said_to_differ_only_where_that_was_shown():
-    sentence = sentences.recipe(
-        "with noise", {"custom": BETTER, "source": WORSE}, reference="the study's recipe", shown={"custom"}
-    )
-    assert sentence.startswith("With noise, against the study's recipe: a lower EER on custom: -18.0 points")
-    assert "no difference that these clips can show on source" in sentence
+def recipe_rows(*rows):
+    table = pd.DataFrame(rows, columns=["recipe", "corpus", "delta", "shown", "unsettled"])
+    return table.assign(attack="lpc", before=0.2, after=0.2 + table["delta"], low=0.01, high=0.1)
 
 
-def test_recipes_that_did_nothing_are_said_to_have_done_nothing():
-    nothing = {"noise": [], "replay": []}
-    assert "No recipe changed the EER significantly" in sentences.recipes(
-        nothing, nothing, reference="the study's recipe"
+def test_recipes_are_said_to_differ_only_where_that_was_shown():
+    options = {"reference": "the study's recipe", "seeds": 3}
+    nothing = recipe_rows(("noise", "custom", -0.1, False, False), ("noise", "source", 0.1, False, True))
+    assert sentences.recipes(nothing, **options) == (
+        "No recipe was shown to change the macro EER against the study's recipe, on any corpus (Holm-adjusted). "
+        "The seeds do not settle 1 of 2 comparisons."
     )
-    harm = sentences.recipes(nothing, nothing | {"noise": ["source"]}, reference="the study's recipe")
-    assert harm.startswith("No recipe lowered the EER significantly")
-    assert "noise raised it on source" in harm
-    assert "No significant change: replay." in harm
-    help_ = sentences.recipes(nothing | {"replay": ["source", "custom"]}, nothing, reference="the study's recipe")
-    assert "replay lowered the EER on custom and source" in help_
-    assert "No recipe" not in help_
-    other = {"the study's order, sorted by class": [], "with noise and codecs": [], "with replay": []}
-    said = sentences.recipes(other, other | {"the study's order, sorted by class": ["source"]}, reference="the first")
-    assert "Against the first, the study's order, sorted by class, raised it on source." in said
-    assert said.endswith("No significant change: with noise and codecs; with replay.")
-    assert sentences.recipes({}, {}, reference="x") == "There is no other way of fine-tuning to compare."
+    both = recipe_rows(
+        ("the study's order, sorted by class", "source", 0.1, True, False),
+        ("noise", "custom", -0.1, True, False),
+        ("noise", "source", -0.1, True, False),
+        ("replay", "source", -0.3, False, False),
+    )
+    assert sentences.recipes(both, **options) == (
+        "Against the study's recipe, noise lowered the macro EER on custom and source; the study's order, sorted by "
+        "class, raised the macro EER on source."
+    )
+    assert sentences.recipes(both[:0], **options) == "There is no other way of fine-tuning to compare."
+    once = sentences.recipes(both, reference="the study's recipe", seeds=1)
+    assert once == "Each recipe was trained once: nothing about recipes is concluded from one seed."
+
+
+def test_recipes_attack_by_attack():
+    rows = recipe_rows(("noise", "custom", -0.1, True, False), ("noise", "custom", 0.1, False, False),
+                       ("replay", "source", 0.1, True, False))  # fmt: skip
+    assert sentences.recipes_by_attack(rows) == (
+        "Attack by attack, noise on custom: better against lpc (20.0 % to 10.0 %, +1.0 to +10.0 points). replay on "
+        "source: worse against lpc (20.0 % to 30.0 %, +1.0 to +10.0 points)."
+    )
+    assert sentences.recipes_by_attack(rows[1:2]) == "Attack by attack, no recipe was shown to differ."
+
+
+def test_the_seeds_have_their_say_in_a_verdict():
+    once = sentences.change(row("custom", BETTER, verdicts.ONE_SEED), family=3)
+    assert once.startswith("The EER fell from 30.0 % to 12.0 % on custom")
+    assert once.endswith("by one training: one seed shows nothing of fine-tuning.")
+    apart = row("custom", BETTER, verdicts.UNSETTLED, seeds=3, seeds_low=0.1, seeds_high=0.35)
+    said = sentences.change(apart, family=3)
+    assert "but the 3 seeds do not settle it: single trainings gave 10.0 to 35.0 %" in said
+    assert "became" not in once + said
+    kinds = {"for-2seconds": verdicts.BETTER, "custom": verdicts.UNSETTLED}
+    table = pd.DataFrame([judged(name, BETTER, kind) for name, kind in kinds.items()])
+    assert "not settled by the seeds on custom" in sentences.verdict(table, trained_on="for-2seconds")
+    alone = sentences.verdict(table.assign(verdict=verdicts.ONE_SEED), trained_on="for-2seconds")
+    assert alone == "Nothing about fine-tuning on for-2seconds or about recipes is concluded from one seed."
 
 
 def test_the_choice_of_a_recipe_says_whose_it_was():

@@ -63,9 +63,8 @@ def test_sentences_name_every_corpus(run):
     assert all(name in sentence for name, sentence in zip(run.corpora, said, strict=True))
     assert len(tables.preprocessing_sentences(run)) == 3
     attacks = tables.attack_sentences(run)
-    assert all("one kind of attack" in sentence for sentence in attacks[:3])
-    assert all("attack by attack, the fine-tuned detector is" in sentence for sentence in attacks[3:])
-    assert len(attacks) == 6
+    # Nothing is said of the change by one training.
+    assert [("one kind of attack" in sentence) for sentence in attacks] == [True] * 3
 
 
 def test_a_run_in_which_fine_tuning_ruins_everything_says_so(run, monkeypatch):

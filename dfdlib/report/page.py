@@ -228,6 +228,8 @@ def _chapter(chapter: Chapter, numbered: "_Numbered") -> dict:
     for figure in soup("figure"):
         if figure.get("class") != ["clip"]:
             _tidy_figure(soup, figure, numbered, slug)
+    for code in soup("pre"):
+        code["tabindex"] = "0"  # a long line scrolls, by keys as well
     for player in soup("audio"):
         caption = player.find_parent("figure") and player.find_parent("figure").figcaption
         player["aria-label"] = caption.get_text(strip=True) if caption else "Sound"

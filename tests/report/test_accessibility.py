@@ -77,6 +77,53 @@ def test_no_violation_of_levels_a_and_aa(view, axe, chromium, rendered, tmp_path
     assert found["told"] == []
 
 
+USE = """
+<script>
+addEventListener("load", async () => {
+  const all = document.querySelector(".browser .all"), told = {};
+  const state = () => [[...all.querySelectorAll("tbody tr")].map(row => row.cells[0].textContent),
+    all.querySelector("[aria-sort]").textContent + " " + all.querySelector("[aria-sort]").ariaSort,
+    all.querySelector(".count").textContent, all.querySelectorAll("circle.off").length];
+  all.open = true;
+  await new Promise(done => setTimeout(done, 300));
+  told.opened = state();
+  all.querySelector("th[data-key=before] button").click(); told.sorted = state();
+  all.querySelector("th[data-key=before] button").click(); told.turned = state();
+  const find = all.querySelector(".find"); find.value = "robot 2.wav"; find.dispatchEvent(new Event("input"));
+  told.found = state();
+  all.querySelector(".clear").click();
+  const dot = all.querySelector("circle"), box = dot.getBoundingClientRect(), plot = all.querySelector(".scatter");
+  plot.setPointerCapture = () => {};
+  const at = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, pointerId: 1 };
+  for (const name of ["pointerdown", "pointerup"]) plot.dispatchEvent(new PointerEvent(name, at));
+  told.picked = state();
+  const out = document.createElement("pre"); out.id = "axe-says"; out.textContent = JSON.stringify(told);
+  document.body.append(out);
+});
+</script>
+"""
+
+
+def test_the_table_of_clips_is_sorted_filtered_and_selected_in(chromium, rendered, tmp_path):
+    (tmp_path / "page.html").write_text(rendered.replace("</body>", USE + "</body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,900", "--virtual-time-budget=10000"]
+    address = (tmp_path / "page.html").as_uri()
+    done = subprocess.run([chromium, *options, "--dump-dom", address], capture_output=True, text=True, timeout=300)
+    told = json.loads(bs4.BeautifulSoup(done.stdout, "html.parser").find(id="axe-says").text)
+    names, sort, count, off = told["opened"]
+    assert names[:2] == ["fake/0.wav", "fake/0.wav"]  # the worst first: a spoof, far above the threshold
+    assert (sort, count, off) == ("Margin after ascending", "16 of 16 clips", 0)
+    assert (told["sorted"][0][0], told["sorted"][0][-1], told["sorted"][1]) == (
+        "real/3.wav",
+        "fake/2.wav",
+        "Before ascending",
+    )
+    assert (told["turned"][0][0], told["turned"][1]) == ("fake/2.wav", "Before descending")
+    assert set(told["found"][0]) == {"fake/2.wav"}
+    assert told["found"][2:] == ["2 of 16 clips", 14]
+    assert set(told["picked"][0]) == {"real/0.wav"}
+
+
 @pytest.fixture
 def rendered(tmp_path, summary, rng, small_run):
     """A page with what pages have: tables, figures, players, folded parts, notices, code."""
@@ -103,7 +150,8 @@ def rendered(tmp_path, summary, rng, small_run):
         show.draw_clips(run, "clips", clips, caption="Spectrograms.")
         show.listen(clips)
         show.table(pd.DataFrame({"corpus": ["custom"], "eer": [0.25], "n_spoof": [20]}), caption="A table.")
-        show.table(pd.DataFrame({"corpus": ["custom"], "eer": [0.25]}), caption="Folded.", folded=True)
+        for caption in ("Folded.", "Folded, too."):
+            show.table(pd.DataFrame({"corpus": ["custom"], "eer": [0.25]}), caption=caption, folded=True)
         show.say("A sentence with -3.2 points.")
         small = small_run()
         rows = browser.trials(small)
@@ -116,7 +164,10 @@ def rendered(tmp_path, summary, rng, small_run):
         for one in captured.outputs
     ]
     outputs.append(nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": "a line"}))
-    source = "from os import path  # a comment\nx = f'{1:.2f}' + str(0x1F)"
+    source = (
+        "from os import path  # a comment that is longer than a screen is wide, and more" + 3 * " and more and more"
+    )
+    source += "\nx = f'{1:.2f}' + str(0x1F)"
     book.cells = [
         nbformat.v4.new_markdown_cell("# First\n\nText with a [link](https://example.org).\n\n## A section"),
         nbformat.v4.new_code_cell(source, outputs=outputs),

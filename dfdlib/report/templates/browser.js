@@ -4,23 +4,24 @@ const names = ["corpus", "clip", "attack", "speaker", "sentence", "label", "befo
 const rows = JSON.parse(part(".data").textContent).rows.map(values => {
   const row = Object.fromEntries(names.map((name, place) => [name, values[place]]));
   row.real = row.label === "1"; row.kind = row.real ? "bona fide" : row.attack || "spoof"; row.change = row.after - row.before;
+  row.margin = row.real ? row.after : -row.after;
   row.rightBefore = (row.before >= 0) === row.real; row.rightAfter = (row.after >= 0) === row.real;
   row.text = [row.corpus, row.clip, row.kind, row.speaker, row.sentence].join(" ").toLowerCase();
   return row;
 });
 const number = (value, places = 2) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(places);
 const columns = [
-  ["Clip", "clip"], ["Corpus", "corpus"], ["Class or attack", "kind"], ["Speaker", "speaker"], ["Sentence", "sentence"],
-  ["Before", "before"], ["After", "after"], ["Change", "change"], ["LLR before", "llrBefore"], ["LLR after", "llrAfter"],
+  ["Clip", "clip"], ["Class or attack", "kind"], ["Before", "before"], ["After", "after"], ["Change", "change"], ["Margin after", "margin"],
+  ["LLR before", "llrBefore"], ["LLR after", "llrAfter"], ["Corpus", "corpus"], ["Speaker", "speaker"], ["Sentence", "sentence"],
 ].filter(([, key]) => typeof rows[0]?.[key] === "number" || rows.some(row => row[key]));
 const PAGE = 50;
-let sorted = "after", up = true, shown = PAGE, picked = null;
+let sorted = "margin", up = true, shown = PAGE, picked = null;
 
 // The table: headers are buttons, and say how it is sorted.
 const head = part("thead tr"), body = part("tbody"), made = (name, text) => { const one = document.createElement(name); if (text !== undefined) one.textContent = text; return one; };
 for (const [title, key] of columns) {
   const cell = made("th"), press = made("button", title);
-  cell.scope = "col"; cell.dataset.key = key; press.type = "button";
+  cell.scope = "col"; cell.dataset.key = key; if (typeof rows[0]?.[key] === "number") cell.className = "number"; press.type = "button";
   press.addEventListener("click", () => { up = sorted === key ? !up : true; sorted = key; shown = PAGE; draw(); });
   cell.append(press); head.append(cell);
 }
@@ -82,7 +83,7 @@ plot.addEventListener("pointerup", event => {
   from = null; frame.remove(); picked = found.length ? new Set(found) : null; shown = PAGE; draw();
 });
 
-// 1,800 rows are drawn when somebody asks for them.
+// Thousands of points are drawn when somebody asks for them.
 part(".all").addEventListener("toggle", () => { if (!plot.childElementCount && part(".all").open) { scatter(); draw(); } });
 
 part(".cells-on")?.addEventListener("input", event => box.classList.toggle("plain", !event.target.checked));

@@ -78,8 +78,7 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_helped(toy, tmp_path, turn
     turned(before=0.5, after=3.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "the detector is better on for-2seconds, custom and source" in text
-    assert text.count("the detector became better there") == 3
-    assert "became worse" not in text
+    assert "worse on" not in text
     assert "did not show the gain" not in text
 
 
@@ -88,17 +87,15 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_made_everything_worse(toy,
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "the detector is worse on for-2seconds, custom and source" in text
     assert "fine-tuning did not show the gain that it was meant to bring" in text
-    assert text.count("the detector became worse there") == 3
-    assert "became better" not in text
+    assert "better on" not in text
     assert "the gain carried over" not in text
-    assert "On custom the fine-tuned detector is not measurably better than guessing" in text
+    assert "Not measurably better than guessing: the fine-tuned detector on for-2seconds, custom and source." in text
 
 
 def test_the_discussion_of_a_run_in_which_nothing_changed(toy, tmp_path, turned):
     turned(before=1.0, after=1.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "not measurably different on for-2seconds, custom and source" in text
-    assert "became" not in text
 
 
 def test_score_files_have_no_audio_and_all_that_comes_from_scores(toy, tmp_path, turned):
@@ -129,9 +126,7 @@ def test_the_discussion_of_one_seed_concludes_nothing(toy, tmp_path, turned):
     turned(before=0.5, after=3.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path)
     assert "Nothing about fine-tuning on for-2seconds or about recipes is concluded from one seed." in text
-    assert text.count("one seed shows nothing of fine-tuning") == 3
-    assert "became" not in text
-    assert "attack by attack" not in text
+    assert "By attack" not in text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from dfdlib.evaluation.intervals import Interval
 from dfdlib.evaluation.metrics import percent, points_range, points_signed
 from dfdlib.experiment import profile
 from dfdlib.report import study
-from dfdlib.report.sentences import unbroken
+from dfdlib.report.sentences import listed, unbroken
 
 if TYPE_CHECKING:
     from dfdlib.experiment.run import Run
@@ -147,7 +147,7 @@ def methods(summary: Mapping) -> list[Entry]:
 
 
 def _detector(settings: Mapping, known: Mapping | None, card: str) -> str:
-    size = f", {known['parameters']:,} parameters" if known else ""
+    size = f", {known['parameters']:,} parameters" if known and not card else ""
     file = settings["checkpoint"].rpartition("/")[2]
     trained = f" {card}" if card else f" Its weights are those of {file}."
     if settings.get("checkpoint_holds") == "frontend":
@@ -161,26 +161,25 @@ def _detector(settings: Mapping, known: Mapping | None, card: str) -> str:
 def _of_corpora(found: Iterable[Mapping], settings: Mapping) -> list[Entry]:
     entries, attacks = [], set()
     for one in found:
-        sizes = "; ".join(f"{split} {bonafide} + {spoof}" for split, (bonafide, spoof) in one["splits"].items())
         data, name = settings["data"], one["corpus"]
         place = data.get(name.replace("-", "_")) or data.get("others", {}).get(name, "")
         where = "score files" if isinstance(place, dict) else str(place).rpartition("/")[2]
-        where = f"{where}: " if where else ""
+        splits = ", ".join(one["splits"])
+        entries.append(f"{name} ({splits if where in ('', name) else f'{where}: {splits}'})")
         attacks |= set(one["attacks"])
-        entries.append(
-            f"{one['corpus']} ({where}{sizes} clips, bona fide + spoof; attacks: {', '.join(one['attacks']) or 'none'})"
-        )
-    if not entries:
-        return []
-    return [Entry("Corpora", f"{'; '.join(entries)}."), *_of_attacks(attacks)]
+    return [Entry("Corpora", f"{'; '.join(entries)}."), *_of_attacks(attacks)] if entries else []
 
 
 def _of_attacks(names: Iterable[str]) -> list[Entry]:
-    """Describe the attacks of the demo; what others are is for whoever made them to say."""
+    """Name the attacks by their kind; what others than the demo's are is for whoever made them to say."""
     from dfdlib.data.demo.synthesis import SYSTEMS
 
-    known = [f"{name}: {SYSTEMS[name].kind}" for name in sorted(names) if name in SYSTEMS]
-    return [Entry("Attacks", f"{'; '.join(known)}.")] if known else []
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(names):
+        kind, _, how = (SYSTEMS[name].kind if name in SYSTEMS else "other").partition(" (")
+        kinds.setdefault(kind, []).append(f"{name} ({how}" if how else name)
+    said = "; ".join(f"{kind}: {', '.join(kinds[kind])}" for kind in sorted(kinds, key=lambda kind: kind == "other"))
+    return [Entry("Attacks", f"{said}.")] if said else []
 
 
 def _training(settings: Mapping) -> str:
@@ -207,24 +206,23 @@ def _seeds(settings: Mapping) -> str:
 def _metrics() -> str:
     prior, miss, accept = metrics.P_SPOOF, metrics.C_MISS, metrics.C_FA
     return (
-        "FAR: share of spoof clips accepted. FRR: share of bona fide clips rejected. EER: the rate where both are "
-        "equal, its threshold chosen on the test clips. Macro EER: mean over attacks, each against all bona fide "
-        "clips. HTER: mean of FAR and FRR at the validation threshold. AUC: chance that a bona fide clip scores "
-        f"higher. DCF: {miss:g}·(1 − {prior:g})·FRR + {accept:g}·{prior:g}·FAR, over the cost of an uninformative "
-        "system; minDCF at the best threshold. Cllr: cost of the scores read as log-likelihood ratios, in bits; 1 is "
-        "uninformative."
+        "FAR: spoof clips accepted. FRR: bona fide clips rejected. EER: where both are equal, by a threshold of the "
+        "test clips. Macro EER: mean over attacks. HTER: mean of FAR and FRR at the validation threshold. AUC: "
+        f"chance that a bona fide clip scores higher. DCF: {miss:g}·(1 − {prior:g})·FRR + {accept:g}·{prior:g}·FAR, "
+        "over that of an uninformative system. Cllr: cost of log-likelihood ratios, in bits; 1 is uninformative."
     )
 
 
 def _uncertainty(summary: Mapping, settings: Mapping) -> str:
-    drawn = {row["corpus"]: row.get("by") or row.get("resampled_by") for row in summary["evaluations"]}
-    units = "; ".join(f"{name} by {unit}" for name, unit in drawn.items() if unit)
+    units: dict[str, list[str]] = {}
+    for corpus, unit in {row["corpus"]: row.get("resampled_by") for row in summary["evaluations"]}.items():
+        units.setdefault(unit or "clip", []).append(corpus)
+    drawn = "; ".join(f"by {unit} on {listed(names)}" for unit, names in units.items())
     judged = any("verdicts" in found for found in summary["notebooks"].values())
     family = ", adjusted for the number of corpora (Holm)," if judged else ""
     return (
-        f"{100 * summary['level']:g} % bootstrap intervals of {settings['uncertainty']['resamples']:,} resamples, "
-        f"drawn again{f' ({units})' if units else ' by clip'}, paired clip by clip. A change counts where its "
-        f"interval{family} excludes zero."
+        f"{100 * summary['level']:g} % intervals of {settings['uncertainty']['resamples']:,} bootstrap resamples, "
+        f"drawn {drawn}, paired clip by clip. A change counts where its interval{family} excludes zero."
     )
 
 

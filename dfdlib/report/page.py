@@ -161,7 +161,7 @@ def _numbers(facts: dict) -> str:
 
     if not (tables := facts.get("numbers")):
         return ""
-    folded = f'<details class="numbers"><summary>The numbers behind this figure</summary>{tables}</details>'
+    folded = f'<details class="numbers"><summary>The numbers</summary>{tables}</details>'
     soup = bs4.BeautifulSoup(folded, "html.parser")
     _tidy_tables(soup, None, "summary")
     return str(soup)

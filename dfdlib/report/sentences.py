@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from dfdlib.data.audit.shortcuts import NOTHING
 from dfdlib.evaluation import verdicts
 from dfdlib.evaluation.calibration import Calibration
-from dfdlib.evaluation.intervals import Difference, Interval
-from dfdlib.evaluation.metrics import percent, percent_range, points, points_range
+from dfdlib.evaluation.intervals import Interval
+from dfdlib.evaluation.metrics import percent, percent_range
 
 #: What a rung of the ladder is called in a sentence about a detector.
 _RUNGS = {
@@ -39,30 +40,34 @@ def unbroken(text: str) -> str:
     return re.sub(r"(?<=\d) ?%", "\u00a0%", re.sub(r"(?<![\w.)-])-(?=\.?\d)", "\u2212", text))
 
 
-def evaluations(table: pd.DataFrame, *, level: float = 0.95) -> list[str]:
+def evaluations(table: pd.DataFrame) -> list[str]:
     """Say how well a detector does on each corpus, and whether that differs from guessing."""
     said = []
     for row in table.itertuples():
         sentence = (
-            f"On {row.corpus} ({row.n_bonafide:.0f} bona fide and {row.n_spoof:.0f} spoof clips) the EER of "
-            f"{_DETECTOR[row.stage]} is {percent(row.eer)} ({100 * level:g} % interval "
-            f"{percent_range(row.eer_low, row.eer_high)}), its AUC {row.auc:.3f} ({row.auc_low:.3f} to "
+            f"On {row.corpus}, {_DETECTOR[row.stage]} has an EER of {percent(row.eer)} "
+            f"({percent_range(row.eer_low, row.eer_high)}) and an AUC of {row.auc:.3f} ({row.auc_low:.3f} to "
             f"{row.auc_high:.3f})"
         )
         if "macro_eer" in table and pd.notna(row.macro_eer):
             macro = f"{percent(row.macro_eer)} ({percent_range(row.macro_eer_low, row.macro_eer_high)})"
-            sentence += f"; the mean EER over the attacks is {macro}"
+            sentence += f"; the mean EER over attacks is {macro}"
         auc, eer = (Interval(getattr(row, name), getattr(row, f"{name}_low"), getattr(row, f"{name}_high"))
                     for name in ("auc", "eer"))  # fmt: skip
         said.append(f"{sentence}: it {_RUNGS[verdicts.rung(auc, eer)]}.")
     return said
 
 
-def basis(corpus: str, *, by: str, target: str, warning: str) -> str:
-    """Say what the intervals of a corpus rest on, from `Units.describe`."""
-    speaks = {"new-voices": "other voices", "these-voices": "these voices with other sentences"}.get(target, "")
-    sentence = f"Intervals on {corpus} come from drawing again by {by}" + (f" and speak for {speaks}" if speaks else "")
-    return f"{sentence}. {warning}".strip() if warning else f"{sentence}."
+def basis(table: pd.DataFrame) -> list[str]:
+    """Say where intervals speak for few voices, and where one attack fixes the EER, from `tables.basis`."""
+    these, rough = table["target"] == "these-voices", table["warning"] != ""
+    said = []
+    if these.any():
+        said.append(f"Intervals on {listed(table.loc[these, 'corpus'])} speak for these voices alone.")
+    if (rough & ~these).any():
+        said.append(f"Intervals on {listed(table.loc[rough & ~these, 'corpus'])} are rough: they rest on few voices.")
+    fixed = table[table["fixed_by"] != ""]
+    return said + [fixed_by(row.corpus, row.fixed_by, eer=row.eer) for row in fixed.itertuples()]
 
 
 def fixed_by(corpus: str, attack: str, *, eer: float) -> str:
@@ -73,58 +78,14 @@ def fixed_by(corpus: str, attack: str, *, eer: float) -> str:
     )
 
 
-def change(row, *, family: int, trained_on: bool = False, level: float = 0.95) -> str:
-    """Say what fine-tuning did to the EER on a corpus, no more than a row of `Run.verdicts` of so many allows."""
-    where = (
-        f"{row.corpus}, {'the corpus' if trained_on else 'which'} it was {'' if trained_on else 'not '}fine-tuned for"
-    )
-    adjusted = f", adjusted for {family} corpora" if family > 1 else ""
-    interval, ends = f"{100 * level:g} % interval of the change", f"{points_range(row.low, row.high)}{adjusted}"
-    figures = f"from {percent(row.before)} to {percent(row.after)}"
-    moved = f"The EER stayed at {percent(row.after)}"
-    if row.delta != 0:
-        moved = f"The EER {'rose' if row.delta > 0 else 'fell'} {figures}"
-    if row.verdict == verdicts.ONE_SEED:
-        return f"{moved} on {where} ({interval}: {ends}), by one training: one seed shows nothing of fine-tuning."
-    if row.verdict == verdicts.UNSETTLED:
-        return (
-            f"{moved} on {where}, but the {row.seeds} seeds do not settle it: single trainings gave "
-            f"{percent_range(row.seeds_low, row.seeds_high)} ({interval}: {ends})."
-        )
-    if row.verdict == verdicts.NOT_SHOWN:
-        seen = f"They would have shown one of {points(row.smallest)} or more in four studies of five; smaller ones are"
-        if row.smallest >= 1:
-            seen = "They are too few to show any in four studies of five; changes of any size are"
-        return (
-            f"{moved} on {where}, but the {interval} ({ends}) includes zero: these clips do not show a change. {seen} "
-            "not ruled out."
-        )
-    verb = "raised" if row.delta > 0 else "lowered"
-    sentence = f"Fine-tuning {verb} the EER on {where}, {figures}, by {points(row.delta)} ({interval}: {ends})"
-    if row.verdict == verdicts.BETTER:
-        return f"{sentence}: the detector became better there and {_RUNGS[row.rung_after]}."
-    if row.verdict == verdicts.WORSE:
-        return f"{sentence}: the detector became worse there."
-    doubts = [_other_way(row, name) for name in row.disagreeing]
-    if row.delta < 0 and row.rung_after in (verdicts.WRONG_WAY, verdicts.CHANCE):
-        doubts.append(f"the detector {_RUNGS[row.rung_after]}")
-    return f"{sentence}, but {_list(doubts)}: it is not called {'worse' if row.delta > 0 else 'better'}."
-
-
-def _other_way(row, name: str) -> str:
-    before, after = getattr(row, f"{name}_before"), getattr(row, f"{name}_after")
-    metric = {"auc": "AUC", "cllr": "calibrated Cllr"}[name]
-    return f"the {metric} {'rose' if after > before else 'fell'} from {before:.3f} to {after:.3f}"
-
-
 def verdict(table: pd.DataFrame, *, trained_on: str) -> str:
     """Say in one sentence whether fine-tuning paid, over all corpora of `Run.verdicts`."""
     named = table.groupby("verdict", sort=False)["corpus"].apply(list).to_dict()
     if list(named) == [verdicts.ONE_SEED]:
         return f"Nothing about fine-tuning on {trained_on} or about recipes is concluded from one seed."
-    parts = [words.format(_list(named[kind])) for kind, words in _VERDICTS.items() if kind in named]
+    parts = [words.format(listed(named[kind])) for kind, words in _VERDICTS.items() if kind in named]
     better, worse = named.get(verdicts.BETTER, []), verdicts.WORSE in named
-    sentence = f"After fine-tuning on {trained_on} the detector is {_list(parts)}"
+    sentence = f"After fine-tuning on {trained_on} the detector is {listed(parts)}"
     if trained_on not in better:
         return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
     if worse:
@@ -136,23 +97,18 @@ def verdict(table: pd.DataFrame, *, trained_on: str) -> str:
     return f"{sentence}: the gain was not shown beyond the domain that it was trained on."
 
 
-def attack_changes(table: pd.DataFrame) -> list[str]:
-    """Say which attacks fine-tuning was shown to help against and which it made worse, from `Run.attack_changes`."""
-    said = []
-    for corpus, rows in table.groupby("corpus", sort=False):
-        parts = [f"{kind} against {_list(found)}" for kind, found in _shown(rows).items()]
-        rest = rows[~rows["shown"]]
-        if not parts:
-            parts = ["not shown to have changed against any attack"]
-        sentence = f"On {corpus}, attack by attack, the fine-tuned detector is {' and '.join(parts)}"
-        if len(rest):
-            largest = rest["smallest"].max()
-            size = f"as large as {points(largest)}" if largest < 1 else "of any size"
-            sentence += f"; changes that were not shown ({_list(rest['attack'])}) may be {size}"
-        if rest["unsettled"].any():
-            sentence += f"; the seeds do not settle {_list(rest['attack'][rest['unsettled']])}"
-        said.append(f"{sentence}.")
-    return said
+def attack_changes(table: pd.DataFrame) -> str:
+    """Say against which attacks fine-tuning was shown to help or to harm, from `Run.attack_changes` of all corpora."""
+    said = [
+        f"on {corpus} {' and '.join(f'{kind} against {listed(found)}' for kind, found in shown.items())}"
+        for corpus, rows in table.groupby("corpus", sort=False)
+        if (shown := _shown(rows))
+    ]
+    shown = int(table["shown"].sum())
+    rest = f"no change is shown for {'the other ' * bool(shown)}{len(table) - shown} pairs of corpus and attack."
+    unsettled = int(table["unsettled"].sum())
+    rest += f" The seeds do not settle {unsettled} of them." if unsettled else ""
+    return f"By attack: {'; '.join([*said, rest])}"
 
 
 def _shown(rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -160,7 +116,7 @@ def _shown(rows: pd.DataFrame) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for kind, chosen in (("better", rows["delta"] < 0), ("worse", rows["delta"] > 0)):
         words = [
-            f"{row.attack} ({percent(row.before)} to {percent(row.after)}, {points_range(row.low, row.high)})"
+            f"{row.attack} ({percent(row.before)} to {percent(row.after)})"
             for row in rows[rows["shown"] & chosen].itertuples()
         ]
         found |= {kind: words} if words else {}
@@ -168,16 +124,22 @@ def _shown(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def guessing(table: pd.DataFrame) -> list[str]:
-    """Name each corpus on which a detector is not measurably better than guessing: its AUC may be one half."""
-    stages: dict[str, list[str]] = {}
-    for row in table.itertuples():
-        if row.auc_low <= 0.5:
-            stages.setdefault(row.corpus, []).append(_DETECTOR[row.stage])
-    return [
-        f"On {corpus} {f'neither {who[0]} nor {who[1]} is' if len(who) == 2 else f'{who[0]} is not'} measurably better "
-        "than guessing."
-        for corpus, who in stages.items()
-    ]
+    """Name the corpora on which a detector is not measurably better than guessing: its AUC may be one half."""
+    poor = table[table["auc_low"] <= 0.5].groupby("stage", sort=False)["corpus"].apply(list)
+    found = "; ".join(f"{_DETECTOR[stage]} on {listed(corpora)}" for stage, corpora in poor.items())
+    return [f"Not measurably better than guessing: {found}."] if found else []
+
+
+def shortcuts(table: pd.DataFrame) -> list[str]:
+    """Say where the format of clips gives their label away, from `tables.shortcuts`."""
+    said = []
+    for finding, rows in table.groupby("finding", sort=False):
+        where = listed(rows["corpus"])
+        if finding == NOTHING:
+            said.append(f"It is not shown that the format gives anything away on {where}.")
+        else:
+            said.append(f"The format gives {finding} of the label away on {where}: no result there is of speech alone.")
+    return said
 
 
 def hardest_attack(table: pd.DataFrame, *, corpus: str, stage: str) -> str:
@@ -204,8 +166,8 @@ def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
     last = int(history["epoch"].iloc[-1])
     name = "validation loss" if select == "validation_loss" else "validation EER"
     sentence = (
-        f"Epoch {best_epoch} of {last} had the best {name} and was kept (training loss {best['train_loss']:.4f}, "
-        f"validation loss {best['validation_loss']:.4f}, validation EER {percent(best['validation_eer'])})"
+        f"Epoch {best_epoch} of {last} had the best {name} and was kept (validation EER "
+        f"{percent(best['validation_eer'])})"
     )
     if best_epoch == last:
         return f"{sentence}; it is the last one, so training was still improving when it stopped."
@@ -219,44 +181,14 @@ def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
     return f"{sentence}; later epochs were no better."
 
 
-def published_figures(examined: pd.DataFrame) -> list[str]:
-    """Say of each published pair of EER and AUC whether it can be, from `study.examine_figures`."""
-    sentences = []
-    for row in examined.itertuples():
-        pair = (
-            f"an EER of {100 * row.eer:.2f} % ({percent_range(row.eer_low, row.eer_high)}, by the number of clips) "
-            f"with an AUC of {row.auc:.4f} ({row.corpus}, {row.stage} fine-tuning)"
-        )
-        bounds = f"between {row.auc_low:.3f} and {row.auc_high:.3f}"
-        if row.possible:
-            sentences.append(f"The study printed {pair}: possible, since that EER allows an AUC {bounds}.")
-        elif pd.notna(row.auc_realigned):
-            sentences.append(
-                f"The study printed {pair}: impossible, since that EER forces the AUC to lie {bounds}. With as many "
-                f"bona fide as spoof clips, labels listed in another order than the scores give exactly one minus the "
-                f"true AUC, which would be {row.auc_realigned:.4f}: possible."
-            )
-        else:
-            sentences.append(
-                f"The study printed {pair}: impossible, since that EER forces the AUC to lie {bounds}. The class sizes "
-                f"are not published, so the true value cannot be recovered."
-            )
-    return sentences
-
-
 def published_class_sizes(corpus: str, sizes: Sequence[tuple[int, int]], *, clips: int) -> str:
     """Say which class sizes can give the EERs that the study printed for a corpus, from `study.class_sizes`."""
+    printed = f"the EERs printed for the {clips} clips of the study's {corpus} set"
     if not sizes:
-        return (
-            f"No division of the {clips} clips of the study's {corpus} set into two classes gives the EERs printed for "
-            "it, unless scores tie."
-        )
-    either = _list([f"{bonafide} bona fide with {spoof} spoof clips" for bonafide, spoof in sizes[:4]])
+        return f"No two class sizes give {printed}, unless scores tie."
+    either = listed([f"{bonafide} bona fide with {spoof} spoof clips" for bonafide, spoof in sizes[:4]])
     more = f" and {len(sizes) - 4} others" if len(sizes) > 4 else ""
-    return (
-        "An EER is the mean of two shares, so that class sizes leave their mark on it: the EERs printed for the "
-        f"{clips} clips of the study's {corpus} set fit {either}{more}."
-    )
+    return f"An EER is the mean of two shares: {printed} fit {either}{more}."
 
 
 def published_claims(examined: pd.DataFrame) -> list[str]:
@@ -267,8 +199,8 @@ def published_claims(examined: pd.DataFrame) -> list[str]:
         show = (lambda value: f"{100 * value:.2f} %") if row.metric == "eer" else (lambda value: f"{value:.4f}")
         verb = "agree" if row.holds else "disagree"
         sentences.append(
-            f"The study says that {row.words}; its printed figures {verb}: the {name} {row.went} from "
-            f"{show(row.before)} to {show(row.after)}."
+            f"The study says that {row.words}; its figures {verb}: the {name} {row.went} from {show(row.before)} to "
+            f"{show(row.after)}."
         )
     return sentences
 
@@ -277,21 +209,20 @@ def published_in_brief(figures: pd.DataFrame, claims: pd.DataFrame) -> str:
     """Say how much of what the study published can be, from `study.examine_figures` and `study.examine_claims`."""
     impossible, wrong = int((~figures["possible"]).sum()), int((~claims["holds"]).sum())
     return (
-        f"Of the {len(figures)} pairs of EER and AUC that the study printed, {impossible} cannot belong to one set of "
-        f"scores; of the {len(claims)} claims that it makes about its figures, {wrong} contradict them."
+        f"Of the study's {len(figures)} pairs of EER and AUC, {impossible} are impossible; of its {len(claims)} "
+        f"claims, {wrong} contradict its own figures."
     )
 
 
-def preprocessing(corpus: str, difference: Difference, *, level: float = 0.95) -> str:
-    """Say what audio at 22,050 Hz taken for 16,000 Hz does to the EER; "before" in `difference` is the right rate."""
-    interval = f"{100 * level:g} % interval of the change: {points_range(difference.low, difference.high)}"
-    figures = (
-        f"Read at the right rate, {corpus} gives an EER of {percent(difference.before)}; read as the study read it, "
-        f"{percent(difference.after)} ({interval})"
-    )
-    if difference.low <= 0 <= difference.high:
-        return f"{figures}: no clear effect."
-    return f"{figures}: the mistake made the detector look {'worse' if difference.delta > 0 else 'better'}."
+def preprocessing(table: pd.DataFrame) -> str:
+    """Say what audio at 22,050 Hz taken for 16,000 Hz does to the EER, from the intervals of `tables.preprocessing`."""
+    kinds = {
+        "worse": table["change_low"] > 0,
+        "better": table["change_high"] < 0,
+        "no clear effect": (table["change_low"] <= 0) & (table["change_high"] >= 0),
+    }
+    said = [f"{kind} on {listed(table.loc[rows, 'corpus'])}" for kind, rows in kinds.items() if rows.any()]
+    return f"What the study's mistakes make of the baseline: {'; '.join(said)}."
 
 
 def misaligned(table: pd.DataFrame) -> str:
@@ -299,9 +230,8 @@ def misaligned(table: pd.DataFrame) -> str:
     below = int(((table["auc_misaligned"] < 0.5) & (table["auc_original"] >= 0.5)).sum())
     exact = int(((table["auc_misaligned"] - table["auc_mirrored"]).abs() < 1e-9).sum())
     return (
-        f"Computed as the study computed it, with labels and scores in different orders, the AUC of {below} of our "
-        f"{len(table)} evaluations falls below one half although the detector ranks the classes the right way round; "
-        f"in {exact} of the {len(table)} it is exactly one minus the true AUC."
+        f"With labels in another order than scores, as in the study, {below} of our {len(table)} AUCs fall below one "
+        f"half though the detector ranks rightly; {exact} are exactly one minus the true AUC."
     )
 
 
@@ -314,7 +244,7 @@ def recipes(table: pd.DataFrame, *, reference: str, seeds: int) -> str:
     parts = []
     for verb, chosen in (("lowered", table["delta"] < 0), ("raised", table["delta"] > 0)):
         for words, rows in table[table["shown"] & chosen].groupby("recipe", sort=False):
-            parts.append(f"{_closed(words)} {verb} the macro EER on {_list(rows['corpus'])}")
+            parts.append(f"{_closed(words)} {verb} the macro EER on {listed(rows['corpus'])}")
     sentence = f"Against {reference}, {'; '.join(parts)}."
     if not parts:
         sentence = f"No recipe was shown to change the macro EER against {reference}, on any corpus (Holm-adjusted)."
@@ -325,7 +255,7 @@ def recipes(table: pd.DataFrame, *, reference: str, seeds: int) -> str:
 def recipes_by_attack(table: pd.DataFrame) -> str:
     """Say against which attacks a recipe was shown to be better or worse, from `comparison.by_attack`."""
     said = [
-        f"{_closed(words)} on {corpus}: {'; '.join(f'{kind} against {_list(found)}' for kind, found in shown.items())}"
+        f"{_closed(words)} on {corpus}: {'; '.join(f'{kind} against {listed(found)}' for kind, found in shown.items())}"
         for (words, corpus), rows in table.groupby(["recipe", "corpus"], sort=False)
         if (shown := _shown(rows))
     ]
@@ -334,8 +264,8 @@ def recipes_by_attack(table: pd.DataFrame) -> str:
 
 def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
     """Say which recipe the validation clips favour, and whether it is the one that the report fine-tunes by."""
-    trained = "one training each, which shows nothing" if seeds == 1 else f"the mean of {seeds} trainings each"
-    sentence = f"By the loss on the validation split, {trained}, the best recipe is: {best}"
+    trained = "one training each, which shows nothing" if seeds == 1 else f"mean of {seeds} trainings each"
+    sentence = f"Least validation loss ({trained}): {best}"
     if best == used:
         return f"{sentence}. It is the one that this report uses."
     return f"{sentence}. This report uses another, as its profile says: {used}."
@@ -359,7 +289,7 @@ def transfer(table: pd.DataFrame) -> str:
             lost.setdefault(_DETECTOR[row.stage], []).append(f"{row.corpus} (HTER {percent(row.hter)})")
     if not lost:
         return "The validation threshold transfers to every corpus, as far as these clips can tell."
-    where = "; ".join(f"of {who} to {_list(corpora)}" for who, corpora in lost.items())
+    where = "; ".join(f"of {who} to {listed(corpora)}" for who, corpora in lost.items())
     return f"The validation threshold does not transfer: {where}."
 
 
@@ -368,12 +298,18 @@ def evidence(table: pd.DataFrame, *, fitted: Calibration) -> list[str]:
     bad = table.loc[table["cllr"] >= 1, "corpus"]
     warned = table.loc[table["warnings"].map(bool), "corpus"]
     said = [
-        f"{fitted.n_bonafide} + {fitted.n_spoof} validation clips support log-likelihood ratios from "
-        f"{fitted.lowest:.2f} to {fitted.highest:.2f} (ELUB: Vergeer et al., 2016); none goes beyond."
+        f"{fitted.n_bonafide} + {fitted.n_spoof} validation clips support LLRs from {fitted.lowest:.2f} to "
+        f"{fitted.highest:.2f} (ELUB: Vergeer et al., 2016); none goes beyond."
     ]
     if len(bad):
-        said.append(f"On {_list(bad)} they cost more than no evidence at all (Cllr of 1 or more).")
-    return said + ([f"The scores alone warn of other conditions on {_list(warned)}."] if len(warned) else [])
+        said.append(f"On {listed(bad)} they cost more than no evidence at all (Cllr of 1 or more).")
+    return said + ([f"The scores alone warn of other conditions on {listed(warned)}."] if len(warned) else [])
+
+
+def criteria(matrix: pd.DataFrame) -> str:
+    """Say how many criteria each corpus meets, from `experiment.forensic.matrix`."""
+    met = [f"{name} {matrix[name].str.endswith('pass').sum()}" for name in matrix.columns[3:]]
+    return f"Of {len(matrix)} criteria of the profile, so many are met: {listed(met)}."
 
 
 def _closed(words: str) -> str:
@@ -381,6 +317,6 @@ def _closed(words: str) -> str:
     return f"{words}," if ", " in words else words
 
 
-def _list(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
     words = list(words)
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -193,17 +193,19 @@ def draw_clips(run: Run, name: str, clips: pd.DataFrame, *, caption: str = "") -
 
 
 def listen(clips: pd.DataFrame) -> None:
-    """Show a player for each clip of a table, with its class, attack and file name, or why it cannot be played."""
+    """Show a player for each clip of a table, with its class, attack and speaker, or why it cannot be played."""
     from IPython.display import Audio
 
     for clip in clips.itertuples():
         wave, said = _beginning(clip.path)
-        caption = f"{describe(clip)} – {plots.shown(Path(clip.path).name, width=120)}{said}"
+        speaker = plots.shown(getattr(clip, "speaker", ""))
+        file = plots.shown(Path(clip.path).name, width=120)
+        caption = f"{describe(clip)}{', ' * bool(speaker)}{speaker}{f' – {file}' if wave is None else ''}{said}"
         title = f'<figcaption class="{_LITERAL}">{html.escape(caption)}</figcaption>'
         # Resampling takes loud clips a little beyond full scale, which the player refuses.
         player = "" if wave is None else Audio(wave.clip(-1, 1), rate=audio.RATE, normalize=False)._repr_html_()
         player = player.replace("<audio ", f'<audio aria-label="{html.escape(caption)}" ', 1)
-        _display(f'<figure class="clip">{title}{player}</figure>', plain=caption)
+        _display(f'<figure class="clip" title="{html.escape(file)}">{title}{player}</figure>', plain=caption)
 
 
 def describe(clip: object) -> str:
@@ -229,7 +231,7 @@ def fragment(markup: str, *, plain: str) -> None:
 
 def _fold(tables: Mapping[str, pd.DataFrame]) -> None:
     """Show tables below their figure, folded away until somebody wants the numbers."""
-    summary = "The numbers behind this figure"
+    summary = "The numbers"
     markup = f'<details class="numbers {_LITERAL}"><summary>{summary}</summary>{_numbers(tables)}</details>'
     _display(markup, plain=summary)
 

@@ -12,7 +12,6 @@ import pandas as pd
 from dfdlib.data import audit, search
 from dfdlib.evaluation import by_group, calibration, metrics
 from dfdlib.experiment import comparison
-from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.jobs import Job
 from dfdlib.experiment.places import NO_AUDIO
 from dfdlib.experiment.run import STAGES, Run
@@ -25,11 +24,16 @@ if TYPE_CHECKING:
 #: The caption of `beside_published`.
 EVALUATIONS = "Evaluations with bootstrap intervals."
 #: The columns of `wide` that say what the threshold of validation clips does.
-OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "hter_high", "eer", "min_dcf",
+OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "hter_high", "min_dcf",
              "act_dcf_calibrated"]  # fmt: skip
 #: The columns of `experiment.forensic.corpora` that the report shows.
 EVIDENCE = ["corpus", "cllr_raw", "cllr", "cllr_low", "cllr_high", "min_cllr", "loss", "misled_bonafide",
             "misled_spoof", "tenfold_bonafide", "tenfold_spoof"]  # fmt: skip
+#: Columns of `verdicts`.
+VERDICTS = ["corpus", "before", "after", "seeds_low", "seeds_high", "delta", "low", "high", "smallest", "contrary",
+            "rung_after", "verdict"]  # fmt: skip
+#: How changes of metrics that are no rates are written.
+UNITLESS = {"before": "{:.3f}", "after": "{:.3f}", "delta": "{:+.3f}", ("low", "high"): "{:+.3f} to {:+.3f}"}
 #: Columns of `attack_changes` that the report shows.
 ATTACK_CHANGES = ["corpus", "attack", "n_spoof", "before", "after", "delta", "low", "high", "p_holm", "smallest"]
 
@@ -38,14 +42,18 @@ ATTACK_CHANGES = ["corpus", "attack", "n_spoof", "before", "after", "delta", "lo
 
 
 def overview(run: Run) -> pd.DataFrame:
-    """Return counts and durations of every corpus, split and class of a run."""
+    """Return counts and durations of every corpus and split of a run."""
     tables = []
     for name in run.corpora:
         for split in run.splits(name):
-            summary = run.corpus(name, split=split).summary().assign(split=split or "all")
-            summary.insert(0, "corpus", name)
-            tables.append(summary)
-    return pd.concat(tables, ignore_index=True)
+            real, spoof = (rows for _, rows in run.corpus(name, split=split).summary().groupby("label"))
+            row = {"corpus": name, "split": split or "all", "n_bonafide": real["clips"].sum()}
+            row |= {"n_spoof": spoof["clips"].sum(), "speakers_bonafide": real["speakers"].sum()}
+            row |= {"speakers_spoof": spoof["speakers"].sum(), "attacks": spoof["attacks"].sum()}
+            both = pd.concat([real, spoof])
+            row |= {"shortest_s": both["shortest_s"].min(), "longest_s": both["longest_s"].max()}
+            tables.append(row | {"total_min": both["total_min"].sum(min_count=1)})
+    return pd.DataFrame(tables)
 
 
 def left_out(run: Run) -> pd.DataFrame:
@@ -91,21 +99,33 @@ def audit_findings(run: Run) -> pd.DataFrame:
 
 
 def shortcuts(run: Run) -> pd.DataFrame:
-    """Return what the format of each corpus gives away: its ``eer``, missing where refused, and a ``verdict``."""
-    found = {name: (run.audit(name).shortcut, run.audit(name).shortcut_refused) for name in run.with_audio}
-    eers = {name: shortcut and shortcut.eer.value for name, (shortcut, _) in found.items()}
-    run.keep(shortcut_eer=eers)
-    verdicts = [shortcut.verdict if shortcut else refused for shortcut, refused in found.values()]
-    return pd.DataFrame({"corpus": list(eers), "eer": pd.Series(eers.values(), dtype=float), "verdict": verdicts})
+    """Return what the format of each corpus gives away: its ``eer low high``, by each way of holding out, a finding."""
+    found = {name: run.audit(name).shortcut for name in run.with_audio}
+    run.keep(shortcut_eer={name: shortcut and shortcut.eer.value for name, shortcut in found.items()})
+    run.keep(findings=[shortcut.verdict if shortcut else run.audit(name).shortcut_refused
+                       for name, shortcut in found.items()])  # fmt: skip
+    rows = []
+    for name, one in found.items():
+        if one is not None:
+            ways = one.ways.set_index("folds_by")["eer"].to_dict() if len(one.ways) > 1 else {}
+            row = {"corpus": name, "eer": one.eer.value, "eer_low": one.eer.low, "eer_high": one.eer.high}
+            rows.append(row | {f"unheard_{way}": eer for way, eer in ways.items()} | {"finding": one.finding})
+    return pd.DataFrame(rows)
 
 
-def shortcut_features(run: Run, name: str) -> pd.DataFrame | None:
-    """Return how telling each nuisance is on its own, or None where it could not be measured."""
-    found = run.audit(name).shortcut if name in run.with_audio else None
-    if found is None:
-        return None
-    rows = found.features.rename(columns={"bonafide": "bonafide_median", "spoof": "spoof_median"})
-    names = ["feature", "unit", "bonafide_median", "spoof_median", "auc", "auc_low", "auc_high", "eer"]
+def shortcuts_refused(run: Run) -> list[str]:
+    """Say which corpora no shortcut baseline could be measured on, and why."""
+    return [run.audit(name).shortcut_refused for name in run.with_audio if run.audit(name).shortcut is None]
+
+
+def shortcut_features(run: Run) -> pd.DataFrame:
+    """Return how telling each nuisance is on its own, on every corpus where it could be measured."""
+    found = {name: run.audit(name).shortcut for name in run.with_audio}
+    tables = [shortcut.features.assign(corpus=name) for name, shortcut in found.items() if shortcut is not None]
+    if not tables:
+        return pd.DataFrame()
+    rows = pd.concat(tables).rename(columns={"bonafide": "bonafide_median", "spoof": "spoof_median"})
+    names = ["corpus", "feature", "unit", "bonafide_median", "spoof_median", "auc", "auc_low", "auc_high", "eer"]
     return rows[names].assign(feature=rows["feature"].str.replace("_", " "))
 
 
@@ -138,25 +158,23 @@ def beside_published(evaluations: pd.DataFrame, run: Run | None = None, *, study
     return evaluations[["corpus", "stage", *names]].merge(printed, how="left", on=["corpus", "stage"])
 
 
-def change_sentences(run: Run) -> list[str]:
-    """Return `sentences.change` of the EER of every corpus."""
-    table, level = run.verdicts(), run.profile.uncertainty.level
-    return [
-        sentences.change(row, family=len(table), trained_on=row.corpus == TARGET, level=level)
-        for row in table.itertuples()
-    ]
+def verdicts(run: Run) -> pd.DataFrame:
+    """Return `Run.verdicts` as it is shown: what each verdict rests on."""
+    table = run.verdicts()
+    names = {"auc": "AUC", "cllr": "Cllr"}
+    contrary = [", ".join(names[name] for name in found) or "none" for found in table["disagreeing"]]
+    return table.assign(contrary=contrary)[[name for name in VERDICTS if name in {*table, "contrary"}]]
 
 
-def basis_sentences(run: Run, stage: str, *, corpora: Sequence[str] | None = None) -> list[str]:
-    """Say what the intervals of each corpus rest on, and where one attack fixes the pooled EER."""
-    said = []
-    for name in run.corpora if corpora is None else corpora:
+def basis(run: Run, stage: str) -> pd.DataFrame:
+    """Return what the intervals of each corpus rest on, and which attack, if any, fixes its pooled EER."""
+    rows = []
+    for name in run.corpora:
         found, (clips, scores) = run.evaluate(stage, name), run.by_seed(stage, name)
-        said.append(sentences.basis(name, by=found["resampled_by"], target=found["target"], warning=found["warning"]))
-        attack = by_group.fixing_attack(clips["label"], scores, clips["attack"])
-        if attack:
-            said.append(sentences.fixed_by(name, attack, eer=found["eer"]))
-    return said
+        attack = by_group.fixing_attack(clips["label"], scores, clips["attack"]) or ""
+        row = {"corpus": name} | {key: found[key] for key in ("resampled_by", "target", "warning", "eer")}
+        rows.append(row | {"fixed_by": attack})
+    return pd.DataFrame(rows)
 
 
 def conventions(run: Run, stage: str) -> pd.DataFrame:
@@ -177,17 +195,9 @@ def by_attack(run: Run, stage: str, name: str) -> pd.DataFrame:
     return table
 
 
-def attack_sentences(run: Run) -> list[str]:
-    """Return, after fine-tuning, `sentences.hardest_attack` of every corpus and `sentences.attack_changes`."""
-    said = [
-        sentences.hardest_attack(run.attack_errors("after", name), corpus=name, stage="after") for name in run.corpora
-    ]
-    return said + attack_change_sentences(run)
-
-
 def attack_change_sentences(run: Run) -> list[str]:
     """Return `sentences.attack_changes`; none of one training, which shows nothing of fine-tuning."""
-    return sentences.attack_changes(attack_changes(run)) if run.profile.seeds > 1 else []
+    return [sentences.attack_changes(attack_changes(run))] if run.profile.seeds > 1 else []
 
 
 def attack_changes(run: Run) -> pd.DataFrame:
@@ -317,15 +327,9 @@ def preprocessing(run: Run) -> pd.DataFrame:
                     "auc_mirrored": 1 - auc,
                 }
             )
+            if stage == "before":
+                change = run.preprocessing_difference(stage, name)
+                rows[-1] |= {"change": change.delta, "change_low": change.low, "change_high": change.high}
     table = pd.DataFrame(rows)
     run.keep(protocol=columns.titled(table).to_dict("records"))
     return table
-
-
-def preprocessing_sentences(run: Run) -> list[str]:
-    """Say what the study's way of reading does to each corpus, by the baseline."""
-    level = run.profile.uncertainty.level
-    return [
-        sentences.preprocessing(name, run.preprocessing_difference("before", name), level=level)
-        for name in run.with_audio
-    ]

@@ -2,14 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfdlib.report import columns
+from dfdlib.report import columns, tables
 
 
 def test_numbers_of_known_columns_are_titled_and_written():
     frame = pd.DataFrame({"corpus": ["custom"], "stage": ["after"], "eer": [0.12345], "auc": [0.9], "n_spoof": [180.0]})
     shown = columns.formatted(frame)
     assert shown.to_dict("records") == [
-        {"corpus": "custom", "fine-tuning": "after", "EER %": "12.35", "AUC": "0.9000", "spoof": "180"}
+        {"corpus": "custom", "fine-tuning": "after", "EER": "12.3\u00a0%", "AUC": "0.900", "spoof": "180"}
     ]
     assert frame["eer"].tolist() == [0.12345]  # the table itself keeps its numbers
 
@@ -38,13 +38,15 @@ def test_other_columns_keep_what_they_hold(value, text):
 
 
 def test_a_change_has_its_sign_and_a_small_p_value_its_bound():
-    frame = pd.DataFrame({"change": [0.012, -0.3], "p_adjusted": [0.04, 1e-9]})
-    assert columns.formatted(frame).to_numpy().tolist() == [["+1.20", "0.040"], ["−30.00", "below 0.001"]]
+    frame = pd.DataFrame({"change": [0.012, -0.3], "p_holm": [0.04, 1e-9]})
+    assert columns.formatted(frame).to_numpy().tolist() == [["+1.2", "0.040"], ["−30.0", "below 0.001"]]
 
 
-def test_a_tidy_table_of_any_metric_can_be_shown():
-    frame = pd.DataFrame({"metric": ["eer", "cllr"], "value": [0.1, 2.0], "low": [0.05, np.nan], "high": [0.2, np.nan]})
-    assert columns.formatted(frame).to_numpy().tolist() == [["EER", "0.1", "0.05 to 0.2"], ["cllr", "2", "–"]]
+def test_changes_of_rates_are_points_and_others_are_not():
+    frame = pd.DataFrame({"metric": ["eer"], "before": [0.1], "delta": [-0.05], "low": [-0.1], "high": [np.nan]})
+    assert columns.formatted(frame).to_numpy().tolist() == [["EER", "10.0\u00a0%", "−5.0"]]
+    (row,) = columns.formatted(frame.assign(high=0.2), tables.UNITLESS).to_numpy().tolist()
+    assert row == ["EER", "0.100", "−0.050", "−0.100 to +0.200"]
 
 
 def test_titles_leave_numbers_alone():

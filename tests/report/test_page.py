@@ -237,7 +237,7 @@ def test_a_figure_of_the_run_is_embedded_as_vectors_that_follow_the_theme(tmp_pa
     assert len(identifiers) == len(set(identifiers))
     referred = [element["xlink:href"] for element in soup("use")] if soup("use")[0].get("xlink:href") else []
     assert all(one.lstrip("#") in identifiers for one in referred)
-    assert [details.summary.text for details in soup(class_="numbers")] == ["The numbers behind this figure"] * 2
+    assert [details.summary.text for details in soup(class_="numbers")] == ["The numbers"] * 2
 
 
 def test_cells_of_the_summary_are_on_the_page_once(tmp_path, summary):

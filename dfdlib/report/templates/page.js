@@ -29,13 +29,6 @@ function mark() {
 addEventListener("scroll", () => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } }, { passive: true });
 mark();
 
-// Paper shows what is folded, except code.
-const folded = [];
-addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("main details:not([open]):not(.code):not(.numbers)")) { part.open = true; folded.push(part); }
-});
-addEventListener("afterprint", () => { for (const part of folded.splice(0)) part.open = false; });
-
 // One player at a time.
 document.addEventListener("play", event => {
   for (const player of document.querySelectorAll("audio")) if (player !== event.target) player.pause();

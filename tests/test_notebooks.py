@@ -78,7 +78,7 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_helped(toy, tmp_path, turn
     turned(before=0.5, after=3.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "the detector is better on for-2seconds, custom and source" in text
-    assert "worse on" not in text
+    assert "detector is worse" not in text
     assert "did not show the gain" not in text
 
 
@@ -87,7 +87,7 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_made_everything_worse(toy,
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "the detector is worse on for-2seconds, custom and source" in text
     assert "fine-tuning did not show the gain that it was meant to bring" in text
-    assert "better on" not in text
+    assert "detector is better" not in text
     assert "the gain carried over" not in text
     assert "Not measurably better than guessing: the fine-tuned detector on for-2seconds, custom and source." in text
 

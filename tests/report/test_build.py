@@ -2,6 +2,7 @@ import json
 import sys
 from pathlib import Path
 
+import bs4
 import filelock
 import nbformat
 import pytest
@@ -255,6 +256,14 @@ def test_no_notebooks(toy, tmp_path):
         report.build(profile.load(toy), notebooks_folder=tmp_path, run_folder=tmp_path / "run")
 
 
+def visible_words(page):
+    """Count the words of a page's text, without what is folded away."""
+    soup = bs4.BeautifulSoup(page, "lxml")
+    for part in soup.select("head, script, style, svg, noscript, audio, nav, details:not([open]) > :not(summary)"):
+        part.decompose()
+    return len(soup.get_text(" ").split())
+
+
 @pytest.mark.slow
 def test_the_five_notebooks_on_a_toy(toy, tmp_path):
     result = report.build(profile.load(toy), profile_name=str(toy), run_folder=tmp_path / "run")
@@ -266,6 +275,7 @@ def test_the_five_notebooks_on_a_toy(toy, tmp_path):
     )
     page = result.page.read_text()
     assert len(page) < 8 * 2**20
+    assert visible_words(page) < 4000
     assert "broken.wav" in page
     assert not any(str(place) in page for place in (tmp_path, toy.parent, Path.home(), profile.root()))
     # the same profile again, elsewhere, from the start: the same figures

@@ -101,7 +101,7 @@ def test_the_card_of_several_detectors_says_what_was_found(compared):
     text = text_of(page)
     for name, values in found.systems.items():
         assert name in text
-        assert f"{100 * values['eer']:.2f}" in text
+        assert f"{100 * values['eer']:.1f}" in text
     assert len(found.pairs) == 3
     for differences in found.pairs.values():
         assert f"{100 * differences['eer'].delta:+.2f}".replace("-", "\u2212") in text

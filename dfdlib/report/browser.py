@@ -22,8 +22,8 @@ from dfdlib.text import unicode
 PLAYED = 15.0
 #: Clips of a corpus whose deletion curves say whether the pictures are faithful.
 CURVES = 6
-#: Spliced recordings of a corpus.
-RECORDINGS = 8
+#: Spliced recordings of a corpus, at most and at least.
+RECORDINGS, FEWEST = 8, 4
 #: What is chosen of each corpus, in this order: how many, and what they are called.
 GROUPS = {
     "accepted after": (2, "Worst false acceptance after fine-tuning"),
@@ -39,15 +39,8 @@ GROUPS = {
 NEAR = 3
 #: The groups whose worst clip of all corpora is shown before anything is unfolded.
 WORST = ("accepted after", "rejected after")
-#: Caption and formats of the table of `spliced`.
+#: The caption of the table of `spliced`.
 SPLICED = "Segments of 0.5 s told apart (EER), and borders found within 1 s at the validation threshold."
-SPLICED_FORMATS = {
-    "f1": "{:.2f}",
-    "chance": "{:.2f}",
-    "recordings": "{:.0f}",
-    "borders": "{:.0f}",
-    "border_hits": "{:.0f}",
-}
 _KINDS = {"exact": "the same file as", "copy": "the same sound as", "rebuilt": "rebuilt from the recording of"}
 
 
@@ -216,7 +209,7 @@ def spliced(run: Run) -> pd.DataFrame:
             parts = splices.segments(
                 table, run.scorer("after"), preprocessing=run.preprocessing(), recordings=RECORDINGS
             )
-        if parts["recording"].nunique() < 2:
+        if parts["recording"].nunique() < FEWEST:
             continue
         labels, scores = parts["label"].to_numpy(int), parts["score"].to_numpy(float)
         eer = intervals.interval(labels, scores, groups=parts["recording"].to_numpy(int), **run.resampling())

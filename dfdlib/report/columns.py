@@ -115,6 +115,12 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "bonafide_median": ("bona fide, median", _three_digits),
     "spoof_median": ("spoof, median", _three_digits),
     "holds": ("as expected", lambda holds: "yes" if holds else "no"),
+    # Splices
+    "recordings": ("recordings", "{:.0f}"),
+    "borders": ("borders", "{:.0f}"),
+    "border_hits": ("found", "{:.0f}"),
+    "f1": ("F1", "{:.2f}"),
+    "chance": ("by chance", "{:.2f}"),
     # Recipes
     "validation_loss": ("validation loss", "{:.4f}"),
     ("loss_low", "loss_high"): ("from seed to seed", "{:.4f} to {:.4f}"),

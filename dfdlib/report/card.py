@@ -273,7 +273,7 @@ def of_comparison(found: Compared, facts: Sequence[Mapping], *, resamples: int =
         {"from": one, "to": other, "change": change["eer"].delta, "change_low": change["eer"].low,
          "change_high": change["eer"].high, "auc_change": change["auc"].delta,
          "auc_change_low": change["auc"].low, "auc_change_high": change["auc"].high,
-         "p_adjusted": found.adjusted[one, other]["eer"]}
+         "p_holm": found.adjusted[one, other]["eer"]}
         for (one, other), change in found.pairs.items()
     ]  # fmt: skip
     forms = {"auc_change": ("change of AUC", "{:+.4f}"),

@@ -162,12 +162,7 @@ def sentence(run: Planted) -> Control:
     """The sentence on the baseline."""
     table = tables.wide(run.evaluations(stages=["before"], corpora=[TARGET]))
     (found,) = sentences.evaluations(table)
-    parts = [
-        "100 bona fide and 200 spoof clips",
-        "EER of the baseline is 15.0 %",
-        "AUC 0.900",
-        "it is better than chance.",
-    ]
+    parts = ["(100 + 200 clips)", "the baseline has an EER of 15.0 %", "AUC of 0.900", "it is better than chance."]
     return Control("sentence of the report", " … ".join(parts), found, holds=all(part in found for part in parts))
 
 

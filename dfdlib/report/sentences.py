@@ -45,9 +45,9 @@ def evaluations(table: pd.DataFrame) -> list[str]:
     said = []
     for row in table.itertuples():
         sentence = (
-            f"On {row.corpus}, {_DETECTOR[row.stage]} has an EER of {percent(row.eer)} "
-            f"({percent_range(row.eer_low, row.eer_high)}) and an AUC of {row.auc:.3f} ({row.auc_low:.3f} to "
-            f"{row.auc_high:.3f})"
+            f"On {row.corpus} ({row.n_bonafide:.0f} + {row.n_spoof:.0f} clips), {_DETECTOR[row.stage]} has an EER of "
+            f"{percent(row.eer)} ({percent_range(row.eer_low, row.eer_high)}) and an AUC of "
+            f"{row.auc:.3f} ({row.auc_low:.3f} to {row.auc_high:.3f})"
         )
         if "macro_eer" in table and pd.notna(row.macro_eer):
             macro = f"{percent(row.macro_eer)} ({percent_range(row.macro_eer_low, row.macro_eer_high)})"

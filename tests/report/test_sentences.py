@@ -32,7 +32,7 @@ def evaluated(corpus, stage, **values):
 def test_an_evaluation_names_its_numbers():
     numbers = {"eer": 0.307, "eer_low": 0.25, "eer_high": 0.36, "auc": 0.76, "auc_low": 0.7, "auc_high": 0.81}
     (sentence,) = sentences.evaluations(evaluated("custom", "before", n_bonafide=120.0, n_spoof=180.0, **numbers))
-    for part in ("custom", "baseline", "30.7 %", "25.0 to 36.0 %", "0.760"):
+    for part in ("custom", "(120 + 180 clips)", "baseline", "30.7 %", "25.0 to 36.0 %", "0.760"):
         assert part in sentence
     assert "guessing" not in sentence
 

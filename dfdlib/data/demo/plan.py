@@ -1,7 +1,7 @@
 """Plan every clip of the demo corpora, as a pure function of the table of recordings.
 
 A voice has one role, and a sentence one part: no voice and no sentence is in two splits of a corpus. Short recordings
-of a voice are joined, long ones give several clips. Each bona fide clip has a spoof twin.
+of a voice are joined, long ones give several clips. Each bona fide clip has a spoof twin, or several.
 """
 
 import hashlib
@@ -62,6 +62,8 @@ class Part:
         Voices of the role that are left out.
     hiss : tuple of float
         The range of the noise that is added, dB of the clip's level.
+    twins : int
+        Spoof clips of each bona fide one, by as many attacks.
     """
 
     corpus: str
@@ -74,6 +76,7 @@ class Part:
     codec: str = ""
     without: tuple[str, ...] = ()
     hiss: tuple[float, float] = chain.HISS
+    twins: int = 1
 
 
 _SOURCE, _TWO, _ELSEWHERE = (1.0, 3.0), (2.0, 2.0), (2.0, 3.2)
@@ -91,7 +94,12 @@ _ELSEWHERE_ATTACKS = {"hibari": 3, "world-conversion": 1, "lpc": 1}
 _SOURCE_NEW = {"espeak-klatt": 2, "festival-hts": 2}
 _TWO_NEW = {"festival-hts": 2, "espeak-klatt": 2}
 PARTS = {
-    "source/training": Part("source", "training", "training", 1200, 0.30, _SOURCE, _SOURCE_ATTACKS),
+    # More of everything than elsewhere: the baseline learns from nothing else.
+    "source/training": Part(
+        *("source", "training", "training", 2400, 0.30, _SOURCE, {**_SOURCE_ATTACKS, "world": 3}),
+        hiss=(-70.0, -36.0),
+        twins=2,
+    ),
     "source/validation": Part("source", "validation", "validation", 120, 0.12, _SOURCE, _SOURCE_ATTACKS),
     "source/testing": Part("source", "testing", "testing", 210, 0.13, _SOURCE, {**_SOURCE_ATTACKS, **_SOURCE_NEW}),
     "for-2seconds/training": Part(
@@ -150,10 +158,10 @@ def plan(recordings: pd.DataFrame, *, there: Collection[str] | None = None) -> p
     rows: list[dict] = []
     for part, own in table.groupby("part", sort=False):
         clips = [clip for _, voice in own.groupby(["speaker", "language"]) for clip in _clips_of(voice, str(part))]
-        rows += _allot(_choose(clips, PARTS[part].clips), PARTS[part].attacks, there)
-    real = pd.DataFrame(rows, columns=[column for column in COLUMNS if column not in {"clip", "label"}])
-    fake = real.assign(label=0)
-    real = real.assign(label=1, attack="bonafide")
+        rows += _allot(_choose(clips, PARTS[part].clips), PARTS[part], there)
+    fake = pd.DataFrame(rows, columns=[column for column in COLUMNS if column not in {"clip", "label"}])
+    real = fake.drop_duplicates(["recordings", "start"]).assign(label=1, attack="bonafide")
+    fake = fake.assign(label=0)
     fake["speaker"] = [
         synthesis.voice(row.attack, language=row.language, key=row.sentence, there=there).speaker
         if row.attack in synthesis.READERS
@@ -300,14 +308,13 @@ def _choose(clips: list[dict], count: int) -> list[dict]:
     return [clip for _, clip in ranked[:count]]
 
 
-def _allot(clips: list[dict], shares: dict[str, float], there: Collection[str] | None) -> list[dict]:
-    """Give each clip's twin the attack that is furthest behind its share, of those that can make it."""
-    given = dict.fromkeys(shares, 0.0)
+def _allot(clips: list[dict], part: Part, there: Collection[str] | None) -> list[dict]:
+    """Give each clip's twins the attacks that are furthest behind their shares, of those that can make it."""
+    given = dict.fromkeys(part.attacks, 0.0)
     rows = []
     for clip in sorted(clips, key=lambda clip: _draw("attack", clip["recordings"], clip["start"])):
-        able = [attack for attack in shares if _can(attack, clip, there)]
-        if able:
-            attack = min(able, key=lambda attack: given[attack] / shares[attack])
+        able = [attack for attack in part.attacks if _can(attack, clip, there)]
+        for attack in sorted(able, key=lambda attack: given[attack] / part.attacks[attack])[: part.twins]:
             given[attack] += 1
             rows.append({**clip, "attack": attack})
     return rows

@@ -62,7 +62,10 @@ def forward(folder):
 
 
 def training(folder):
-    """Return the first losses of trainings by several recipes, and marks of augmented clips."""
+    """Return the losses of the first epoch by several recipes, and marks of augmented clips.
+
+    Two epochs are trained, but what another processor rounds otherwise may change the second one's losses by a hundredth.
+    """
     for number in range(8):
         place = folder / ("Real" if number % 2 else "Fake") / f"{number}.wav"
         place.parent.mkdir(exist_ok=True)
@@ -79,7 +82,7 @@ def training(folder):
         model, recipe = fill(network.build("mini", seed=0)), Recipe.model_validate(base.model_dump() | change)
         out = folder / f"{name}.safetensors"
         result = loop.fit(model, training=clips, validation=clips, recipe=recipe, checkpoint=out, device="cpu")
-        found[name] = result.history[["train_loss", "validation_loss"]].to_numpy().ravel().tolist()
+        found[name] = result.history[["train_loss", "validation_loss"]].iloc[0].tolist()
     for name in ("rawboost=3", "rawboost=8", "noise", "gain", "band-limit", "time-mask", "codec=mulaw"):
         rng = augment.rng(1, 2, "clip")
         found[name] = marks(augment.build([name])(waveform(8_000), rate=audio.RATE, rng=rng))

@@ -1,10 +1,15 @@
 """What several test modules share."""
 
+import hypothesis
 import numpy as np
 import pytest
 from makers import tone
 
 from dfdlib.data import audio
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def forward(folder):
 def training(folder):
     """Return the losses of the first epoch by several recipes, and marks of augmented clips.
 
-    Two epochs are trained, but what another processor rounds otherwise may change the second one's losses by a hundredth.
+    Two epochs are trained; in the second, what another processor rounds otherwise may change losses by a hundredth.
     """
     for number in range(8):
         place = folder / ("Real" if number % 2 else "Fake") / f"{number}.wav"

@@ -32,7 +32,7 @@ def test_cross_entropy_by_hand():
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.5, 2.0, 6.0]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_cross_entropy_at_even_odds_is_cllr(seed, gap):
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat([1, 0], [12, 20]))
@@ -111,7 +111,7 @@ def test_bounds_of_four_trials_by_hand():
 
 
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=30), st.lists(st.integers(-20, 20), min_size=2, max_size=30))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_bounds_never_exceed_what_the_trials_allow(bonafide, spoof):
     labels = np.repeat([1, 0], [len(bonafide), len(spoof)])
     found = evidence.bounds(labels, np.array(bonafide + spoof) / 4)
@@ -132,7 +132,6 @@ def test_precision_by_hand():
 
 
 @given(st.floats(0, 0.9), st.floats(0, 0.9), st.floats(0.001, 0.999))
-@settings(deadline=None)
 def test_precision_is_ordered(far, frr, p_spoof):
     rates = Interval(far, 0.9 * far, min(0.95, far + 0.05)), Interval(frr, 0.9 * frr, min(0.95, frr + 0.05))
     for row in evidence.precision(*rates, p_spoof=p_spoof).values():

@@ -101,7 +101,7 @@ def test_a_wider_level_is_a_wider_interval(rng):
     st.lists(st.integers(-5, 5), min_size=2, max_size=12),
     st.lists(st.integers(-5, 5), min_size=2, max_size=12),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_intervals_stay_within_what_is_possible(bonafide, spoof):
     labels, scores = np.repeat([1, 0], [len(bonafide), len(spoof)]), np.array(bonafide + spoof, dtype=float)
     for name, (value, low, high) in intervals.intervals(labels, scores, threshold=0.5, resamples=100).items():
@@ -242,7 +242,7 @@ def test_p_and_the_interval_agree(rng):
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.3, 1.5, 3.0, 6.0]), st.sampled_from([0.9, 0.95, 0.99]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_p_and_the_interval_never_disagree(seed, shift, level):
     rng = np.random.default_rng(seed)
     labels = np.tile([1, 0, 0], 16)

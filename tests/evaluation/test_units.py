@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dfdlib.errors import DataError, ParameterError
@@ -100,7 +100,6 @@ def test_an_interval_says_what_it_rests_on(table):
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=40))
-@settings(deadline=None)
 def test_effective_numbers_lie_between_one_and_the_number(members):
     found = units.count("speaker", np.array(members), 1)
     assert 1 - 1e-9 <= found.effective <= found.units + 1e-9 <= len(members) + 1e-9

@@ -49,7 +49,8 @@ def clips(kind, count):
 
 
 def close(found, wanted, tolerance=1e-5):
-    np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=tolerance)
+    # Logits beyond one are rounded to so many digits, not to so many places.
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=tolerance, atol=tolerance)
 
 
 def digest(network):

@@ -80,17 +80,17 @@ def errors(
     for name, (part, against) in _parts(labels, _names(table[column], labels.size, column), column).items():
         drawn = units.of(table.iloc[part], target=target, by=by)
         own = (labels[part], scores[..., part])
-        said = drawn.describe(labels[part])
+        one_unit = {}
         try:
             found = intervals.intervals(*own, names=("eer", "auc"), groups=drawn, **options)
         except DataError as error:
             # A group with one unit has figures, but nothing tells what another unit would change.
             found = intervals.intervals(*own, names=("eer", "auc"), **options)
             found = {key: one._replace(low=np.nan, high=np.nan) for key, one in found.items()}
-            said["warning"] = error.reason
+            one_unit = {"warning": error.reason}
         n_bonafide = int(np.sum(labels[part] == BONAFIDE))
         sizes = {"n_bonafide": n_bonafide, "n_spoof": len(part) - n_bonafide, "against": against}
-        eer, auc = found["eer"], found["auc"]
+        eer, auc, said = found["eer"], found["auc"], drawn.describe(labels[part]) | one_unit
         rows.append(
             {column: name} | sizes | {"eer": eer.value, "eer_low": eer.low, "eer_high": eer.high}
             | {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}

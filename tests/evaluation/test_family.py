@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import t
 
@@ -18,6 +18,7 @@ def test_levels_of_a_family_by_hand():
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.sampled_from([0.9, 0.95]))
 def test_levels_of_a_family_decide_as_holm_does(p_values, level):
+    assume((np.abs(family.holm(p_values) - (1 - level)) > 1e-9).all())  # rounding decides a draw
     rejected = family.holm(p_values) < 1 - level
     assert (rejected == (np.array(p_values) < 1 - family.holm_levels(p_values, level=level))).all()
 

@@ -31,7 +31,7 @@ def test_provenance_has_settings_as_given_and_as_used(toy, tmp_path, summary):
     shown = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser").find(id="provenance")
     assert shown.find("th", string="data.custom, as used").parent.td.text.endswith("take #2; <i>")
     assert not shown.i
-    assert "epochs: 2" in shown.details.text
+    assert "epochs: 2" in shown.text
 
 
 def test_provenance_says_whether_the_checkout_is_clean(summary, monkeypatch, tmp_path):

@@ -1,5 +1,9 @@
 """What several test modules share."""
 
+import shutil
+import subprocess
+import tarfile
+
 import hypothesis
 import numpy as np
 import pytest
@@ -66,3 +70,25 @@ def toy(tmp_path_factory):
     }
     (root / "toy.yaml").write_text(yaml.safe_dump(settings))
     return root / "toy.yaml"
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """The source of axe-core, from the package registry."""
+    folder = tmp_path_factory.mktemp("axe")
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed, so axe-core cannot be had")
+    packed = subprocess.run(["npm", "pack", "axe-core@4"], cwd=folder, capture_output=True, text=True, timeout=120)
+    if packed.returncode:
+        pytest.skip(f"axe-core cannot be had from the registry: {packed.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser of the distribution."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("chromium is not installed")
+    return found

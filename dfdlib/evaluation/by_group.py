@@ -79,14 +79,13 @@ def errors(
     rows = []
     for name, (part, against) in _parts(labels, _names(table[column], labels.size, column), column).items():
         drawn = units.of(table.iloc[part], target=target, by=by)
-        own = (labels[part], scores[..., part])
-        one_unit = {}
+        own, one_unit = (labels[part], scores[..., part]), {}
         try:
             found = intervals.intervals(*own, names=("eer", "auc"), groups=drawn, **options)
         except DataError as error:
             # A group with one unit has figures, but nothing tells what another unit would change.
-            found = intervals.intervals(*own, names=("eer", "auc"), **options)
-            found = {key: one._replace(low=np.nan, high=np.nan) for key, one in found.items()}
+            each = pd.DataFrame([_measured(*validate(own[0], row), slice(None)) for row in np.atleast_2d(own[1])])
+            found = {key: intervals.Interval(float(each[key].mean()), np.nan, np.nan) for key in ("eer", "auc")}
             one_unit = {"warning": error.reason}
         n_bonafide = int(np.sum(labels[part] == BONAFIDE))
         sizes = {"n_bonafide": n_bonafide, "n_spoof": len(part) - n_bonafide, "against": against}

@@ -47,21 +47,7 @@ KEPT = ("eer", "auc")
 
 
 class Run(Scored):
-    """The experiment of a profile in a folder.
-
-    Parameters
-    ----------
-    settings : Profile
-    folder : str or Path
-        Made when missing.
-    chapter : str
-        The notebook whose results are kept, in ``results/<chapter>.json``; by default none are.
-
-    Raises
-    ------
-    RunError
-        The folder cannot be made.
-    """
+    """The experiment of a profile in a folder: `Scored`, and what is computed from the scores."""
 
     @classmethod
     def open(cls, name: str, *, run_dir: str | Path = "", overrides: Sequence[str] = (), chapter: str = "") -> "Run":

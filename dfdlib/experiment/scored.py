@@ -37,6 +37,11 @@ class Scored(Jobs):
         Made when missing.
     chapter : str
         The notebook whose results are kept, in ``results/<chapter>.json``; by default none are.
+
+    Raises
+    ------
+    RunError
+        The folder cannot be made.
     """
 
     def __init__(self, settings: profile.Profile, folder: str | Path, *, chapter: str = "") -> None:
@@ -57,8 +62,8 @@ class Scored(Jobs):
             return self.baseline().to(profile.device(self.profile))
         if stage not in STAGES:
             raise ParameterError(f"stage={stage!r}: choose one of {', '.join(STAGES)}")
-        path = self.profile.checkpoint if stage == "before" else self.finetune(seed=seed).checkpoint
-        return network.load(path, configuration=self.profile.detector).to(profile.device(self.profile))
+        model = network.load(self.finetune(seed=seed).checkpoint, configuration=self.profile.detector)
+        return model.to(profile.device(self.profile))
 
     @once
     def scorer(self, stage: str, *, seed: int | None = None) -> Scorer:

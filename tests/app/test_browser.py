@@ -1,9 +1,5 @@
 """The page in the system's browser; skipped, with the reason, where there is none."""
 
-import shutil
-import subprocess
-import tarfile
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,25 +19,9 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """The source of axe-core, from the package registry."""
-    folder = tmp_path_factory.mktemp("axe")
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed, so axe-core cannot be had")
-    packed = subprocess.run(["npm", "pack", "axe-core@4"], cwd=folder, capture_output=True, text=True, timeout=120)
-    if packed.returncode:
-        pytest.skip(f"axe-core cannot be had from the registry: {packed.stderr.strip()[-200:]}")
-    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as archive:
-        return archive.extractfile("package/axe.min.js").read().decode()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("chromium is not installed")
+def browser(chromium):
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--mute-audio"])
+        browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--mute-audio"])
         yield browser
         browser.close()
 

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from dfdlib.cli import app
+from dfdlib.detector import network
 
 
 @pytest.fixture
@@ -21,3 +22,19 @@ def dfd(capfd):
         return left.value.code, written.out, written.err
 
     return run
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project folder of the test's own, without data or reports."""
+    (tmp_path / "root/notebooks").mkdir(parents=True)
+    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
+    return tmp_path / "root"
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Weights of the small detector, drawn at random."""
+    path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
+    network.save(path, network.build("mini", seed=1), metadata={})
+    return path

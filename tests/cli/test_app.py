@@ -25,20 +25,8 @@ from dfdlib.cli import app, data, printing
 from dfdlib.data import audio
 from dfdlib.detector import network, registry
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    """A project folder of the test's own: commands keep scores in it."""
-    (tmp_path / "root/notebooks").mkdir(parents=True)
-    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
-    return tmp_path / "root"
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
-    network.save(path, network.build("mini", seed=1), metadata={})
-    return path
+# Commands keep scores in a project folder of each test.
+pytestmark = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture

@@ -3,22 +3,8 @@ import json
 
 import pytest
 
-from dfdlib.detector import network
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    """A project folder of the test's own, without data or reports."""
-    (tmp_path / "root/notebooks").mkdir(parents=True)
-    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
-    return tmp_path / "root"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
-    network.save(path, network.build("mini", seed=1), metadata={})
-    return path
+# Commands keep scores in a project folder of each test.
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def test_a_clip_is_assessed_without_a_page(dfd, clips, weights, root):

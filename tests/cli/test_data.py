@@ -10,12 +10,8 @@ from dfdlib.data import corpora, fetch
 CHECKPOINT = Path(__file__).parents[2] / "data/models/mini-baseline.safetensors"
 
 
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    """A project folder of the test's own."""
-    (tmp_path / "root/notebooks").mkdir(parents=True)
-    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
-    return tmp_path / "root"
+# Commands keep scores in a project folder of each test.
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def test_list_names_every_corpus_and_those_of_the_profiles(dfd, root):

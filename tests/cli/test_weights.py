@@ -23,14 +23,6 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
-    """Make a folder of the project without weights."""
-    (tmp_path / "root/notebooks").mkdir(parents=True)
-    monkeypatch.setenv("DFD_ROOT", str(tmp_path / "root"))
-    return tmp_path / "root"
-
-
-@pytest.fixture
 def site(tmp_path, monkeypatch):
     """Serve weights of AASIST-L, and say that they are the published ones: returns the file."""
     place = tmp_path / "site/weights.pth"

@@ -1,9 +1,7 @@
 """The page in a browser, checked by axe-core; skipped, with the reason, where one of the two cannot be had."""
 
 import json
-import shutil
 import subprocess
-import tarfile
 
 import bs4
 import pytest
@@ -35,28 +33,6 @@ addEventListener("load", async () => {{
 }});
 </script>
 """
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """The source of axe-core, from the package registry."""
-    folder = tmp_path_factory.mktemp("axe")
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed, so axe-core cannot be had")
-    packed = subprocess.run(["npm", "pack", "axe-core@4"], cwd=folder, capture_output=True, text=True, timeout=120)
-    if packed.returncode:
-        pytest.skip(f"axe-core cannot be had from the registry: {packed.stderr.strip()[-200:]}")
-    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as archive:
-        return archive.extractfile("package/axe.min.js").read().decode()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """The browser of the distribution."""
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("chromium is not installed")
-    return found
 
 
 @pytest.mark.parametrize("view", VIEWS)

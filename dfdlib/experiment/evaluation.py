@@ -99,7 +99,7 @@ def evaluate(
     """
     wanted = [claims.parse(text) for text in claimed]
     labels, scores = trials.labels, trials.scores
-    tables = {column: by_column(trials.table, column, by=by, **options) for column in per}
+    tables = {column: by_column(trials.table, column, by=by, target=target, **options) for column in per}
     fitted, costs, moved = None, {}, {}
     drawn = units.of(trials.table, by=by, target=target)
     if validation is not None:

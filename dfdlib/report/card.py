@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dfdlib import files, machine
-from dfdlib.evaluation import intervals, metrics, shift
+from dfdlib.evaluation import intervals, metrics, shift, units
 from dfdlib.evaluation.metrics import percent, percent_range
 from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, kinds, seems_inverted
 from dfdlib.report import columns, page, plots
@@ -159,8 +159,9 @@ def _kinds(found: Evaluated, **options) -> list[Section]:
     """Return a section with a table for each column that was asked for, or that sorts clips into a few kinds."""
     table, per = found.trials.table, dict(found.per)
     if not per:
-        by = "clip" if found.drawn.by == "clip" else "auto"
-        per = {name: by_column(table, name, by=by, **options) for name in kinds(table, most=_MOST_KINDS)}
+        options["by"] = "clip" if found.drawn.by == "clip" else "auto"
+        options["target"] = found.drawn.target or units.NEW
+        per = {name: by_column(table, name, **options) for name in kinds(table, most=_MOST_KINDS)}
     tables = [_table(rows, f"By {name}.") for name, rows in per.items()]
     return [Section("By kind of clip", tables=tables)] if tables else []
 

@@ -246,10 +246,12 @@ def test_pages_are_written_beside_what_is_printed(dfd, lists, corpora, tmp_path)
 
 
 def test_the_target_of_inference_can_be_said(dfd, lists):
-    scores, key = lists
+    (scores, key), ends = lists, []
     for target, by in (("new-voices", "speaker"), ("these-voices", "clip")):
         words = ("--key", key, "--target", target, "--json", "--resamples", 100)
-        values = json.loads(dfd("evaluate", scores, *words)[1])
+        values = json.loads(dfd("evaluate", scores, *words, "--per", "attack")[1])
         assert (values["target"], values["by"]) == (target, by)
+        ends.append([(row["eer_low"], row["eer_high"]) for row in values["per"]["attack"]])
         assert json.loads(dfd("compare", scores, scores, *words)[1])["by"] == by
+    assert ends[0] != ends[1]
     assert dfd("evaluate", scores, "--key", key, "--target", "all-voices")[0] == 2

@@ -56,8 +56,7 @@ def place(text: str) -> Path | None:
     """Return the file that a rival is in, if it is in one; of a published detector, its weights if they are here."""
     if text in registry.ENTRIES or text in registry.ALIASES:
         return registry.weights(text, profile.root() / "data")
-    is_file = text != profile.SHORTCUTS and ":" not in text
-    return profile.root() / Path(text).expanduser() if is_file else None
+    return None if text == profile.SHORTCUTS else profile.root() / own.place(text).expanduser()
 
 
 def find(run: Run, text: str) -> System:
@@ -78,7 +77,7 @@ def find(run: Run, text: str) -> System:
         given = read_scores(file)
         return System(file.name, lambda clips, name: _given(given, clips, file))
     if own.is_own(text):
-        return _system(run, Path(text).name, own.load(text if file is None else str(file), folder=profile.root()))
+        return _system(run, Path(text).name, own.load(text if ":" in text else str(file), folder=profile.root()))
     model = network.load(registry.required_weights(text, profile.root() / "data"), configuration=registry.plain(text))
     return _system(run, text, TorchScorer(model, device=profile.device(run.profile)), parameters=_size(model))
 
@@ -92,7 +91,8 @@ def compare(run: Run) -> pd.DataFrame:
         A row for each corpus with audio and detector, the run's own first: ``corpus detector clips parameters``; with
         ``_low`` and ``_high`` ``eer macro_eer auc`` and ``cllr``, calibrated on the same validation clips; and of
         rivals ``difference`` of the EER, the rival's less the detector's; ``fused_eer`` of a logistic regression on
-        both scores, fitted on validation clips, and its ``gain``, the fused EER less the detector's. Both have ``_low
+        both scores, fitted on validation clips, and its ``gain``, the fused EER less the detector's, whose
+        interval takes the regression as fitted. Both have ``_low
         _high _p _shown`` as one family (Holm). ``both_wrong``: of the clips that either gets wrong at the
         threshold of its validation clips, the share that both do. ``seconds``: of computing, for a second of sound.
         ``seems_inverted``: by the validation clips a higher score means spoof; nothing is turned round.

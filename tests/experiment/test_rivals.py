@@ -111,5 +111,6 @@ def test_what_cannot_be_a_rival_is_named(toy, folder):
 
 
 def test_the_files_of_rivals_are_among_the_inputs(toy, folder):
-    assert rivals.place("shortcuts") is rivals.place("my_module:make") is None
+    assert rivals.place("shortcuts") is None
+    assert rivals.place("my_package.module:make") == profile.root() / "my_package/module.py"
     assert rivals.place("mine.csv") == profile.root() / "mine.csv"

@@ -146,7 +146,7 @@ def together(*several: Scores) -> tuple[pd.DataFrame, np.ndarray]:
     names = [f" {place}" for place in range(len(several))]
     table = several[0].table.assign(**{names[0]: several[0].table["score"]})
     for name, other in zip(names[1:], several[1:], strict=True):
-        table = pair(Scores(table, None), other).rename(columns={"score_second": name})
+        table = pair(Scores(table, several[0].left_out), other).rename(columns={"score_second": name})
     return table.drop(columns=names), table[names].to_numpy(float).T
 
 

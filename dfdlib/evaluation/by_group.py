@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from dfdlib.errors import DataError
 from dfdlib.evaluation import family, intervals, units
 from dfdlib.evaluation.counts import Tally
-from dfdlib.evaluation.drawing import of_attacks
+from dfdlib.evaluation.drawing import names_of, of_attacks
 from dfdlib.evaluation.trials import BONAFIDE, validate
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "Data
     import pandas as pd
 
     labels, scores = validate(labels, scores)
-    parts = of_attacks(labels, _names(attacks, labels.size, "attack"))
+    parts = of_attacks(labels, names_of(attacks, labels.size, "attack"))
     return pd.DataFrame([{"attack": name} | _measured(labels, scores, part) for name, part in parts.items()])
 
 
@@ -77,7 +77,7 @@ def errors(
 
     labels, scores = table["label"].to_numpy(dtype=int), np.asarray(scores, dtype=float)
     rows = []
-    for name, (part, against) in _parts(labels, _names(table[column], labels.size, column), column).items():
+    for name, (part, against) in _parts(labels, names_of(table[column], labels.size, column), column).items():
         drawn = units.of(table.iloc[part], target=target, by=by)
         own, one_unit = (labels[part], scores[..., part]), {}
         try:
@@ -148,7 +148,7 @@ def attack_changes(
 
     labels, before = table["label"].to_numpy(dtype=int), np.asarray(before, dtype=float)
     systems = after if isinstance(after, Mapping) else {"": after}
-    parts = of_attacks(labels, _names(table["attack"], labels.size, "attack"))
+    parts = of_attacks(labels, names_of(table["attack"], labels.size, "attack"))
     drawn = {name: units.of(table.iloc[rows], target=target, by=by) for name, rows in parts.items()}
     options = {"resamples": family.enough(resamples, family=len(systems) * len(parts), level=level), "seed": seed}
     cells, changes = list(itertools.product(systems, parts)), []
@@ -177,22 +177,13 @@ def fixing_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> s
         fixing = {fixing_attack(labels, row, attacks) for row in scores}
         return fixing.pop() if len(fixing) == 1 else None
     labels, scores = validate(labels, scores)
-    names, spoof = _names(attacks, labels.size, "attack"), labels != BONAFIDE
+    names, spoof = names_of(attacks, labels.size, "attack"), labels != BONAFIDE
     accepted = scores >= Tally.of(labels, scores).eer.threshold
     for name in sorted(set(names[spoof])):
         own, others = spoof & (names == name), spoof & (names != name)
         if others.any() and accepted[own].mean() >= 0.95 and accepted[others].mean() <= 0.05:
             return str(name)
     return None
-
-
-def _names(groups: ArrayLike, size: int, name: str) -> np.ndarray:
-    import pandas as pd
-
-    column = pd.Series(np.asarray(groups, dtype=object))
-    if len(column) != size:
-        raise DataError(f"{len(column)} {name}s but {size} trials; give one {name} for each trial")
-    return column.where(column.notna() & (column.astype(str) != ""), "unknown").astype(str).to_numpy()
 
 
 def _measured(labels: np.ndarray, scores: np.ndarray, chosen: np.ndarray) -> dict:

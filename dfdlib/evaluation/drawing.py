@@ -29,6 +29,16 @@ def of_attacks(labels: np.ndarray, attacks: np.ndarray) -> dict[str, np.ndarray]
     return {name: np.flatnonzero(real | (attacks == name)) for name in sorted(set(attacks[~real]))}
 
 
+def names_of(groups: ArrayLike, size: int, name: str) -> np.ndarray:
+    """Return the name of each trial's group (size,), "unknown" where it has none; `name` is what a group is called."""
+    import pandas as pd
+
+    column = pd.Series(np.asarray(groups, dtype=object))
+    if len(column) != size:
+        raise DataError(f"{len(column)} {name}s but {size} trials; give one {name} for each trial")
+    return column.where(column.notna() & (column.astype(str) != ""), "unknown").astype(str).to_numpy()
+
+
 class Strata:
     """Units (trials, groups, or speakers and sentences) that are drawn with replacement.
 

@@ -14,7 +14,7 @@ from dfdlib.errors import ParameterError
 from dfdlib.evaluation import intervals, limits, metrics
 from dfdlib.evaluation.bootstrap import Bootstrap
 from dfdlib.evaluation.counts import Tally
-from dfdlib.evaluation.drawing import of_attacks
+from dfdlib.evaluation.drawing import names_of, of_attacks
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.evaluation.trials import BONAFIDE
 
@@ -117,7 +117,7 @@ def split_by_attack(labels: ArrayLike, llr: ArrayLike, attacks: ArrayLike) -> "D
 
     labels, llr = metrics.validate(labels, llr)
     rows = []
-    for name, part in of_attacks(labels, np.asarray(attacks, dtype=object).astype(str)).items():
+    for name, part in of_attacks(labels, names_of(attacks, labels.size, "attack")).items():
         whole, least = metrics.cllr(labels[part], llr[part]), metrics.min_cllr(labels[part], llr[part])
         spoof = int(np.sum(labels[part] != BONAFIDE))
         rows.append({"attack": name, "n_spoof": spoof, "cllr": whole, "min_cllr": least, "loss": whole - least})

@@ -22,7 +22,7 @@ import pandas as pd
 
 from dfdlib.data import tables
 from dfdlib.detector.scores import together
-from dfdlib.evaluation import by_group, calibration, carried, family, intervals, metrics, verdicts
+from dfdlib.evaluation import by_group, carried, family, intervals, metrics, verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.experiment import evaluation, profile
 from dfdlib.experiment.memo import once
@@ -86,7 +86,7 @@ class Run(Scored):
         attacks = table["attack"] if (table["attack"] != "").any() else None
         found = intervals.evaluate(labels, scores, attacks=attacks, **options)
         costs = carried.intervals(labels, scores, validation, **options)
-        thresholds = [calibration.fit(validation.labels, row).threshold for row in validation.scores]
+        thresholds = [metrics.eer(validation.labels, row).threshold for row in validation.scores]
         found["threshold"] = float(np.mean(thresholds))
         for metric, one in costs.items():
             metric = f"{metric}_calibrated" if metric in ("cllr", "act_dcf") else metric

@@ -105,7 +105,8 @@ class Basis:
                     scores = read_scores(place)
                     if _given_by(scores.table, scorer, how):
                         scales[channel] = Scale.of(scores)
-        return cls(name, scorer, how, scales, **options)
+        # Which clips a detector was tested on is known of one that the run has scores of.
+        return cls(name, scorer, how, scales, **options | ({} if scales else {"tested": None}))
 
 
 @dataclass(frozen=True, eq=False)

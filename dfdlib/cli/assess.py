@@ -85,8 +85,10 @@ def _known(checkpoint: Path | None, detector: str | None, *, profile: str, folde
         text = card.read_text("utf-8") if card is not None and card.is_file() else ""
         bases.append(Basis.of_run(name or about["name"], scorer, demonstration=own, card=text, **shared))
     summary = None
-    with contextlib.suppress(OSError, ValueError):
-        summary = json.loads((place / "summary.json").read_text("utf-8"))
+    # What a report measured is of its own detectors.
+    if any(basis.scales for basis in bases):
+        with contextlib.suppress(OSError, ValueError):
+            summary = json.loads((place / "summary.json").read_text("utf-8"))
     cache = profiles.root() / "data" / "cache" / "scores.sqlite" if cached else None
     return Known(bases, examples(clips), cache, summary)
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 from app_validation import HOW, validation
 from makers import Loudness
 
@@ -22,6 +23,14 @@ def test_scores_of_other_weights_or_another_preprocessing_do_not_count(run_folde
     assert Basis.of_run("other", other, preprocessing=HOW, folder=run_folder).scales == {}
     fixed = module.Preprocessing.named("corrected", window="fixed")
     assert Basis.of_run("other", Loudness(), preprocessing=fixed, folder=run_folder).scales == {}
+
+
+def test_what_was_tested_on_is_said_of_the_detectors_of_a_run_alone(run_folder):
+    options = {"preprocessing": HOW, "folder": run_folder, "tested": pd.DataFrame({"level": [-30.0]})}
+    assert Basis.of_run("ours", Loudness(), **options).tested is not None
+    other = Loudness()
+    other.fingerprint = "0" * 64
+    assert Basis.of_run("other", other, **options).tested is None
 
 
 def test_a_damaged_or_missing_table_is_no_scale(tmp_path):

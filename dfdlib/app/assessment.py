@@ -140,9 +140,7 @@ def assess(
     scores = score(found, basis.scorer, **options)
     row = scores.table.iloc[0]
     facts = measure.measure(found).clips.iloc[0]
-    llr, reasons = judge(float(row["score"]), basis, channel=channel)
-    if facts["level"] < _SILENT:
-        reasons.append(f"The clip is silent ({facts['level']:.0f} dB of full scale): there is no speech to judge.")
+    llr, reasons = judge(float(row["score"]), basis, channel=channel, level=facts["level"])
     return Assessment(
         file=one_line(Path(clip).name),
         detector=basis.name,
@@ -175,13 +173,19 @@ def check(clip: str | Path) -> None:
             raise DataError(f"is longer than {longest}; cut it, or use dfd score", path=path)
 
 
-def judge(value: float, basis: Basis, *, channel: str) -> tuple[Interval | None, list[str]]:
-    """Return the LLR of a score with its range, and the reasons, if any, why no outcome can be told from it."""
+def judge(value: float, basis: Basis, *, channel: str, level: float) -> tuple[Interval | None, list[str]]:
+    """Return the LLR of a score with its range, and the reasons, if any, why no outcome can be told.
+
+    `level` is that of the clip, in dB of full scale.
+    """
+    silent = f"The clip is silent ({level:.0f} dB of full scale): there is no speech to judge."
+    silence = [silent] if level < _SILENT else []
     scale = basis.scales.get(channel)
     if scale is None:
         return None, [
             f"No calibration was measured for this detector on {channel} clips ({CHANNELS[channel]}): "
-            "what its score means there is not known."
+            "what its score means there is not known.",
+            *silence,
         ]
     llr = scale.llr(value)
     reasons = shift.shift_warnings(scale.calibration, [value])
@@ -191,7 +195,7 @@ def judge(value: float, basis: Basis, *, channel: str) -> tuple[Interval | None,
         reasons.append(f"The evidence is weaker than {LEAST} to 1{limit}.")
     elif llr.low <= 0 <= llr.high:
         reasons.append("With other validation clips the evidence could speak for either side.")
-    return llr, reasons
+    return llr, reasons + silence
 
 
 def outcome(llr: Interval | None, reasons: list[str]) -> str:

@@ -10,6 +10,7 @@ from dfdlib.app import assessment
 from dfdlib.app.basis import Known
 from dfdlib.app.rules import MOST_FILES
 from dfdlib.data import corpus
+from dfdlib.data.audit import measure
 from dfdlib.detector.score import score
 from dfdlib.errors import DataError
 from dfdlib.evaluation import shift
@@ -38,10 +39,14 @@ def many(paths: Iterable[str], known: Known, *, channel: str, progress: Callable
             gone.append((Path(path).name, error.reason))
     columns, warnings, clips = {}, [], None
     with_files = corpus.find(usable) if usable else None
+    measured = with_files.table[["path"]].join(measure.measure(with_files).clips).set_index("path") if usable else None
     for basis in known.bases if usable else ():
         options = {"preprocessing": basis.preprocessing, "cache": known.opened()}
         clips = score(with_files, basis.scorer, progress=progress, **options)
-        judged = [assessment.judge(value, basis, channel=channel) for value in clips.values]
+        judged = [
+            assessment.judge(value, basis, channel=channel, level=level)
+            for value, level in zip(clips.values, measured.loc[clips.table["path"], "level"], strict=True)
+        ]
         mark = f" ({basis.name})" if len(known.bases) > 1 else ""
         columns["file"] = [one_line(Path(path).name) for path in clips.table["path"]]
         columns[f"outcome{mark}"] = [assessment.outcome(*one) for one in judged]

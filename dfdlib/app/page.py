@@ -98,7 +98,7 @@ def served(load: Callable[[], "Known"], *, port: int | None = None) -> Iterator[
             page.launch(server_name=HOST, server_port=port, **_LAUNCH)
         except OSError as error:
             raise RunError(f"--port {port}: cannot be served at ({error}); choose another") from error
-        threading.Timer(1.0, once).start()
+        threading.Timer(1.0, _load, [once]).start()
         try:
             yield page
         finally:
@@ -237,6 +237,7 @@ class _Answers:
         written = self._place("scores.csv") if len(told.table) else None
         if written:
             told.table.to_csv(written, index=False)
+            self._given[request.session_hash].add(written)
         return sections.warned(told.warnings), told.table.round(3), written, sections.left_out(told.left_out)
 
     def about(self) -> tuple[str, str]:
@@ -265,6 +266,12 @@ class _Answers:
 
     def _place(self, name: str) -> str:
         return str(Path(tempfile.mkdtemp(dir=self._folder)) / name)
+
+
+def _load(known: Callable[[], "Known"]) -> None:
+    """Load what the first question needs; whoever asks is told what is wrong."""
+    with contextlib.suppress(DfdError):
+        known()
 
 
 def _reason(error: DfdError) -> str:

@@ -294,14 +294,14 @@ def _card(clip, pictures: Pictures, near: dict, scales: dict, run: Run) -> dict:
     facts = {"corpus": clip.corpus, "class": show.describe(clip), "speaker": clip.speaker, "sentence": clip.sentence}
     card["facts"] = {key: plots.shown(value, width=90) for key, value in facts.items() if value}
     found = near.get((clip.corpus, clip.clip), [])
-    card["near"] = [plots.shown(one, width=120) for one in found[:3]] + (
-        [f"{len(found) - 3} more"] if len(found) > 3 else []
+    card["near"] = [plots.shown(one, width=120) for one in found[:NEAR]] + (
+        [f"{len(found) - NEAR} more"] if len(found) > NEAR else []
     )
     card["stages"] = [
         {
             "stage": one,
-            "score": f"{getattr(clip, one):+.2f}",
-            "llr": f"{getattr(clip, f'llr_{one}'):+.1f}",
+            "score": f"{getattr(clip, one):+z.2f}",
+            "llr": f"{getattr(clip, f'llr_{one}'):+z.1f}",
             "right": getattr(clip, f"right_{one}"),
             "strip": scales[one] | {"at": scales[one]["place"](getattr(clip, one))},
         }

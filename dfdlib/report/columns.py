@@ -17,7 +17,12 @@ _CAPITALS = re.compile(r"\b(eer|auc)\b")
 
 def hundredths(places: int, sign: str = "") -> Callable[..., str]:
     """Return a function that writes shares of one as hundredths: one, or two as the ends of an interval."""
-    return lambda *shares: " to ".join(f"{100 * share:{sign}.{places}f}" for share in shares)
+    return lambda *shares: " to ".join(f"{100 * share:{sign}z.{places}f}" for share in shares)
+
+
+def _points_or_none(share: float) -> str:
+    """Write a change of a rate in points; there is none as large as the whole."""
+    return "none" if share >= 1 else hundredths(1)(share)
 
 
 def _count_or_dash(number: int) -> str:
@@ -132,7 +137,7 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     ("change_low", "change_high"): ("interval", hundredths(1, "+")),
     "reference_macro": ("reference's macro EER", _percent),
     "p_holm": ("p, adjusted", _p_value),
-    "smallest": ("smallest to be seen, points", hundredths(1)),
+    "smallest": ("smallest to be seen, points", _points_or_none),
     # Rivals
     "parameters": ("parameters", "{:,.0f}"),
     "seconds": ("real-time factor", "{:.1g}"),

@@ -4,6 +4,7 @@ import pandas as pd
 
 from dfdlib.experiment import rivals
 from dfdlib.experiment.run import Run
+from dfdlib.report.sentences import listed
 
 #: Columns of `of_run`: each detector alone, and each rival against the run's own.
 ALONE = ["corpus", "detector", "clips", "parameters", "eer", "eer_low", "eer_high", "macro_eer", "auc", "cllr",
@@ -32,10 +33,10 @@ def said(table: pd.DataFrame) -> list[str]:
             "errs less than the detector on": shown & (rows["difference"] < 0),
             "is not shown to differ from the detector on": ~shown,
         }
-        parts = [f"{words} {', '.join(rows.loc[rank, 'corpus'])}" for words, rank in where.items() if rank.any()]
+        parts = [f"{words} {listed(rows.loc[rank, 'corpus'])}" for words, rank in where.items() if rank.any()]
         gained = rows[rows["gain_shown"].astype(bool)]
         fused = [f"{'lowers' if row.gain < 0 else 'raises'} the EER on {row.corpus}" for row in gained.itertuples()]
-        gain = f"fusing both {', '.join(fused)}" if fused else "that fusing both changes the EER is not shown"
+        gain = f"fusing both {listed(fused)}" if fused else "that fusing both changes the EER is not shown"
         warning = " By validation clips its scores run the other way; nothing was turned round."
         sentence = f"Before fine-tuning, {name} {'; '.join(parts)}; {gain}."
         found.append(sentence + warning * bool(rows["seems_inverted"].iloc[0]))

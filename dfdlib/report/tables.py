@@ -279,7 +279,8 @@ def compared(run: Run, table: pd.DataFrame) -> pd.DataFrame:
 
 def compared_by_attack(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     """Return `comparison.by_attack` as it is shown."""
-    return _in_words(run, table)[["corpus", "recipe", *ATTACK_CHANGES[1:]]]
+    shown = _in_words(run, table)[["corpus", "recipe", *ATTACK_CHANGES[1:]]]
+    return shown.rename(columns={"before": "reference_eer", "after": "eer"})
 
 
 def comparison_sentences(run: Run, table: pd.DataFrame, attacks: pd.DataFrame | None = None) -> list[str]:

@@ -34,6 +34,12 @@ def test_a_row_a_file_and_a_reason_for_each_other(paths, known, basis):
     assert reasons["list.csv"].startswith("is a table")
 
 
+def test_silent_clips_are_not_judged(paths, known, monkeypatch):
+    assert set(many.many(paths, known, channel="studio", progress=nothing).table["outcome"]) != {"cannot tell"}
+    monkeypatch.setattr(assessment, "_SILENT", 0.0)  # all are below full scale
+    assert set(many.many(paths, known, channel="studio", progress=nothing).table["outcome"]) == {"cannot tell"}
+
+
 def test_two_detectors_have_columns_each(paths, basis):
     other = Basis("bare", basis.scorer, basis.preprocessing)
     told = many.many(paths, Known([basis, other]), channel="studio", progress=nothing)

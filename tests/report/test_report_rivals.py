@@ -10,7 +10,7 @@ def test_rivals_differ_only_where_that_was_shown():
     rows += [("soft", "a", 0.2, False, -0.1, False, True), ("soft", "b", 0.2, True, 0.0, False, True)]
     loud, soft = rivals.said(pd.DataFrame(rows, columns=names))
     assert "loud errs more than the detector on a; errs less than the detector on b; fusing both lowers" in loud
-    assert "lowers the EER on a, raises the EER on b" in loud
+    assert "lowers the EER on a and raises the EER on b" in loud
     assert "soft errs more than the detector on b; is not shown to differ from the detector on a; that fusing" in soft
     assert "run the other way" in soft
     assert "other way" not in loud

@@ -43,14 +43,11 @@ class Scale:
     @classmethod
     def of(cls, validation: Scores) -> "Scale":
         """Fit a scale to the scores of validation clips; a `DataError` where they are too few."""
-        labels, scores = validation.labels, validation.values
-        fitted = calibration.fit(labels, scores)
-        strata = Strata(labels, units.of(validation.table))
-        weights = strata.resample(lambda drawn: drawn[:, strata.member], resamples=carried.REFITS, seed=0)
-        drawn = [calibration.fit(np.repeat(labels, row), np.repeat(scores, row), fewest=1) for row in weights]
-        refits = np.array([(one.slope, one.intercept) for one in drawn])
+        trials = carried.Validation(validation.labels, validation.values, units.of(validation.table))
+        fitted = calibration.fit(trials.labels, trials.scores)
         observed = np.array([fitted.slope, fitted.intercept])
-        refits = observed + limits.student(strata)[0] * (refits - observed)
+        wider, _ = limits.student(Strata(trials.labels, trials.groups))
+        refits = observed + wider * (carried.refits(trials)[:, 1:3] - observed)
         return cls(fitted, refits)
 
     def llr(self, score: float) -> Interval:

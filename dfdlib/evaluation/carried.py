@@ -5,6 +5,7 @@ validation trials again as well: each of `REFITS` draws of them gives a threshol
 test set's figures move with them is added to how much they move with the test set's own clips.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,27 @@ class Validation:
     labels: np.ndarray
     scores: np.ndarray
     groups: "Units | ArrayLike | None" = None
+
+
+def refits(validation: Validation, *, seed: int = 0) -> np.ndarray:
+    """Return ``threshold slope intercept lowest highest`` of `calibration.fit` on each draw of validation trials.
+
+    Shape (`REFITS`, 5). Of trials that were drawn before, as for another corpus, nothing is fitted again.
+    """
+    labels, scores = metrics.validate(validation.labels, validation.scores)
+    strata = Strata(labels, validation.groups)
+    weights = strata.resample(lambda drawn: drawn[:, strata.member], resamples=REFITS, seed=seed)
+    return _fitted(*((part.tobytes(), part.dtype) for part in (labels, scores, weights)))
+
+
+@functools.lru_cache(maxsize=16)
+def _fitted(*parts: tuple[bytes, np.dtype]) -> np.ndarray:
+    labels, scores, weights = (np.frombuffer(*part) for part in parts)
+    fits = (
+        calibration.fit(np.repeat(labels, row), np.repeat(scores, row), fewest=1)
+        for row in weights.reshape(-1, labels.size)
+    )
+    return np.array([(one.threshold, one.slope, one.intercept, one.lowest, one.highest) for one in fits])
 
 
 def intervals(
@@ -159,17 +181,14 @@ def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Draw
     order = [known_names.index(name) for name in names]
     observed, draws = (np.concatenate([getattr(part, kind)[..., 0, :] for part in parts], axis=-1)[..., order]
                        for kind in ("observed", "draws"))  # fmt: skip
-    strata = Strata(known, validation.groups)
-    weights = strata.resample(lambda drawn: drawn[:, strata.member], resamples=REFITS, seed=seed + 1)
     moved = np.zeros((REFITS, len(known_names)))
-    for row, weight in enumerate(weights):
-        drawn = np.repeat(known, weight), np.repeat(given, weight)
+    for row, (threshold, slope, intercept, lowest, highest) in enumerate(refits(validation, seed=seed + 1)):
         if AT_THRESHOLD in kinds:
-            far, frr = metrics.error_rates(labels, scores, threshold=metrics.eer(*drawn).threshold)
+            far, frr = metrics.error_rates(labels, scores, threshold=threshold)
             moved[row, : len(AT_THRESHOLD)] = far, frr, (far + frr) / 2
         if BY_CALIBRATION in kinds:
-            llr = calibration.fit(*drawn, fewest=1).llr(scores)
+            llr = np.clip(slope * scores + intercept, lowest, highest)
             moved[row, -len(BY_CALIBRATION) :] = metrics.cllr(labels, llr), metrics.act_dcf(labels, llr)
-    widening, freedom = limits.student(strata)
+    widening, freedom = limits.student(Strata(known, validation.groups))
     moved = observed + widening * (moved[:, order] - observed)
     return _Drawn(observed[None], draws, moved, freedom, parts[0].strata)

@@ -81,6 +81,23 @@ def test_speakers_of_the_validation_clips_are_drawn_together():
         carried.intervals(labels, scores, Validation(*trials(3)))
 
 
+def test_validation_trials_are_refitted_once_for_all_test_sets(monkeypatch):
+    validation, fits = Validation(*trials(40, seed=8)), []
+
+    def count(*trials, fit=calibration.fit, **options):
+        fits.append(trials)
+        return fit(*trials, **options)
+
+    monkeypatch.setattr(calibration, "fit", count)
+    carried.intervals(*trials(60, seed=2), validation, names=("far",), resamples=100)
+    assert len(fits) > carried.REFITS
+    fits.clear()
+    carried.intervals(*trials(70, seed=3), validation, names=("cllr",), resamples=100)
+    assert len(fits) == 1
+    carried.intervals(*trials(70, seed=3), validation, names=("cllr",), resamples=100, seed=1)
+    assert len(fits) > carried.REFITS
+
+
 def test_separable_validation_trials_give_finite_figures():
     labels, scores = trials(50, seed=2, gap=8.0)
     found = carried.intervals(labels, scores, Validation(*trials(20, gap=30.0)), resamples=100)

@@ -1,9 +1,11 @@
 """What the page and its answers go by: outcomes, channels and limits. Light: the page is there before any detector."""
 
+from dfdlib.training import codecs
+
 OUTCOMES = BONAFIDE, SPOOF, CANNOT_TELL = ("bona fide", "spoof", "cannot tell")
 
-#: What a clip may have come through. The validation clips as they are stand for the first.
-CHANNELS = {"studio": "as recorded", "phone": "telephone, 8 kHz", "messenger": "messenger, opus"}
+#: What a clip may have come through, in words.
+CHANNELS = {name: words for name, (words, _) in codecs.CHANNELS.items()}
 
 #: So many times as often must one class give such a score for an outcome: from here on evidence is "moderate".
 LEAST = 10

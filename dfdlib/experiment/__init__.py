@@ -2,8 +2,9 @@
 
 `profile` reads the settings, `places` says where the corpora are, `clips` knows which clips are for what, `jobs`
 trains, `scored` scores, `run` computes what the notebooks ask for, `comparison` compares recipes, `forensic` validates
-likelihood ratios, `baseline` trains the demo's detector, `evaluation` evaluates scores that are there already,
-`rivals` compares other detectors with the profile's, `planted` is a run whose figures are known.
+likelihood ratios, `channels` sends validation clips through telephones and messengers, `baseline` trains the demo's
+detector, `evaluation` evaluates scores that are there already, `rivals` compares other detectors with the profile's,
+`planted` is a run whose figures are known.
 """
 
 import lazy_loader
@@ -11,7 +12,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
-        "baseline clips comparison evaluation forensic jobs memo places planted profile rivals run scored".split()
+        "baseline channels clips comparison evaluation forensic jobs memo places planted profile rivals run "
+        "scored".split()
     ),
     submod_attrs={"profile": ["Profile"], "run": ["Run"]},
 )

@@ -104,6 +104,7 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     ("hter_low", "hter_high"): ("HTER interval", hundredths(1)),
     "cllr_raw": ("Cllr, raw scores", "{:.3f}"),
     "cllr": ("Cllr, calibrated", "{:.3f}"),
+    "cllr_recorded": ("Cllr, calibrated as recorded", "{:.3f}"),
     ("cllr_low", "cllr_high"): ("Cllr interval", "{:.3f} to {:.3f}"),
     "min_cllr": ("discrimination loss", "{:.3f}"),
     "loss": ("calibration loss", "{:.3f}"),

@@ -110,6 +110,14 @@ CODECS = tuple(CODINGS)
 """mp3 and opus at low bit rates, G.722 at 64 kbit/s, and at 8 kHz the telephone's µ-law and GSM full rate."""
 
 
+#: What a clip may have come through since it was recorded: in words, and the codecs that stand for it.
+CHANNELS = {
+    "studio": ("as recorded", ()),
+    "phone": ("telephone, 8 kHz", ("mulaw", "gsm")),
+    "messenger": ("messenger, opus", ("opus",)),
+}
+
+
 def available_codecs() -> tuple[str, ...]:
     """Return those of `CODECS` that this installation can code."""
     return tuple(name for name, coding in CODINGS.items() if coding.is_available())

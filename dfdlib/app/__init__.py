@@ -9,5 +9,5 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["assessment", "basis", "many", "page", "rules", "sections"],
-    submod_attrs={"assessment": ["Assessment", "assess"], "basis": ["Basis"]},
+    submod_attrs={"assessment": ["Assessment", "assess", "assess_by_each"], "basis": ["Basis"]},
 )

@@ -7,6 +7,7 @@ Forensic Science Institutes (ENFSI, 2015: guideline for evaluative reporting).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -110,16 +111,26 @@ class Assessment:
         return self.llr and Interval(*calibration.probability(self.llr, p_spoof=p_spoof).tolist())
 
 
-def assess(
-    clip: str | Path, basis: Basis, *, channel: str = "studio", cache: Cache | None = None, windows: bool = True
-) -> Assessment:
-    """Say what a detector makes of one clip.
+def assess(clip: str | Path, basis: Basis, **options) -> Assessment:
+    """Say what one detector makes of one clip: `assess_by_each` of one."""
+    return assess_by_each(clip, [basis], **options)[0]
+
+
+def assess_by_each(
+    clip: str | Path,
+    bases: Iterable[Basis],
+    *,
+    channel: str = "studio",
+    cache: Cache | None = None,
+    windows: bool = True,
+) -> list[Assessment]:
+    """Say what each of several detectors makes of one clip, which is looked at once.
 
     Parameters
     ----------
     clip : str or Path
-    basis : Basis
-        The detector, and what is known of its scores.
+    bases : iterable of Basis
+        The detectors, and what is known of their scores.
     channel : str
         What the clip came through, one of `CHANNELS`: its calibration is used.
     cache : Cache, optional
@@ -136,13 +147,20 @@ def assess(
         raise ParameterError(f"channel={channel!r}: choose one of {', '.join(CHANNELS)}")
     check(clip)
     found = corpus.find([clip])
-    options = {"preprocessing": basis.preprocessing, "cache": cache}
-    scores = score(found, basis.scorer, **options)
+    measured = measure.measure(found)
+    if measured.clips.empty:
+        raise DataError(measured.left_out["reason"].iloc[-1], path=clip)
+    return [_assess(found, measured.clips.iloc[0], basis, channel, cache, windows) for basis in bases]
+
+
+def _assess(
+    clip: corpus.Corpus, facts: pd.Series, basis: Basis, channel: str, cache: Cache | None, windows: bool
+) -> Assessment:
+    scores = score(clip, basis.scorer, preprocessing=basis.preprocessing, cache=cache)
     row = scores.table.iloc[0]
-    facts = measure.measure(found).clips.iloc[0]
     llr, reasons = judge(float(row["score"]), basis, channel=channel, level=facts["level"])
     return Assessment(
-        file=one_line(Path(clip).name),
+        file=one_line(Path(row["path"]).name),
         detector=basis.name,
         demonstration=basis.demonstration,
         channel=channel,

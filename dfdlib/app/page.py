@@ -61,6 +61,8 @@ _LAUNCH = {
     "show_error": True,
     "quiet": True,
     "prevent_thread_lock": True,
+    # Else the page of a busy machine that answers its own question late is taken for none.
+    "_frontend": False,
     "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
     "css": _STYLE,
     # Else a site that gives itself this address could ask the page.
@@ -91,7 +93,9 @@ def served(load: Callable[[], "Known"], *, port: int | None = None) -> Iterator[
             return known()
 
     with tempfile.TemporaryDirectory(prefix="dfd-app-") as folder:
-        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+        # The page asks itself whether it is there: not by way of another machine.
+        direct = ",".join(filter(None, (os.environ.get("no_proxy", os.environ.get("NO_PROXY")), HOST)))
+        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": direct}
         page = build(once, folder=Path(folder))
         page.queue(max_size=WAITING, default_concurrency_limit=1)
         try:
@@ -261,8 +265,8 @@ class _Answers:
         if path is None:
             raise DataError("no clip was given", path="request")
         known = self._known()
-        cache = known.opened()
-        return [(assessment.assess(path, basis, channel=channel, cache=cache), basis) for basis in known.bases]
+        found = assessment.assess_by_each(path, known.bases, channel=channel, cache=known.opened())
+        return list(zip(found, known.bases, strict=True))
 
     def _place(self, name: str) -> str:
         return str(Path(tempfile.mkdtemp(dir=self._folder)) / name)

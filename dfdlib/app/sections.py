@@ -3,7 +3,6 @@
 All of it is in the page itself: figures and sound are data, and whatever a file's name holds is text.
 """
 
-import base64
 import html
 import io
 import itertools
@@ -11,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 from matplotlib.figure import Figure
 
 from dfdlib.app.assessment import Assessment
@@ -20,7 +18,7 @@ from dfdlib.app.rules import BONAFIDE, CHANNELS, SPOOF
 from dfdlib.data import audio
 from dfdlib.detector import explanation
 from dfdlib.evaluation.metrics import percent, percent_range
-from dfdlib.report import plots
+from dfdlib.report import browser, page, plots
 from dfdlib.report.plots.look import minus
 from dfdlib.text import one_line
 
@@ -218,7 +216,8 @@ def _timeline(one: Assessment, wave: np.ndarray) -> str:
         f"Scores of windows of {one.windows[0].end - one.windows[0].start:.1f} s by {_text(one.detector)}; press on a "
         "passage to hear it, the lowest is marked. They are not calibrated: no verdict belongs to a window."
     )
-    player = f'<audio controls preload="auto" aria-label="The clip" src="{_sound(wave)}"></audio>'
+    sound = page.data_uri("audio/mpeg", browser.mp3(wave))
+    player = f'<audio controls preload="auto" aria-label="The clip" src="{sound}"></audio>'
     return (
         f'<figure><div class="pan"><div class="plot">{image}{buttons}</div></div>{player}'
         f"<figcaption>{caption}</figcaption></figure>"
@@ -253,14 +252,7 @@ def _image(figure: Figure, alt: str) -> str:
     drawn = io.BytesIO()
     with plots.style():
         figure.savefig(drawn, format="svg", facecolor="white", metadata={"Date": None})
-    data = base64.b64encode(drawn.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{data}">'
-
-
-def _sound(wave: np.ndarray) -> str:
-    drawn = io.BytesIO()
-    soundfile.write(drawn, wave.clip(-1, 1), audio.RATE, format="MP3")
-    return f"data:audio/mpeg;base64,{base64.b64encode(drawn.getvalue()).decode()}"
+    return f'<img alt="{html.escape(alt)}" src="{page.data_uri("image/svg+xml", drawn.getvalue())}">'
 
 
 def _block(markup: str) -> str:

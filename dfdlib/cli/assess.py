@@ -94,9 +94,9 @@ def _known(checkpoint: Path | None, detector: str | None, *, profile: str, folde
 
 
 def _print(clip: Path, known, *, channel: str, as_json: bool) -> None:
-    from dfdlib.app.assessment import assess
+    from dfdlib.app.assessment import assess_by_each
 
-    found = [assess(clip, basis, channel=channel, cache=known.opened()) for basis in known.bases]
+    found = assess_by_each(clip, known.bases, channel=channel, cache=known.opened())
     if as_json:
         printing.as_json({"assessments": [one.to_dict() for one in found]})
         return

@@ -328,7 +328,7 @@ def _sound(clip, pictures: Pictures, run: Run) -> dict:
         cells = _cells(pictures.found[clip.Index].table(slope=slope))
     return {
         "refused": "",
-        "player": page.data_uri("audio/mpeg", _mp3(wave)),
+        "player": page.data_uri("audio/mpeg", mp3(wave)),
         "image": page.data_uri("image/webp", _picture(drawn)),
         "alt": drawn.alt(),
         "seconds": drawn.duration,
@@ -355,7 +355,7 @@ def _cells(table: pd.DataFrame) -> list[dict]:
     ]
 
 
-def _mp3(wave: np.ndarray) -> bytes:
+def mp3(wave: np.ndarray) -> bytes:
     """Return a waveform as mp3, which every browser plays, at the level that it has; equal waves give equal bytes."""
     import soundfile
 

@@ -46,6 +46,19 @@ def test_a_score_among_those_of_spoofs(basis, clip):
     assert found.llr.value < -math.log(10)
 
 
+def test_several_detectors_look_at_a_clip_once(basis, clip, monkeypatch):
+    bare, looks = Basis("bare", basis.scorer, basis.preprocessing), []
+
+    def look(found, measure=assessment.measure.measure):
+        looks.append(found)
+        return measure(found)
+
+    alone = [assess(clip(0.37), one) for one in (basis, bare)]
+    monkeypatch.setattr(assessment.measure, "measure", look)
+    assert assessment.assess_by_each(clip(0.37), [basis, bare]) == alone
+    assert len(looks) == 1
+
+
 def test_a_weak_score_cannot_be_told(basis, clip):
     found = assess(clip(0.05), basis)
     assert found.outcome == "cannot tell"

@@ -148,6 +148,14 @@ def test_a_detector_that_cannot_be_loaded_is_said_on_the_page(tmp_path):
     assert "is damaged" in answers.plain("clip.wav")["error"]
 
 
+def test_a_proxy_is_not_asked_for_a_page_of_this_machine(monkeypatch):
+    for name, value in {"http_proxy": "http://127.0.0.1:9", "no_proxy": "somewhere.example"}.items():
+        monkeypatch.setenv(name, value)
+    with page.served(lambda: Known([])) as running:
+        assert status(running.local_url) == 200
+        assert os.environ["no_proxy"].startswith("somewhere.example,")
+
+
 def test_a_port_that_is_taken_is_one_line(served):
     with (
         pytest.raises(RunError, match="cannot be served at"),

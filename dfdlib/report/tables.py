@@ -30,8 +30,8 @@ OPERATING = ["corpus", "stage", "threshold", "far", "frr", "hter", "hter_low", "
 EVIDENCE = ["corpus", "cllr_raw", "cllr", "cllr_low", "cllr_high", "min_cllr", "loss", "misled_bonafide",
             "misled_spoof", "tenfold_bonafide", "tenfold_spoof"]  # fmt: skip
 #: Columns of `verdicts`.
-VERDICTS = ["corpus", "before", "after", "seeds_low", "seeds_high", "delta", "low", "high", "smallest", "contrary",
-            "rung_after", "verdict"]  # fmt: skip
+VERDICTS = ["corpus", "seeds_low", "seeds_high", "delta", "low", "high", "smallest", "contrary", "rung_after",
+            "verdict"]  # fmt: skip
 #: How changes of metrics that are no rates are written.
 UNITLESS = {"before": "{:.3f}", "after": "{:.3f}", "delta": "{:+.3f}", ("low", "high"): "{:+.3f} to {:+.3f}"}
 #: Columns of `attack_changes` that the report shows.

@@ -71,8 +71,10 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(*, rows: int = 1, columns: int = 1, width: float = 4.9, height: float = 3.6) -> tuple[Figure, Axes]:
+def figure(*, rows: int = 1, columns: int = 1, width: float = 4.1, height: float = 3.3) -> tuple[Figure, Axes]:
     """Return a new figure of a size in inches, and its axes: an ndarray (rows, columns) if there are several.
+
+    By default it is as wide as a phone shows with text that can be read.
 
     No window and no global list of figures knows about it.
     """

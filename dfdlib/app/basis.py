@@ -16,9 +16,8 @@ from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer
 from dfdlib.detector.scores import Scores, read_scores
 from dfdlib.errors import DataError
-from dfdlib.evaluation import calibration, carried, limits, units
+from dfdlib.evaluation import calibration, carried, units
 from dfdlib.evaluation.calibration import Calibration
-from dfdlib.evaluation.drawing import Strata
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.experiment.clips import TARGET, Clips
 
@@ -33,22 +32,19 @@ class Scale:
     Attributes
     ----------
     calibration : Calibration
-    refits : ndarray, shape (k, 2)
-        Slope and intercept of calibrations on validation trials drawn again, with their voices and sentences.
+    refits : carried.Refits
+        Calibrations on validation trials drawn again, with their voices and sentences.
     """
 
     calibration: Calibration
-    refits: np.ndarray
+    refits: carried.Refits
 
     @classmethod
     def of(cls, validation: Scores) -> "Scale":
         """Fit a scale to the scores of validation clips; a `DataError` where they are too few."""
-        trials = carried.Validation(validation.labels, validation.values, units.of(validation.table))
-        fitted = calibration.fit(trials.labels, trials.scores)
-        observed = np.array([fitted.slope, fitted.intercept])
-        wider, _ = limits.student(Strata(trials.labels, trials.groups))
-        refits = observed + wider * (carried.refits(trials)[:, 1:3] - observed)
-        return cls(fitted, refits)
+        labels, scores = validation.labels, validation.values
+        fitted = calibration.fit(labels, scores)
+        return cls(fitted, carried.Refits.of(labels, scores, units.of(validation.table), seed=0))
 
     def llr(self, score: float) -> Interval:
         """Return the log-likelihood ratio of a score, and the range of it that other validation clips would give.
@@ -56,8 +52,9 @@ class Scale:
         No end is beyond the bounds of the calibration.
         """
         fitted = self.calibration
-        low, high = np.quantile(self.refits @ [score, 1.0], [0.025, 0.975]).clip(fitted.lowest, fitted.highest)
-        return Interval(float(fitted.llr(score)), float(low), float(high))
+        value, reach = fitted.slope * score + fitted.intercept, self.refits.reach(score)
+        ends = np.clip([value - reach, value + reach], fitted.lowest, fitted.highest)
+        return Interval(float(fitted.llr(score)), *map(float, ends))
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,7 +135,8 @@ class Bootstrap:
     Attributes
     ----------
     observed : ndarray, shape (systems, names)
-    draws : ndarray, shape (resamples, systems, names)
+    draws : ndarray, shape (sets, resamples, systems, names)
+        The sets of `Strata.resample`.
     """
 
     def __init__(

@@ -123,6 +123,7 @@ def attack_changes(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    trained: bool = False,
 ) -> "DataFrame":
     """Return how much the EER of each attack changed between two systems or more, tested as one family.
 
@@ -137,6 +138,8 @@ def attack_changes(
         Scores, as in `intervals.changes`; ``after`` may be several systems by name, each set against ``before``.
     target, by, resamples, level, seed
         Of `units.of` and `intervals.intervals`.
+    trained : bool
+        Of `family.judge`.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def attack_changes(
         more = {"names": ("eer",), "groups": drawn[attack]} | options
         changes.append(intervals.changes(labels[rows], before[..., rows], scores[..., rows], **more)["eer"])
     found = []
-    for (system, attack), judged in zip(cells, family.judge(changes, level=level), strict=True):
+    for (system, attack), judged in zip(cells, family.judge(changes, level=level, trained=trained), strict=True):
         own = labels[parts[attack]]
         said = drawn[attack].describe(own)
         sizes = {"n_bonafide": int(np.sum(own == BONAFIDE)), "n_spoof": int(np.sum(own != BONAFIDE))}

@@ -5,7 +5,7 @@ validation trials again as well: each of `REFITS` draws of them gives a threshol
 test set's figures move with them is added to how much they move with the test set's own clips.
 """
 
-import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,25 +40,43 @@ class Validation:
     groups: "Units | ArrayLike | None" = None
 
 
-def refits(validation: Validation, *, seed: int = 0) -> np.ndarray:
-    """Return ``threshold slope intercept lowest highest`` of `calibration.fit` on each draw of validation trials.
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """Calibrations on validation trials that were drawn again: of each the threshold and the map, (sets, `REFITS`)."""
 
-    Shape (`REFITS`, 5). Of trials that were drawn before, as for another corpus, nothing is fitted again.
-    """
-    labels, scores = metrics.validate(validation.labels, validation.scores)
-    strata = Strata(labels, validation.groups)
-    weights = strata.resample(lambda drawn: drawn[:, strata.member], resamples=REFITS, seed=seed)
-    return _fitted(*((part.tobytes(), part.dtype) for part in (labels, scores, weights)))
+    strata: Strata
+    maps: np.ndarray  #: threshold, slope, intercept, lowest and highest LLR, (sets, REFITS, 5)
+
+    @classmethod
+    def of(cls, labels: ArrayLike, scores: ArrayLike, groups: "Units | ArrayLike | None", *, seed: int) -> "Refits":
+        """Fit them; for the same trials and seed once in a process, since it takes seconds."""
+        strata = Strata(labels, groups)
+        weights = strata.resample(lambda drawn: drawn[:, strata.member], resamples=REFITS, seed=seed)
+        key = hashlib.sha256(b"".join(part.tobytes() for part in (labels, scores, weights))).digest()
+        if key not in _FITTED:
+            rows = weights.reshape(-1, labels.size)
+            drawn = (calibration.fit(np.repeat(labels, row), np.repeat(scores, row), fewest=1) for row in rows)
+            maps = [(one.threshold, one.slope, one.intercept, one.lowest, one.highest) for one in drawn]
+            _FITTED[key] = np.reshape(maps, (*weights.shape[:2], -1))
+        return cls(strata, _FITTED[key])
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        return self.maps[..., 0]
+
+    def reach(self, score: float, *, level: float = 0.95) -> float:
+        """Return how far other validation trials would move the log-likelihood ratio of a score, without its bounds."""
+        moved = self.maps[..., 1] * score + self.maps[..., 2]
+        return limits.reach([limits.own(moved, self.strata)], level)
+
+    def llr(self, scores: ArrayLike, place: tuple[int, int]) -> np.ndarray:
+        """Return the log-likelihood ratios of scores (n,) by one of the maps."""
+        _, slope, intercept, lowest, highest = self.maps[place]
+        return np.clip(slope * np.asarray(scores) + intercept, lowest, highest)
 
 
-@functools.lru_cache(maxsize=16)
-def _fitted(*parts: tuple[bytes, np.dtype]) -> np.ndarray:
-    labels, scores, weights = (np.frombuffer(*part) for part in parts)
-    fits = (
-        calibration.fit(np.repeat(labels, row), np.repeat(scores, row), fewest=1)
-        for row in weights.reshape(-1, labels.size)
-    )
-    return np.array([(one.threshold, one.slope, one.intercept, one.lowest, one.highest) for one in fits])
+# The maps of validation trials, by content.
+_FITTED: dict[bytes, np.ndarray] = {}
 
 
 def intervals(
@@ -93,12 +111,12 @@ def intervals(
     first = np.atleast_2d(scores)[0]
     found = {}
     for number, name in enumerate(names):
-        value, each, moved = float(boot.observed[number]), boot.by_seed[:, number], boot.moved[:, number]
+        value, each, moved = float(boot.observed[number]), boot.by_seed[:, number], boot.moved[..., number]
 
         def others(there, each=each, moved=moved):
-            return [limits.Spread(float(np.var(there(moved), ddof=1)), boot.freedom), *of_seeds(there(each))]
+            return [limits.own(there(moved), boot.validation), *of_seeds(there(each))]
 
-        ends = limits.of_metric(name, value, boot.draws[:, number], boot.strata, first, level, others=others)
+        ends = limits.of_metric(name, value, boot.draws[..., number], boot.strata, first, level, others=others)
         found[name] = Interval(value, *ends)
     return found
 
@@ -127,9 +145,9 @@ def paired_differences(
     found = {}
     for number, name in enumerate(names):
         delta = float(new.observed[number] - old.observed[number])
-        draws = new.draws[:, number] - old.draws[:, number]
-        moved = float(np.var(new.moved[:, number] - old.moved[:, number], ddof=1))
-        spread = [limits.Spread(moved, new.freedom), *of_seeds(new.by_seed[:, number] - old.by_seed[:, number])]
+        draws = new.draws[..., number] - old.draws[..., number]
+        moved = limits.own(new.moved[..., number] - old.moved[..., number], new.validation)
+        spread = [moved, *of_seeds(new.by_seed[:, number] - old.by_seed[:, number])]
         low, high, p = limits.of_change(name, delta, draws, new.strata, level, others=spread)
         found[name] = Difference(float(old.observed[number]), float(new.observed[number]), delta, low, high, p)
     return found
@@ -137,13 +155,13 @@ def paired_differences(
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """Metrics of the test set: as its own clips are drawn again (resamples, names), and validation clips."""
+    """Metrics of the test set: as its own clips are drawn again, and as validation clips are."""
 
     by_seed: np.ndarray  #: as observed, (seeds, names)
-    draws: np.ndarray
-    moved: np.ndarray  #: (REFITS, names)
-    freedom: float  #: of what validation clips change
+    draws: np.ndarray  #: (sets, resamples, names)
+    moved: np.ndarray  #: (sets, REFITS, names)
     strata: Strata
+    validation: Strata
 
     @property
     def observed(self) -> np.ndarray:
@@ -159,7 +177,7 @@ def _carried(labels, scores, validation, *options) -> _Drawn:
     ]
     draws, moved = (np.mean([getattr(one, kind) for one in each], axis=0) for kind in ("draws", "moved"))
     by_seed = np.concatenate([one.by_seed for one in each])
-    return _Drawn(by_seed, draws, moved, each[0].freedom, each[0].strata)
+    return _Drawn(by_seed, draws, moved, each[0].strata, each[0].validation)
 
 
 def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Drawn:
@@ -181,14 +199,13 @@ def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Draw
     order = [known_names.index(name) for name in names]
     observed, draws = (np.concatenate([getattr(part, kind)[..., 0, :] for part in parts], axis=-1)[..., order]
                        for kind in ("observed", "draws"))  # fmt: skip
-    moved = np.zeros((REFITS, len(known_names)))
-    for row, (threshold, slope, intercept, lowest, highest) in enumerate(refits(validation, seed=seed + 1)):
+    refits = Refits.of(known, given, validation.groups, seed=seed + 1)
+    moved = np.zeros((*refits.thresholds.shape, len(known_names)))
+    for place in np.ndindex(refits.thresholds.shape):
         if AT_THRESHOLD in kinds:
-            far, frr = metrics.error_rates(labels, scores, threshold=threshold)
-            moved[row, : len(AT_THRESHOLD)] = far, frr, (far + frr) / 2
+            far, frr = metrics.error_rates(labels, scores, threshold=refits.thresholds[place])
+            moved[place][: len(AT_THRESHOLD)] = far, frr, (far + frr) / 2
         if BY_CALIBRATION in kinds:
-            llr = np.clip(slope * scores + intercept, lowest, highest)
-            moved[row, -len(BY_CALIBRATION) :] = metrics.cllr(labels, llr), metrics.act_dcf(labels, llr)
-    widening, freedom = limits.student(Strata(known, validation.groups))
-    moved = observed + widening * (moved[:, order] - observed)
-    return _Drawn(observed[None], draws, moved, freedom, parts[0].strata)
+            llr = refits.llr(scores, place)
+            moved[place][-len(BY_CALIBRATION) :] = metrics.cllr(labels, llr), metrics.act_dcf(labels, llr)
+    return _Drawn(observed[None], draws, moved[..., order], parts[0].strata, refits.strata)

@@ -1,11 +1,13 @@
 """How often each trial is drawn in a resample of a test set.
 
 *By clip* bona fide and spoof trials are drawn apart, each class keeping its size. Units, as groups or speakers, are
-drawn whole, with all clips of both classes that they have; with two kinds of unit, a trial counts as often as its
-speaker times as often as its sentence was drawn. A resample that lacks a class is drawn again.
+drawn whole, with all clips of both classes that they have. Of two kinds of unit there are three sets of resamples:
+speakers are drawn, sentences are drawn, and what one of each have in common is drawn, whose spread the first two both
+hold (`limits.own`). A resample that lacks a class is drawn again.
 """
 
 import functools
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -52,7 +54,7 @@ class Strata:
     ----------
     member : ndarray of int, shape (n,)
         The cell of each trial: trials that always have one weight. With one kind of unit a cell is a unit; with two it
-        is what one of each have in common, and its weight is the product of theirs.
+        is what one of each have in common.
     cells : int
     kinds : list of Count
         How many units of each kind each class has, bona fide first, and how evenly they share its trials.
@@ -67,14 +69,15 @@ class Strata:
         self.grouped = bool(members)
         if members:
             units = [np.unique(member, return_inverse=True)[1] for member in members]
-            self._sizes = [member.max() + 1 for member in units]
             cells, self.member = np.unique(np.stack(units), axis=1, return_inverse=True)
             self.member = self.member.ravel()
-            self._units = list(cells)
+            # The unit of each cell, for each set of resamples.
+            self._units = list(cells) if len(cells) == 1 else [*cells, np.arange(cells.shape[1])]
         else:
             self.member = np.empty(labels.size, dtype=np.intp)
             self.member[np.argsort(~real, kind="stable")] = np.arange(labels.size)
-            units, self._sizes, self._units = [self.member], [int(real.sum()), int((~real).sum())], None
+            units, self._units = [self.member], [None]
+            self._sizes = int(real.sum()), int((~real).sum())
         self.cells = int(self.member.max()) + 1
         self._trials = np.stack(
             [np.bincount(self.member[part], minlength=self.cells) for part in (real, ~real)], axis=1
@@ -113,48 +116,53 @@ class Strata:
                 continue
             normal = ndtri((rankdata(scores[part]) - 0.5) / size)
             normal -= normal.mean()
-            variance = sum(
-                np.square(np.bincount(member[part], weights=normal)).sum() / size**2 / (1 - 1 / kind.effective)
-                for member, kind in zip(self._members, kinds, strict=True)
-            )
+            squares = [
+                float(np.square(np.bincount(member[part], weights=normal)).sum()) / size**2
+                for member in (*self._members, self.member)
+            ]
+            own = [one / (1 - 1 / kind.effective) for one, kind in zip(squares, kinds, strict=False)]
+            variance = own[0] if len(own) == 1 else max(sum(own) - squares[-1], *own)
             least = min(kind.effective for kind in kinds)
             found.append(float(np.clip(normal.var() / variance, least, size)) if variance > 0 else least)
         return found[0], found[1]
 
-    def draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the weight of each cell in `rows` resamples, uint8 or uint16 (rows, cells); no class is ever empty."""
+    def draw(self, rows: int, rng: np.random.Generator, *, place: int = 0) -> np.ndarray:
+        """Return the weight of each cell in `rows` resamples of a set, uint8 (rows, cells); no class is ever empty."""
         # A unit that is drawn 256 times would need a chance of less than 1e-500: eight bits are enough.
-        if self._units is None:
+        if not self.grouped:
             return np.concatenate([_multinomial(size, rows, rng).astype(np.uint8) for size in self._sizes], axis=1)
-        drawn = self._draw(rows, rng)
+        drawn = self._draw(rows, rng, place)
         while (empty := np.flatnonzero((drawn @ self._trials.astype(np.float64) == 0).any(axis=1))).size:
-            drawn[empty] = self._draw(empty.size, rng)
+            drawn[empty] = self._draw(empty.size, rng, place)
         return drawn
 
-    def _draw(self, rows: int, rng: np.random.Generator) -> np.ndarray:
-        kinds = (
-            np.take(_multinomial(size, rows, rng).astype(np.uint8), cells, axis=1)
-            for size, cells in zip(self._sizes, self._units, strict=True)
-        )
-        return functools.reduce(lambda one, other: one.astype(np.uint16) * other, kinds)
+    def _draw(self, rows: int, rng: np.random.Generator, place: int) -> np.ndarray:
+        units = self._units[place]
+        return np.take(_multinomial(int(units.max()) + 1, rows, rng).astype(np.uint8), units, axis=1)
 
     def resample(self, function, *, resamples: int, seed: int) -> np.ndarray:
-        """Return `function` of the weights of all resamples, (resamples, ...): computed by blocks, on all cores.
+        """Return `function` of the weights of all resamples, (sets, resamples, ...): by blocks, on all cores.
 
-        The trials alone decide how many resamples make a block, so that the seed decides the result.
+        There is one set, or three of two kinds of unit. The trials alone decide how many resamples make a block, so
+        that the seed decides the result.
         """
         rows = max(1, _BLOCK // self.labels.size)
         sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
+        blocks = list(itertools.product(range(len(self._units)), range(len(sizes))))
 
-        def block(number: int) -> np.ndarray:
-            return function(self.draw(sizes[number], np.random.default_rng([seed, number])))
+        def block(which: tuple[int, int]) -> np.ndarray:
+            place, number = which
+            rng = np.random.default_rng([seed, number + place * len(sizes)])
+            return function(self.draw(sizes[number], rng, place=place))
 
-        workers = min(machine.cores(), len(sizes))
+        workers = min(machine.cores(), len(blocks))
         # Small test sets are done before a second thread has begun.
         if workers == 1 or resamples * self.labels.size < 2**24:
-            return np.concatenate([block(number) for number in range(len(sizes))])
-        with ThreadPoolExecutor(workers) as pool:
-            return np.concatenate(list(pool.map(block, range(len(sizes)))))
+            found = np.concatenate(list(map(block, blocks)))
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                found = np.concatenate(list(pool.map(block, blocks)))
+        return found.reshape(len(self._units), resamples, *found.shape[1:])
 
 
 def _multinomial(size: int, rows: int, rng: np.random.Generator) -> np.ndarray:

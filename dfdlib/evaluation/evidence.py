@@ -101,13 +101,13 @@ def split(labels: ArrayLike, llr: ArrayLike, *, level: float = 0.95, **options) 
     """
     labels, llr = metrics.validate(labels, llr)
     boot = Bootstrap(labels, [llr], names=("cllr", "min_cllr"), **options)
-    values, draws = boot.observed[0], boot.draws[:, 0]
+    values, draws = boot.observed[0], boot.draws[..., 0, :]
     found = {
-        name: Interval(float(value), *limits.of_metric(name, float(value), draws[:, place], boot.strata, llr, level))
+        name: Interval(float(value), *limits.of_metric(name, float(value), draws[..., place], boot.strata, llr, level))
         for place, (name, value) in enumerate(zip(("cllr", "min_cllr"), values, strict=True))
     }
     loss = float(values[0] - values[1])
-    low, high, _ = limits.of_change("", loss, draws[:, 0] - draws[:, 1], boot.strata, level)
+    low, high, _ = limits.of_change("", loss, draws[..., 0] - draws[..., 1], boot.strata, level)
     return found | {"loss": Interval(loss, max(low, 0.0), high)}
 
 

@@ -48,14 +48,14 @@ def changes(
     seed: int,
     attacks: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the change of each metric in each exchange, (resamples, names).
+    """Return the change of each metric and pair of rows in each exchange, (resamples, names, rows).
 
     Parameters
     ----------
     strata : Strata
         Its units are exchanged; of two kinds, those with the least effective number.
     before, after : ndarray, shape (rows, n)
-        Scores; several rows, as of several seeds, are exchanged together and averaged.
+        Scores; several rows, as of several seeds, are exchanged together.
     names : sequence of str
         Of `BY_RANK`.
     attacks : ndarray, shape (n,), optional
@@ -70,16 +70,16 @@ def changes(
         swapped = rng.random((resamples, number)) < 0.5
     order = [name for name in names if name != "macro_eer"]
     every = np.arange(unit.size)
-    found = np.zeros((resamples, len(names)))
-    for pair in zip(before, after, strict=True):
+    found = np.zeros((resamples, len(names), len(before)))
+    for row, pair in enumerate(zip(before, after, strict=True)):
         if order:
             columns = [number for number, name in enumerate(names) if name in order]
-            found[:, columns] += _exchanged(strata.labels, pair, swapped, unit, every, order)
+            found[:, columns, row] = _exchanged(strata.labels, pair, swapped, unit, every, order)
         if "macro_eer" in names:
             parts = of_attacks(strata.labels, attacks).values()
             each = [_exchanged(strata.labels, pair, swapped, unit, part, ["eer"])[:, 0] for part in parts]
-            found[:, list(names).index("macro_eer")] += np.mean(each, axis=0)
-    return found / len(before)
+            found[:, list(names).index("macro_eer"), row] = np.mean(each, axis=0)
+    return found
 
 
 def _exchanged(labels, pair, swapped, unit, part, names: Sequence[str]) -> np.ndarray:

@@ -33,7 +33,7 @@ class Judged(NamedTuple):
     change: Difference  #: its interval at the level of its place in the family
     p_holm: float
     shown: bool
-    unsettled: bool  #: not shown, and the seeds are why: they disagree in sign, or clips alone would have shown it
+    unsettled: bool  #: not shown, and the seeds are why
     smallest: float  #: `smallest_change`
     after: tuple[float, ...]  #: of each seed
 
@@ -53,22 +53,35 @@ def enough(resamples: int, *, family: int, level: float) -> int:
     return max(resamples, math.ceil(family / (1 - level)))
 
 
-def judge(changes: Sequence[Change], *, level: float = 0.95) -> list[Judged]:
+def judge(changes: Sequence[Change], *, level: float = 0.95, trained: bool = False) -> list[Judged]:
     """Judge changes as one family: a `Judged` for each, in their order.
 
-    Their resamples have to be `enough`.
+    A change is shown or it is not. The seeds are why it is not, where the clips alone would have shown the mean over
+    these very trainings, or where single trainings changed to both sides, each beyond its own interval; that they
+    differ in sign says nothing by itself.
+
+    Parameters
+    ----------
+    changes : sequence of Change
+        Their resamples have to be `enough`.
+    level : float
+    trained : bool
+        Whether the changes are by training: then nothing is shown of one.
     """
     p_values = [change.at(level).p for change in changes]
     adjusted, levels = holm(p_values), holm_levels(p_values, level=level)
     by_clips = holm([change.at(level, other_seeds=False).p for change in changes])
     found = []
-    for change, p, own, of_clips in zip(changes, adjusted, levels, by_clips, strict=True):
-        seeds, shown = change.by_seed, bool(p < 1 - level)
-        disagree = seeds.min() < 0 < seeds.max() or of_clips < 1 - level
-        moved = change.at(float(own))
-        smallest = smallest_change(moved, level=float(own))
-        unsettled = bool(seeds.size > 1 and not shown and disagree)
-        found.append(Judged(moved, float(p), shown, unsettled, smallest, tuple(map(float, change.after))))
+    for change, p, own, of_clips in zip(changes, adjusted, map(float, levels), by_clips, strict=True):
+        alone, moved = change.by_seed(), change.at(own)
+        shown = bool(p < 1 - level) and not (trained and len(change.after) == 1)
+        hidden = False
+        if len(alone) > 1 and not shown:
+            each = [one.at(own) for one in alone]
+            opposite = any(one.high < 0 for one in each) and any(one.low > 0 for one in each)
+            hidden = bool(of_clips < 1 - level or opposite)
+        smallest = smallest_change(moved, level=own)
+        found.append(Judged(moved, float(p), shown, hidden, smallest, tuple(map(float, change.after))))
     return found
 
 

@@ -3,7 +3,9 @@
 A normal interval on a scale on which the metric's spread is steady: the arcsine root for error rates, log-odds
 for the AUC, ``log(cost + 2 / trials of the smaller class)`` for costs, the logarithm for Cllr. Its centre is the
 metric less the bias that the resamples show; its reach is Student's t times their standard deviation, widened by
-the root of n / (n - 1), where n counts the units of each kind (Satterthwaite's degrees of freedom over kinds).
+the root of n / (n - 1), where n is the effective number of units of each kind. Of two kinds, as speakers and sentences,
+the variance is V(speakers) + V(sentences) - V(both at once), with Satterthwaite's degrees of freedom, since the first
+two both hold the noise of single clips (Cameron, Gelbach and Miller, 2011); never less than the larger of the two.
 `min_dcf` and `min_cllr` are fitted to the test set. Their optimism grows with the 4/3rd power of the noise, as the
 maximum of a random walk with parabolic drift does; a resample, whose noise is the root of two times as strong,
 shows 2^(2/3) - 1 = 59 % of it, and the correction is enlarged accordingly. How far that correction may itself be
@@ -30,6 +32,8 @@ _RATES = ("eer", "eer_interpolated", "eer_convex_hull", "macro_eer", *AT_THRESHO
 # Metrics fitted to the test set, and the share of the squared correction that is added to their variance.
 _FITTED = {"min_dcf": 0.15, "min_cllr": 0.0}
 _OPTIMISM = 1 / (2 ** (2 / 3) - 1)
+# Bits below which a Cllr counts as this, since 0 has no logarithm.
+_LEAST = 1e-6
 
 
 class Spread(NamedTuple):
@@ -49,7 +53,7 @@ def of_metric(
     *,
     others: Callable[[Callable], Sequence[Spread]] = lambda there: (),
 ) -> tuple[float, float]:
-    """Return the interval of a metric with the observed value on scores (n,), from its draws (resamples,).
+    """Return the interval of a metric with the observed value on scores (n,), from its draws (sets, resamples).
 
     ``others`` gives further sources of spread on a scale, whose map it is called with.
     """
@@ -57,35 +61,53 @@ def of_metric(
     centre, found = float(there(value)), list(others(there))
     if np.ptp(draws) < 1e-12:
         low, high = without_spread(name, value, strata, scores, level)
-        reach = _reach(found, level)
-        return min(low, float(back(centre - reach)), value), max(high, float(back(centre + reach)), value)
+        far = reach(found, level)
+        return min(low, float(back(centre - far)), value), max(high, float(back(centre + far)), value)
     scaled = there(draws)
-    correction = (float(np.mean(scaled)) - centre) * (_OPTIMISM if name in _FITTED else 1.0)
-    variance = float(np.var(scaled, ddof=1)) + _FITTED.get(name, 0.0) * correction**2
-    widening, freedom = student(strata)
-    reach = _reach([Spread(variance * widening**2, freedom), *found], level)
-    low, high = float(back(centre - correction - reach)), float(back(centre - correction + reach))
+    correction = _bias(scaled, centre) * (_OPTIMISM if name in _FITTED else 1.0)
+    far = reach([own(scaled, strata, more=_FITTED.get(name, 0.0) * correction**2), *found], level)
+    low, high = float(back(centre - correction - far)), float(back(centre - correction + far))
     return min(low, value), max(high, value)
 
 
 def of_change(
     name: str, delta: float, draws: np.ndarray, strata: Strata, level: float, *, others: Sequence[Spread] = ()
 ) -> tuple[float, float, float]:
-    """Return the interval of a change from its draws (resamples,), on the plain scale, and p for no change.
+    """Return the interval of a change from its draws (sets, resamples), on the plain scale, and p for no change.
 
     The bias is removed from equal error rates alone: ties among the trials of a resample shift them, while other
     biases are alike in both systems and cancel. p is never below 1 in the number of resamples and 1.
     """
     from scipy.special import stdtr
 
-    centre = delta - (float(np.mean(draws)) - delta) if name.startswith(("eer", "macro")) else delta
-    widening, freedom = student(strata)
-    sources = [Spread(float(np.var(draws, ddof=1)) * widening**2, freedom), *others]
+    centre = delta - _bias(draws, delta) if name.startswith(("eer", "macro")) else delta
+    sources = [own(draws, strata), *others]
     error, freedom = _combined(sources)
-    reach = _reach(sources, level)
-    centre = float(np.clip(centre, delta - reach, delta + reach))  # the interval holds the change itself
+    far = reach(sources, level)
+    centre = float(np.clip(centre, delta - far, delta + far))  # the interval holds the change itself
     p = float(2 * stdtr(freedom, -abs(centre / error))) if error > 1e-12 else float(abs(delta) < 1e-12)
-    return centre - reach, centre + reach, max(p, 1 / (draws.size + 1))
+    return centre - far, centre + far, max(p, 1 / (draws.shape[1] + 1))
+
+
+def own(draws: np.ndarray, strata: Strata, *, more: float = 0.0) -> Spread:
+    """Return what other units than those of strata would change, from draws (sets, resamples) of `Strata.resample`.
+
+    `more` is added to the variance of each set.
+    """
+    variances = np.var(draws, axis=1, ddof=1) + more
+    kinds = [Spread(float(variance) * widening**2, freedom)
+             for variance, (widening, freedom) in zip(variances, student(strata), strict=False)]  # fmt: skip
+    if len(kinds) == 1:
+        return kinds[0]
+    _, freedom = _combined(kinds)
+    each = [kind.variance for kind in kinds]
+    return Spread(max(sum(each) - float(variances[-1]), *each), freedom)
+
+
+def _bias(draws: np.ndarray, observed: float) -> float:
+    """Return how far draws (sets, resamples) lie above what was observed; of three sets, of the first two less both."""
+    above = np.mean(draws, axis=1) - observed
+    return float(above[0] if above.size == 1 else above[0] + above[1] - above[2])
 
 
 def _combined(sources: Sequence[Spread]) -> tuple[float, float]:
@@ -96,7 +118,8 @@ def _combined(sources: Sequence[Spread]) -> tuple[float, float]:
     return math.sqrt(total), total**2 / sum(source.variance**2 / source.freedom for source in sources)
 
 
-def _reach(sources: Sequence[Spread], level: float) -> float:
+def reach(sources: Sequence[Spread], level: float) -> float:
+    """Return how far an interval of a level reaches from its centre, given all sources of spread."""
     from scipy.special import stdtrit
 
     error, freedom = _combined(sources)
@@ -113,7 +136,7 @@ def of_few_errors(
     least: float,
     others: Sequence[Spread] = (),
 ) -> tuple[float, float, float]:
-    """Return the interval of a change and p, from its draws and from its exchanges, both (resamples,).
+    """Return the interval of a change and p, from its draws (sets, resamples) and its exchanges (resamples,).
 
     Both procedures have to rule out no change, so the interval reaches as far as the farther one and p is the larger.
     ``least`` is how far it reaches where nothing moves.
@@ -122,8 +145,8 @@ def of_few_errors(
     size = np.sort(np.abs(exchanged))[::-1]
     p = max(p, (1 + int(np.sum(size >= abs(delta) - 1e-12))) / (size.size + 1))
     beyond = math.ceil((1 - level) * (size.size + 1) - 1e-9) - 2
-    reach = max((high - low) / 2, float(size[beyond]) if beyond >= 0 else 1.0)
-    return (delta - reach, delta + reach, p) if reach > 1e-12 else (delta - least, delta + least, 1.0)
+    far = max((high - low) / 2, float(size[beyond]) if beyond >= 0 else 1.0)
+    return (delta - far, delta + far, p) if far > 1e-12 else (delta - least, delta + least, 1.0)
 
 
 def scale(name: str, strata: Strata):
@@ -143,25 +166,26 @@ def scale(name: str, strata: Strata):
             lambda y: np.clip((1 + 2 * half) / (1 + np.exp(-y)) - half, 0, 1)
         )
     if name == "cllr":
-        return (lambda x: np.log(np.maximum(x, np.finfo(float).tiny))), np.exp
+        return (lambda x: np.log(np.maximum(x, _LEAST))), np.exp
     least, most = 2 / min(bonafide, spoof), math.inf if name == "act_dcf" else 1
     return (lambda x: np.log(np.maximum(x, 0) + least)), (lambda y: np.clip(np.exp(y) - least, 0, most))
 
 
-def student(strata: Strata) -> tuple[float, float]:
-    """Return how much wider a bootstrap's standard deviation ought to be, and its degrees of freedom.
+def student(strata: Strata) -> list[tuple[float, float]]:
+    """Return for each kind of unit how much wider a standard deviation ought to be, and its degrees of freedom.
 
     Classes that are drawn apart add to each other's freedom; units that are drawn once for both do not.
     """
-    effective = np.array([kind.effective for kind in strata.kinds])
-    if strata.grouped:
-        effective = effective.reshape(-1, 2).min(axis=1)
-    effective = effective[effective > 1 + 1e-9]
-    if not effective.size:
-        return 1.0, 1.0
-    variance = 1 / effective
-    freedom = float(variance.sum() ** 2 / (variance**2 / (effective - 1)).sum())
-    return math.sqrt(variance.sum() / (variance * (1 - variance)).sum()), freedom
+    found = []
+    for classes in np.array([kind.effective for kind in strata.kinds]).reshape(-1, 2):
+        effective = classes.min(keepdims=True) if strata.grouped else classes[classes > 1 + 1e-9]
+        variance = 1 / effective
+        if not effective.size or effective[0] <= 1 + 1e-9:
+            found.append((1.0, 1.0))
+            continue
+        freedom = float(variance.sum() ** 2 / (variance**2 / (effective - 1)).sum())
+        found.append((math.sqrt(variance.sum() / (variance * (1 - variance)).sum()), freedom))
+    return found
 
 
 def without_spread(name: str, value: float, strata: Strata, scores: np.ndarray, level: float) -> tuple[float, float]:
@@ -172,11 +196,11 @@ def without_spread(name: str, value: float, strata: Strata, scores: np.ndarray, 
     dcf = max(metrics.detection_cost(accept, 0.0), metrics.detection_cost(0.0, miss))
     # One of the two rates alone for the HTER; two blocks, each with half of the errors of the other class, for minCllr.
     entropy = -sum(part * math.log2(part) for part in (either / 2, 1 - either / 2) if part > 0)
-    own = {"frr": miss, "far": accept, "hter": either / 2, "min_dcf": dcf, "act_dcf": dcf, "min_cllr": entropy}
-    reach = 0.0 if name == "cllr" else own.get(name, either)
+    reaches = {"frr": miss, "far": accept, "hter": either / 2, "min_dcf": dcf, "act_dcf": dcf, "min_cllr": entropy}
+    far = 0.0 if name == "cllr" else reaches.get(name, either)
     if name not in ("act_dcf", "hter", "min_dcf", "min_cllr") and value not in (0.0, 1.0):
         return value, value  # every score ties
-    return max(0.0, value - reach), (value + reach if name == "act_dcf" else min(1.0, value + reach))
+    return max(0.0, value - far), (value + far if name == "act_dcf" else min(1.0, value + far))
 
 
 def wilson(share: ArrayLike, trials: ArrayLike, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,8 @@
 
 An interval says what another test set would change, and so it must be said which one. The *target of inference* is
 
-- ``new-voices``: other speakers who say other sentences. Speakers are drawn again, and sentences with them where they
-  are known: each trial counts as often as its speaker times as often as its sentence was drawn (the pigeonhole
-  bootstrap: Owen, 2007). A synthesiser's voice is a speaker.
+- ``new-voices``: other speakers who say other sentences. Speakers are drawn again, and sentences too where they are
+  known: the variances of both add up (`limits`). A synthesiser's voice is a speaker.
 - ``these-voices``: the same speakers who say other sentences.
 
 Clips of one speaker or sentence resemble one another, so an interval by clip is too narrow where either is known. What
@@ -150,8 +149,7 @@ def of(table: "DataFrame", *, target: str = NEW, by: str = "auto") -> Units:
         notes.append(f"New voices cannot be judged from this corpus: {few}. The interval is for these voices.")
     if sentences is not None and (few := _few("sentence", sentences, labels)):
         sentences = None
-        if target != NEW:
-            notes.append(f"New sentences cannot be judged: {few}. The interval is for other takes of these.")
+        notes.append(f"New sentences cannot be judged: {few}. The interval is for other takes of these.")
     if target == NEW and sentences is not None and _nested(sentences, speakers):
         sentences = None
     chosen = {"speaker": speakers if target == NEW else None, "sentence": sentences}
@@ -161,7 +159,8 @@ def of(table: "DataFrame", *, target: str = NEW, by: str = "auto") -> Units:
 
 def is_known(table: "DataFrame", kind: str) -> bool:
     """Tell whether every row has a value in a column, and not all the same one."""
-    return _complete(table.get(kind)) is not None
+    known = _complete(table.get(kind))
+    return known is not None and known.max(initial=0) > 0
 
 
 def _column(table: "DataFrame", by: str) -> np.ndarray:
@@ -187,11 +186,8 @@ def _voices(table: "DataFrame"):
 
 
 def _complete(values) -> np.ndarray | None:
-    """Return the unit of each row, or None where the column is missing, incomplete or the same in every row."""
-    if values is None or _empty(values).any():
-        return None
-    codes = _codes(values.astype(object).to_numpy())
-    return codes if codes.max(initial=0) > 0 else None
+    """Return the unit of each row, or None where the column is missing or incomplete."""
+    return None if values is None or _empty(values).any() else _codes(values.astype(object).to_numpy())
 
 
 def _codes(values: np.ndarray) -> np.ndarray:

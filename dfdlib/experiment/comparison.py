@@ -162,7 +162,7 @@ def compare(run: Run, scored: Mapping[str, tuple[pd.DataFrame, dict[str, np.ndar
         changes.append(run.paired(table, *pair, **options)["macro_eer"])
         reference, eer = (np.mean([metrics.eer(table["label"], row).value for row in scores]) for scores in pair)
         rows.append({"corpus": corpus, "recipe": recipe, "eer": float(eer), "reference_eer": float(reference)})
-    judged = family.judge(changes, level=run.profile.uncertainty.level)
+    judged = family.judge(changes, level=run.profile.uncertainty.level, trained=True)
     return pd.DataFrame([row | one.row() for row, one in zip(rows, judged, strict=True)])
 
 
@@ -178,8 +178,9 @@ def by_attack(run: Run, scored: Mapping[str, tuple[pd.DataFrame, dict[str, np.nd
     for corpus, (table, systems) in scored.items():
         run.tell(f"comparing recipes on {corpus}, attack by attack")
         reference, *others = systems
-        after, target = {name: systems[name] for name in others}, run.profile.uncertainty.target
-        rows = by_group.attack_changes(table, systems[reference], after, target=target, **run.resampling())
+        after = {name: systems[name] for name in others}
+        options = {"target": run.profile.uncertainty.target, "trained": True} | run.resampling()
+        rows = by_group.attack_changes(table, systems[reference], after, **options)
         found.append(rows.rename(columns={"system": "recipe"}).assign(corpus=corpus))
     return pd.concat(found, ignore_index=True)[["corpus", *found[0].columns[:-1]]] if found else pd.DataFrame()
 

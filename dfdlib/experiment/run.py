@@ -158,7 +158,7 @@ class Run(Scored):
             ``verdict`` (`verdicts`).
         """
         level, rows = self.profile.uncertainty.level, []
-        judged = family.judge([self._changed(name, KEPT)["eer"] for name in self.corpora], level=level)
+        judged = family.judge([self._changed(name, KEPT)["eer"] for name in self.corpora], level=level, trained=True)
         for name, eer in zip(self.corpora, judged, strict=True):
             found = {"eer": eer.change, "auc": self.difference(name, metric="auc"), "cllr": self.cllr_change(name)}
             rungs = [
@@ -201,8 +201,8 @@ class Run(Scored):
     @once
     def attack_changes(self, name: str) -> pd.DataFrame:
         """Return the changes of each attack by fine-tuning on one corpus: `by_group.attack_changes`; keep them."""
-        target = self.profile.uncertainty.target
-        found = by_group.attack_changes(*self.both(name), target=target, **self.resampling())
+        options = {"target": self.profile.uncertainty.target, "trained": True} | self.resampling()
+        found = by_group.attack_changes(*self.both(name), **options)
         found.insert(0, "corpus", name)
         self.keep(attack_changes=found.to_dict("records"))
         return found

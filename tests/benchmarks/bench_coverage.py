@@ -43,6 +43,11 @@ def sentences(number, each=120):
     return clips(each).assign(sentence=np.tile(np.arange(each) % number, 2))
 
 
+def crossed(speakers, sentences):
+    rows = itertools.product((1, 0), range(speakers), range(sentences))
+    return pd.DataFrame(rows, columns=["label", "speaker", "sentence"])
+
+
 @cache
 def corpus(name):
     counts = pd.read_csv(FIXTURE)
@@ -59,6 +64,7 @@ CELLS = {
     "30 speakers": (0.3, 0, lambda: speakers(30)),
     "23 sentences": (0, 0.4, lambda: sentences(23)),
     "23 unequal sentences": (0, 0.4, lambda: corpus("source")[["label", "sentence"]]),
+    "10 x 21": (0.3, 0.4, lambda: crossed(10, 21)),
     "source": (0.3, 0.4, lambda: corpus("source")),
     "for-2seconds": (0.3, 0.4, lambda: corpus("for-2seconds")),
     "custom": (0.3, 0.4, lambda: corpus("custom")),

@@ -6,7 +6,7 @@ import pytest
 
 from dfdlib import machine
 from dfdlib.errors import DataError
-from dfdlib.evaluation import bootstrap, drawing, metrics, units
+from dfdlib.evaluation import bootstrap, drawing, limits, metrics, units
 
 
 def plain(labels, scores, threshold, attacks):
@@ -40,10 +40,10 @@ def trials(rng, n=150, shift=1.2, digits=None):
     return labels, scores if digits is None else scores.round(digits)
 
 
-def weights_of(labels, *, groups=None, resamples=1000, seed=0):
-    """Return how often each trial is drawn in each resample, (resamples, n)."""
+def weights_of(labels, *, groups=None, resamples=1000, seed=0, place=0):
+    """Return how often each trial is drawn in each resample of a set, (resamples, n)."""
     strata = drawing.Strata(labels, groups)
-    return strata.resample(lambda drawn: drawn[:, strata.member], resamples=resamples, seed=seed)
+    return strata.resample(lambda drawn: drawn[:, strata.member], resamples=resamples, seed=seed)[place]
 
 
 def loop(labels, scores, *, threshold=0.3, **options):
@@ -75,7 +75,7 @@ def test_every_metric_is_that_of_a_plain_loop(rng, digits, grouped, shift):
     assert list(plain(labels, scores, 0.3, attacks_of(labels))) == list(bootstrap.NAMES)
     for number, system in enumerate((scores, -scores)):
         expected = loop(labels, system, groups=groups, resamples=60, seed=3)
-        np.testing.assert_allclose(boot.draws[:, number], expected, atol=1e-11)
+        np.testing.assert_allclose(boot.draws[0, :, number], expected, atol=1e-11)
         np.testing.assert_allclose(
             boot.observed[number], list(plain(labels, system, 0.3, attacks_of(labels)).values()), atol=1e-11
         )
@@ -87,7 +87,7 @@ def test_the_order_of_names_is_kept(rng):
     every = bootstrap.Bootstrap(labels, [scores], names=bootstrap.NAMES, **options)
     for name in bootstrap.NAMES:
         one = bootstrap.Bootstrap(labels, [scores], names=[name], **options)
-        np.testing.assert_array_equal(one.draws[:, 0, 0], every.draws[:, 0, bootstrap.NAMES.index(name)])
+        np.testing.assert_array_equal(one.draws[0, :, 0, 0], every.draws[0, :, 0, bootstrap.NAMES.index(name)])
 
 
 def test_the_miss_rate_at_a_false_acceptance_rate(rng):
@@ -120,7 +120,7 @@ def test_several_blocks_are_as_good_as_one(rng):
     boot = bootstrap.Bootstrap(
         labels, [scores], names=bootstrap.NAMES, threshold=0.3, attacks=attacks_of(labels), resamples=100
     )
-    np.testing.assert_allclose(boot.draws[:, 0], loop(labels, scores, resamples=100), atol=1e-11)
+    np.testing.assert_allclose(boot.draws[0, :, 0], loop(labels, scores, resamples=100), atol=1e-11)
 
 
 def test_classes_keep_their_size(rng):
@@ -147,36 +147,46 @@ def test_groups_are_drawn_whole_and_no_class_is_ever_empty():
     assert abs((counts == 0).mean() - (1 - 1 / 41) ** 41) < 0.04
 
 
-def test_speakers_and_sentences_are_drawn_by_the_pigeonhole():
+def test_speakers_sentences_and_both_at_once_are_drawn_in_three_sets():
     labels = np.tile([1, 0], 200)
     speaker, sentence = np.arange(400) // 2 % 10, np.arange(400) // 20
     both = units.Units(("speaker", "sentence"), (speaker, sentence))
-    weights = weights_of(labels, groups=both, resamples=4000).astype(float)
-    # the weight is a product: its mean is 1, its variance 3 less what fixed sums take away
-    shown = (2 - 1 / 10) * (2 - 1 / 20) - 1
-    assert weights.mean() == pytest.approx(1, abs=0.03)
-    assert weights.var() == pytest.approx(shown, rel=0.05)
-    # what two trials of one speaker have in common is the speaker's count
-    same = np.mean((weights[:, speaker == 0][:, [0]] - 1) * (weights[:, speaker == 0][:, [-1]] - 1))
-    assert same == pytest.approx((2 - 1 / 10) * (1 - 1 / 20) - 1, abs=0.1)
-    other = np.mean((weights[:, 0] - 1) * (weights[:, 399] - 1))
-    assert abs(other) < 0.2
+    for place, member in enumerate((speaker, sentence, 20 * speaker + sentence)):
+        weights = weights_of(labels, groups=both, resamples=500, place=place)
+        units_drawn = np.unique(member)
+        counts = np.stack([weights[:, np.argmax(member == one)] for one in units_drawn], axis=1)
+        assert all((np.ptp(weights[:, member == one], axis=1) == 0).all() for one in units_drawn)
+        assert (counts.sum(axis=1) == units_drawn.size).all()
+    assert drawing.Strata(labels, both).resample(lambda drawn: drawn, resamples=2, seed=0).shape[:2] == (3, 2)
 
 
 def test_the_variance_of_a_mean_is_that_of_the_two_way_formula(rng):
-    # Owen (2007): the spread of a mean under the pigeonhole, from the means of speakers and of sentences
+    # Cameron, Gelbach and Miller (2011): speakers and sentences, less what both count twice
     speaker, sentence = np.repeat(np.arange(12), 15), np.tile(np.arange(15), 12)
-    values = rng.normal(size=12)[speaker] + rng.normal(size=15)[sentence] + 0.3 * rng.normal(size=180)
+    values = 0.5 * rng.normal(size=12)[speaker] + 0.3 * rng.normal(size=15)[sentence] + rng.normal(size=180)
     labels = np.ones(182, dtype=np.int8)
     labels[180:] = 0
     both = units.Units(("speaker", "sentence"), (np.append(speaker, [0, 1]), np.append(sentence, [0, 1])))
-    weights = weights_of(labels, groups=both, resamples=4000)[:, :180].astype(float)
-    means = weights @ values / weights.sum(axis=1)
-    expected = sum(
-        np.var([values[member == one].mean() for one in range(size)]) / size
-        for member, size in ((speaker, 12), (sentence, 15))
-    )
-    assert np.var(means) == pytest.approx(expected, rel=0.15)
+    means = np.stack([
+        weights @ values / weights.sum(axis=1)
+        for weights in (weights_of(labels, groups=both, resamples=4000, place=place)[:, :180] for place in range(3))
+    ])  # fmt: skip
+    known = [np.var([values[member == one].mean() for one in range(size)]) / size
+             for member, size in ((speaker, 12), (sentence, 15), (np.arange(180), 180))]  # fmt: skip
+    np.testing.assert_allclose(np.var(means, axis=1), known, rtol=0.15)
+    strata = drawing.Strata(labels, both)
+    found = limits.own(means, strata)
+    # the spoofs have two speakers and two sentences: a variance of two is half of what it ought to be
+    assert found.variance == pytest.approx(2 * known[0] + 2 * known[1] - known[2], rel=0.15)
+    assert 1 <= found.freedom <= 2
+
+
+def test_two_ways_are_no_less_than_one(rng):
+    labels = np.tile([1, 0], 100)
+    speaker, sentence = np.arange(200) // 2 % 10, np.arange(200) // 2 // 10
+    strata = drawing.Strata(labels, units.Units(("speaker", "sentence"), (speaker, sentence)))
+    noise = rng.normal(size=(3, 500)) * [[1.0], [0.5], [2.0]]
+    assert limits.own(noise, strata).variance == pytest.approx(10 / 9, rel=0.2)
 
 
 def test_how_much_trials_are_worth(rng):

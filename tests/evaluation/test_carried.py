@@ -23,6 +23,18 @@ def test_values_are_those_of_the_carried_threshold_and_calibration():
         assert 0 <= low < value < high
 
 
+def test_validation_trials_are_refitted_once(monkeypatch):
+    known = trials(30, seed=9)
+    first = carried.Refits.of(*known, None, seed=3)
+    monkeypatch.setattr(calibration, "fit", None)
+    again = carried.Refits.of(known[0].copy(), known[1].copy(), None, seed=3)
+    np.testing.assert_array_equal(again.maps, first.maps)
+    assert again.maps.shape == (1, carried.REFITS, 5)
+    for other in ((known[0], known[1] + 1), (1 - known[0], -known[1])):
+        with pytest.raises(TypeError):
+            carried.Refits.of(*other, None, seed=3)
+
+
 def test_few_validation_trials_widen_the_interval():
     labels, scores = trials(400, seed=2)
     fixed = intervals.intervals(

@@ -74,19 +74,34 @@ def test_a_family_is_judged_by_holm_with_intervals_to_match(rng):
     assert alone.change.high - alone.change.low < first.change.high - first.change.low
 
 
-def test_seeds_that_disagree_do_not_settle_a_change(rng):
-    apart, alike, one = judged(seeds(rng, [1.5, 1.2, -0.3]), seeds(rng, [0.0, 0.0, 0.0]), seeds(rng, [1.5]))
+def test_seeds_that_each_show_opposite_changes_do_not_settle_one(rng):
+    apart, alike, one = judged(seeds(rng, [1.5, -0.6, -0.7]), seeds(rng, [0.01, 0.0, -0.01]), seeds(rng, [1.5]))
     assert (apart.shown, apart.unsettled) == (False, True)
+    # the clips alone do not show the mean: what hides it is that single trainings moved to both sides
+    (mean,) = (intervals.changes(*seeds(rng, [0.9, -0.45, -0.45]), names=("eer",), resamples=200)["eer"],)
+    each = [change.at(0.95) for change in mean.by_seed()]
+    assert mean.at(0.95, other_seeds=False).p > 0.05
+    assert each[0].high < 0 < each[1].low
+    assert family.judge([mean])[0].unsettled
     assert one.shown
     assert not one.unsettled
     assert np.isnan(one.row()["seeds_low"])
-    assert not alike.shown
+    # seeds that differ in sign, none of them beyond its clips, leave nothing unsettled
+    assert (alike.shown, alike.unsettled) == (False, False)
+
+
+def test_of_one_training_nothing_is_shown(rng):
+    change = intervals.changes(*seeds(rng, [1.5]), names=("eer",), resamples=200)["eer"]
+    assert family.judge([change])[0].shown
+    (found,) = family.judge([change], trained=True)
+    assert (found.shown, found.unsettled) == (False, False)
+    assert found.change.high < 0
 
 
 def test_a_change_that_clips_alone_would_show_is_unsettled_though_all_seeds_agree_in_sign(rng):
     study = seeds(rng, [0.2, 1.0, 2.5])
     change = intervals.changes(*study, names=("eer",), resamples=200)["eer"]
-    assert (change.by_seed < 0).all()
+    assert all(one.after < one.before for one in change.by_seed())
     assert change.at(0.95, other_seeds=False).p < 0.05 < change.at(0.95).p
     (found,) = family.judge([change])
     assert (found.shown, found.unsettled) == (False, True)
@@ -97,7 +112,7 @@ def test_the_spread_of_seeds_by_hand(rng):
     # Of so many clips nothing is left but the seeds: Student's t with two degrees of freedom.
     change = intervals.changes(labels, before, after, names=("auc",), resamples=100)["auc"]
     each = np.array([metrics.auc(labels, row) for row in after]) - metrics.auc(labels, before)
-    np.testing.assert_allclose(change.by_seed, each)
+    np.testing.assert_allclose([one.at(0.95).delta for one in change.by_seed()], each)
     low, high = t.interval(0.95, 2, loc=each.mean(), scale=each.std(ddof=1) / np.sqrt(3))
     found = change.at(0.95)
     assert (found.low, found.high) == pytest.approx((low, high), rel=0.02)

@@ -11,6 +11,11 @@ from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import bootstrap, intervals, metrics, units
 
 
+def difference(*study, metric="eer", **options):
+    """Return the change of one metric."""
+    return intervals.paired_differences(*study, names=(metric,), **options)[metric]
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
@@ -24,7 +29,7 @@ def gaussian(rng, n=120, shift=1.2, digits=None):
 
 def draws(labels, *systems, name, **options):
     boot = bootstrap.Bootstrap(labels, systems, names=[name], threshold=0.5, **options)
-    return boot.draws[:, :, 0].T
+    return boot.draws[0, :, :, 0].T
 
 
 # --- intervals ---
@@ -170,7 +175,7 @@ def test_a_difference_is_that_of_the_same_clips(rng):
         assert found.before == pytest.approx(intervals.interval(labels, before, metric=name).value)
         assert found.after == pytest.approx(intervals.interval(labels, after, metric=name).value)
         assert found.delta == found.after - found.before
-        assert found == intervals.paired_difference(labels, before, after, metric=name, **options)
+        assert found == difference(labels, before, after, metric=name, **options)
         first, second = draws(labels, before, after, name=name, **options)
         # the bias is taken from equal error rates alone
         centre = 2 * found.delta - np.mean(second - first) if name == "eer" else found.delta
@@ -182,7 +187,7 @@ def test_a_difference_is_that_of_the_same_clips(rng):
 def test_a_pair_is_narrower_than_two_of_a_kind(rng):
     labels, before = gaussian(rng, n=400)
     after = before + 0.1 * rng.normal(size=400)
-    pair = intervals.paired_difference(labels, before, after, metric="auc")
+    pair = difference(labels, before, after, metric="auc")
     single = intervals.interval(labels, before, metric="auc")
     assert pair.high - pair.low < 0.5 * (single.high - single.low)
 
@@ -190,9 +195,9 @@ def test_a_pair_is_narrower_than_two_of_a_kind(rng):
 def test_nothing_changed_and_everything_changed(rng):
     labels, scores = gaussian(rng)
     for same in (scores, 2 * scores + 1):
-        unchanged = intervals.paired_difference(labels, scores, same)
+        unchanged = difference(labels, scores, same)
         assert unchanged[2:] == (0, 0, 0, 1)
-    better = intervals.paired_difference(labels, scores, labels.astype(float))
+    better = difference(labels, scores, labels.astype(float))
     assert better.delta == -metrics.eer(labels, scores).value
     assert better.high < 0
     assert better.p < 0.001
@@ -201,10 +206,10 @@ def test_nothing_changed_and_everything_changed(rng):
 def test_two_detectors_without_errors_may_still_differ():
     labels = np.repeat([1, 0], 20)
     first, second = np.arange(40.0, 0, -1), labels.astype(float)
-    found = intervals.paired_difference(labels, first, second)
+    found = difference(labels, first, second)
     limit = 1 - 0.025 ** (1 / 20)
     assert found == pytest.approx((0, 0, 0, -limit, limit, 1))
-    worst = intervals.paired_difference(labels, first, -second)
+    worst = difference(labels, first, -second)
     assert worst[:3] == (0, 1, 1)
     assert worst.low > 0
     assert worst.p == 1 / 1001
@@ -214,7 +219,7 @@ def test_several_seeds_are_averaged_and_their_spread_counts(rng):
     labels, before = gaussian(rng)
     after = before + rng.normal(scale=0.5, size=(3, labels.size))
     options = {"resamples": 150, "seed": 5}
-    found = intervals.paired_difference(labels, before, after, metric="auc", **options)
+    found = difference(labels, before, after, metric="auc", **options)
     each = [metrics.auc(labels, row) for row in after]
     assert found.after == pytest.approx(np.mean(each))
     first, *others = draws(labels, before, *after, name="auc", resamples=150, seed=5)
@@ -223,8 +228,8 @@ def test_several_seeds_are_averaged_and_their_spread_counts(rng):
     seeds = np.var(each, ddof=1) / 3
     freedom = (clips + seeds) ** 2 / (clips**2 / 78.1 + seeds**2 / 2)
     assert found.high - found.low == pytest.approx(2 * stdtrit(freedom, 0.975) * np.sqrt(clips + seeds), rel=1e-3)
-    one = intervals.paired_difference(labels, before, after[:1], metric="auc", **options)
-    assert one == intervals.paired_difference(labels, before, after[0], metric="auc", **options)
+    one = difference(labels, before, after[:1], metric="auc", **options)
+    assert one == difference(labels, before, after[0], metric="auc", **options)
     assert found.low < found.delta < found.high
     # seeds that differ widen the interval of one stage as well
     alike, unlike = np.stack([before] * 3), np.stack([before, before + 3 * labels, before - labels])
@@ -319,14 +324,14 @@ def test_options_out_of_range(options, message):
     with pytest.raises(ParameterError, match=message):
         intervals.interval([1, 0, 1], [3, 1, 2], **options)
     with pytest.raises(ParameterError, match=message):
-        intervals.paired_difference([1, 0, 1], [3, 1, 2], [3, 1, 2], **options)
+        difference([1, 0, 1], [3, 1, 2], [3, 1, 2], **options)
 
 
 def test_trials_are_validated():
     with pytest.raises(DataError, match="no spoof"):
         intervals.interval([1, 1], [1, 2])
     with pytest.raises(DataError, match="2 labels but 3 scores"):
-        intervals.paired_difference([1, 0], [1, 2], [1, 2, 3])
+        difference([1, 0], [1, 2], [1, 2, 3])
     with pytest.raises(DataError, match="rows 2"):
         intervals.curve_band([1, 0, 1], [1, 2, np.nan])
     with pytest.raises(DataError, match="rows 2"):

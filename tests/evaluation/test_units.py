@@ -76,6 +76,21 @@ def test_three_speakers_are_too_few_for_new_voices(table):
     assert units.of(four).target == "new-voices"
 
 
+def test_a_group_with_one_speaker_speaks_for_this_voice(table):
+    # one codec, attack or language may be of one speaker: clips are drawn, and it is said for whom that speaks
+    one = units.of(table.assign(speaker="a").drop(columns="sentence"))
+    assert (one.by, one.target) == ("clip", "these-voices")
+    assert one.note.startswith("New voices cannot be judged from this corpus: 1 speaker of bona fide clips")
+    assert units.of(table.assign(speaker="a")).by == "sentence"
+    spoof = table["label"] == 0
+    voice = units.of(table.assign(speaker=table["speaker"].where(~spoof, "a")))
+    assert voice.target == "these-voices"
+    assert "1 speaker of spoof clips" in voice.note
+    same = units.of(table.assign(sentence="one"))
+    assert (same.by, same.target) == ("speaker", "new-voices")
+    assert same.note.startswith("New sentences cannot be judged: 1 sentence of bona fide clips")
+
+
 def test_few_sentences_are_said_not_passed_over(table):
     few = table.assign(sentence=np.where(np.arange(120) < 60, "yes", "no"), speaker=None, attack="")
     drawn = units.of(few)

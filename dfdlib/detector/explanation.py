@@ -25,6 +25,7 @@ from dfdlib.detector.preprocessing import FULL_LONGEST, Preprocessing
 from dfdlib.detector.scorer import Scorer, as_scorer, finite_logits
 from dfdlib.detector.timelines import batched
 from dfdlib.errors import DataError
+from dfdlib.evaluation import limits
 
 #: Seconds of a slice.
 SLICE = 0.25
@@ -172,19 +173,16 @@ def deletion(
     return pd.DataFrame({"share": SHARES, "ordered": loss[:, 0], "random": loss[:, 1:].mean(axis=1)})
 
 
-def faithfulness(
-    curves: pd.DataFrame, *, unit: str, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """Return the mean deletion curve of a set of clips, with intervals.
+def faithfulness(curves: pd.DataFrame, *, unit: str, level: float = 0.95) -> pd.DataFrame:
+    """Return the mean deletion curve of a set of clips, with intervals by Student's t.
 
     Parameters
     ----------
     curves : DataFrame
         Rows of `deletion`, with a column that says what ties clips together.
     unit : str
-        That column, as ``speaker``: units are drawn again, each with the mean of its clips.
-    level, resamples, seed
-        Of the bootstrap.
+        That column, as ``speaker``: each unit counts with the mean of its clips.
+    level : float
 
     Returns
     -------
@@ -193,8 +191,6 @@ def faithfulness(
         low high``. The picture is faithful where ``low`` of the last row is above zero. Of a single unit there is no
         interval.
     """
-    from scipy import stats
-
     curves = curves.assign(difference=curves["ordered"] - curves["random"])
     rows = []
     for share in [*sorted(curves["share"].unique()), None]:
@@ -202,9 +198,8 @@ def faithfulness(
         means = some.groupby(unit)[["ordered", "random", "difference"]].mean()
         low = high = np.nan
         if len(means) > 1:
-            options = {"confidence_level": level, "n_resamples": resamples, "method": "percentile"}
-            found = stats.bootstrap((means["difference"],), np.mean, rng=np.random.default_rng(seed), **options)
-            low, high = found.confidence_interval
+            far = limits.reach([limits.Spread(means["difference"].var() / len(means), len(means) - 1)], level)
+            low, high = means["difference"].mean() - far, means["difference"].mean() + far
         rows.append({"share": share, **means.mean(), "low": low, "high": high})
     return pd.DataFrame(rows).astype(float)
 

@@ -9,8 +9,9 @@ How often intervals hold the truth
 ----------------------------------
 Share of 300 simulated studies whose 95 % interval held the truth, at true EERs of 0.5, 6 and 30 %, by
 `tests/benchmarks/bench_coverage.py`: independent clips of each class; speakers that share 30 % of the variance within
-a class, sentences that share 40 %, both in the demo's three corpora and where 10 speakers say 21 sentences each. The truth is that of new voices and sentences;
-for source and for-2seconds, where two and three speakers are too few for that, of these voices and new sentences.
+a class, sentences that share 40 %, both in the demo's three corpora and where 10 speakers say 21 sentences each. The
+truth is that of new voices and sentences; for source and for-2seconds, where two and three speakers are too few for
+that, of these voices and new sentences.
 
 ======================  ==============  ==============  =================
 percent                 EER             AUC             change of the EER

@@ -149,8 +149,8 @@ def explained(run: Run, rows: pd.DataFrame, clips: pd.DataFrame) -> Pictures:
             found[row] = answer
             run.tell(f"explaining scores, {done} of {len(wanted)} clips")
     curves = [curve for _, curve in found.values() if curve is not None]
-    resampling = run.resampling()
-    curve = explanation.faithfulness(pd.concat(curves), unit="unit", **resampling) if curves else pd.DataFrame()
+    given = {"unit": "unit", "level": run.profile.uncertainty.level}
+    curve = explanation.faithfulness(pd.concat(curves), **given) if curves else pd.DataFrame()
     pictures = {row: answer for row, (answer, _) in found.items() if answer is not None and row in clips.index}
     return Pictures(pictures, curve)
 

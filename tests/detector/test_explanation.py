@@ -74,7 +74,7 @@ def test_a_picture_that_is_wrong_is_not_faithful(whistled, rng):
     found = explanation.explain(whistled, Whistle(), preprocessing=FULL)
     wrong = explanation.Explanation(found.times, found.bands, -found.change, found.score)
     rows = {"right": [], "wrong": []}
-    for speaker in range(3):
+    for speaker in range(6):
         for name, one in (("right", found), ("wrong", wrong)):
             curve = explanation.deletion(whistled, one, Whistle(), preprocessing=FULL, seed=speaker)
             rows[name].append(curve.assign(speaker=speaker))
@@ -82,11 +82,12 @@ def test_a_picture_that_is_wrong_is_not_faithful(whistled, rng):
     assert last["right"]["low"] > 0 > last["wrong"]["high"]
 
 
-def test_units_and_not_clips_are_drawn():
+def test_units_and_not_clips_count():
     curves = pd.DataFrame({"share": 0.1, "random": 0.0, "ordered": [1.0, 1.0, 1.0, 5.0], "speaker": list("aaab")})
     found = explanation.faithfulness(curves, unit="speaker")
     assert found["share"].isna().tolist() == [False, True]
-    assert found[["difference", "low", "high"]].to_numpy().tolist() == [[3.0, 1.0, 5.0]] * 2  # of two speakers
+    # two speakers: a standard error of 2, and Student's t of one degree of freedom
+    np.testing.assert_allclose(found[["difference", "low", "high"]], [[3.0, 3 - 25.412, 3 + 25.412]] * 2, rtol=1e-4)
     alone = explanation.faithfulness(curves[:3], unit="speaker")
     assert alone["low"].isna().all()
 

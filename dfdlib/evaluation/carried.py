@@ -6,9 +6,10 @@ test set's figures move with them is added to how much they move with the test s
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,9 +22,11 @@ from dfdlib.evaluation.intervals import Difference, Interval, of_seeds, rows_of
 if TYPE_CHECKING:
     from dfdlib.evaluation.units import Units
 
-#: Of carried log-likelihood ratios; and these with those at the carried threshold.
-BY_CALIBRATION = ("cllr", "act_dcf")
-METRICS = (*AT_THRESHOLD, *BY_CALIBRATION)
+#: Taken unless told otherwise: errors at the carried threshold, and costs of carried log-likelihood ratios (LLRs).
+METRICS = (*AT_THRESHOLD, "cllr", "act_dcf")
+#: What LLRs are worth as evidence: Cllr is discrimination (`min_cllr`) plus calibration (`loss`). Shares of each class
+#: whose LLR speaks for the other one (Royall, 2000), and by a factor of ten or more; an LLR of 0 speaks for neither.
+EVIDENCE = ("cllr", "min_cllr", "loss", "misled_bonafide", "misled_spoof", "tenfold_bonafide", "tenfold_spoof")
 #: Draws of the validation trials.
 REFITS = 200
 
@@ -102,8 +105,8 @@ def intervals(
     validation : Validation
         With as many rows of scores.
     names : sequence of str
-        Of `METRICS`: "far", "frr" and "hter" at the EER threshold of the validation trials, "cllr" and "act_dcf" of the
-        log-likelihood ratios by `calibration.fit`.
+        Of `METRICS` and `EVIDENCE`: "far", "frr" and "hter" at the EER threshold of the validation trials, the others
+        of the log-likelihood ratios by `calibration.fit`.
     groups, resamples, level, seed
         As in `intervals.intervals`.
     """
@@ -116,7 +119,13 @@ def intervals(
         def others(there, each=each, moved=moved):
             return [limits.own(there(moved), boot.validation), *of_seeds(there(each))]
 
-        ends = limits.of_metric(name, value, boot.draws[..., number], boot.strata, first, level, others=others)
+        if name == "loss":
+            spread = others(lambda loss: loss)
+            low, high, _ = limits.of_change("", value, boot.draws[..., number], boot.strata, level, others=spread)
+            ends = max(low, 0.0), high
+        else:
+            given = (boot.draws[..., number], boot.strata, first, level)
+            ends = limits.of_metric(_RULES[name], value, *given, others=others)
         found[name] = Interval(value, *ends)
     return found
 
@@ -180,32 +189,59 @@ def _carried(labels, scores, validation, *options) -> _Drawn:
     return _Drawn(by_seed, draws, moved, each[0].strata, each[0].validation)
 
 
+class _Part(NamedTuple):
+    """Metrics that one bootstrap gives: their names here, and those of `bootstrap`."""
+
+    names: tuple[str, ...]
+    metrics: tuple[str, ...]
+    threshold: float | None = None  #: of LLRs; None for metrics without one
+    of_llr: bool = True  #: else of scores, at the carried threshold
+
+
+def _misled(kind: str, factor: float) -> list[_Part]:
+    least = max(math.log(factor) * (1 - 1e-12), np.finfo(float).tiny)
+    below = float(np.nextafter(-least, 0.0))
+    return [_Part((f"{kind}_bonafide",), ("frr",), below), _Part((f"{kind}_spoof",), ("far",), least)]
+
+
+_COSTS = ("cllr", "act_dcf", "min_cllr")
+_PARTS = (
+    _Part(AT_THRESHOLD, AT_THRESHOLD, of_llr=False), _Part(_COSTS, _COSTS), *_misled("misled", 1),
+    *_misled("tenfold", 10),
+)  # fmt: skip
+# By which of the rules of `limits` an interval is made; a loss of calibration has none.
+_RULES = {name: metric for part in _PARTS for name, metric in zip(part.names, part.metrics, strict=True)}
+_VALUES = {
+    "far": lambda labels, values, threshold: metrics.error_rates(labels, values, threshold=threshold)[0],
+    "frr": lambda labels, values, threshold: metrics.error_rates(labels, values, threshold=threshold)[1],
+    "hter": lambda labels, values, threshold: sum(metrics.error_rates(labels, values, threshold=threshold)) / 2,
+    "cllr": lambda labels, values, _: metrics.cllr(labels, values),
+    "act_dcf": lambda labels, values, _: metrics.act_dcf(labels, values),
+    "min_cllr": lambda labels, values, _: metrics.min_cllr(labels, values),
+}
+
+
 def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Drawn:
     known, given = metrics.validate(validation.labels, validation.scores)
-    fitted = calibration.fit(known, given)
-    options = {"groups": groups, "resamples": resamples, "seed": seed}
-    kinds = [kind for kind in (AT_THRESHOLD, BY_CALIBRATION) if set(kind) & set(names)]
-    parts = [
-        Bootstrap(
-            labels,
-            [scores if kind is AT_THRESHOLD else fitted.llr(scores)],
-            names=kind,
-            threshold=fitted.threshold,
-            **options,
-        )
-        for kind in kinds
-    ]
-    known_names = [name for kind in kinds for name in kind]
-    order = [known_names.index(name) for name in names]
-    observed, draws = (np.concatenate([getattr(part, kind)[..., 0, :] for part in parts], axis=-1)[..., order]
-                       for kind in ("observed", "draws"))  # fmt: skip
-    refits = Refits.of(known, given, validation.groups, seed=seed + 1)
-    moved = np.zeros((*refits.thresholds.shape, len(known_names)))
-    for place in np.ndindex(refits.thresholds.shape):
-        if AT_THRESHOLD in kinds:
-            far, frr = metrics.error_rates(labels, scores, threshold=refits.thresholds[place])
-            moved[place][: len(AT_THRESHOLD)] = far, frr, (far + frr) / 2
-        if BY_CALIBRATION in kinds:
-            llr = refits.llr(scores, place)
-            moved[place][-len(BY_CALIBRATION) :] = metrics.cllr(labels, llr), metrics.act_dcf(labels, llr)
-    return _Drawn(observed[None], draws, moved[..., order], parts[0].strata, refits.strata)
+    fitted, refits = calibration.fit(known, given), Refits.of(known, given, validation.groups, seed=seed + 1)
+    needed = {*names, *(("cllr", "min_cllr") if "loss" in names else ())}
+    found: dict[str, tuple] = {}  # observed, draws, moved
+    for part in _PARTS:
+        own = [name for name in part.names if name in needed]
+        if not own:
+            continue
+        wanted = [_RULES[name] for name in own]
+        values = fitted.llr(scores) if part.of_llr else scores
+        threshold = part.threshold if part.of_llr else fitted.threshold
+        options = {"groups": groups, "resamples": resamples, "seed": seed, "threshold": threshold}
+        boot = Bootstrap(labels, [values], names=wanted, **options)
+        moved = np.empty((*refits.thresholds.shape, len(own)))
+        for place in np.ndindex(refits.thresholds.shape):
+            again = (refits.llr(scores, place), threshold) if part.of_llr else (scores, refits.thresholds[place])
+            moved[place] = [_VALUES[metric](labels, *again) for metric in wanted]
+        for number, name in enumerate(own):
+            found[name] = boot.observed[0, number], boot.draws[..., 0, number], moved[..., number]
+    if "loss" in names:
+        found["loss"] = tuple(one - other for one, other in zip(found["cllr"], found["min_cllr"], strict=True))
+    observed, draws, moved = (np.stack([found[name][kind] for name in names], axis=-1) for kind in range(3))
+    return _Drawn(observed[None], draws, moved, boot.strata, refits.strata)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfdlib.errors import ParameterError
-from dfdlib.evaluation import intervals, limits, metrics
-from dfdlib.evaluation.bootstrap import Bootstrap
+from dfdlib.evaluation import metrics
 from dfdlib.evaluation.counts import Tally
 from dfdlib.evaluation.drawing import names_of, of_attacks
 from dfdlib.evaluation.intervals import Interval
@@ -41,13 +40,6 @@ class Entropy(NamedTuple):
     actual: np.ndarray
     least: np.ndarray
     prior: np.ndarray
-
-
-class Misleading(NamedTuple):
-    """Shares of the trials of each class whose LLR speaks for the other class."""
-
-    bonafide: Interval
-    spoof: Interval
 
 
 class Bounds(NamedTuple):
@@ -90,29 +82,8 @@ def entropy(labels: ArrayLike, llr: ArrayLike, *, log10_odds: ArrayLike | None =
     return Entropy(places, bits(llr), bits(best), bits(np.zeros_like(llr)))
 
 
-def split(labels: ArrayLike, llr: ArrayLike, *, level: float = 0.95, **options) -> dict[str, Interval]:
-    """Return Cllr, and what of it is due to the order of the LLRs and to their size (Brümmer and du Preez, 2006).
-
-    Returns
-    -------
-    dict of Interval
-        ``cllr``; ``min_cllr``, what the best rising map would leave: the loss of discrimination; ``loss``, the rest:
-        that of calibration. The intervals take the calibration as it is.
-    """
-    labels, llr = metrics.validate(labels, llr)
-    boot = Bootstrap(labels, [llr], names=("cllr", "min_cllr"), **options)
-    values, draws = boot.observed[0], boot.draws[..., 0, :]
-    found = {
-        name: Interval(float(value), *limits.of_metric(name, float(value), draws[..., place], boot.strata, llr, level))
-        for place, (name, value) in enumerate(zip(("cllr", "min_cllr"), values, strict=True))
-    }
-    loss = float(values[0] - values[1])
-    low, high, _ = limits.of_change("", loss, draws[..., 0] - draws[..., 1], boot.strata, level)
-    return found | {"loss": Interval(loss, max(low, 0.0), high)}
-
-
 def split_by_attack(labels: ArrayLike, llr: ArrayLike, attacks: ArrayLike) -> "DataFrame":
-    """Return `split` of each attack against all bona fide trials: columns ``attack n_spoof cllr min_cllr loss``."""
+    """Return Cllr, its minimum and the rest for each attack: columns ``attack n_spoof cllr min_cllr loss``."""
     import pandas as pd
 
     labels, llr = metrics.validate(labels, llr)
@@ -122,22 +93,6 @@ def split_by_attack(labels: ArrayLike, llr: ArrayLike, attacks: ArrayLike) -> "D
         spoof = int(np.sum(labels[part] != BONAFIDE))
         rows.append({"attack": name, "n_spoof": spoof, "cllr": whole, "min_cllr": least, "loss": whole - least})
     return pd.DataFrame(rows)
-
-
-def misleading(labels: ArrayLike, llr: ArrayLike, *, factor: float = 1.0, **options) -> Misleading:
-    """Return the rates of misleading evidence (Royall, 2000), with the options of `intervals.intervals`.
-
-    With a ``factor``, of LLRs that speak for the other class by that factor or more; an LLR of 0 speaks for neither.
-    Likelihood ratios that are what they say mislead so in a share of 1 / ``factor`` of the trials at most.
-    """
-    if factor < 1:
-        raise ParameterError(f"factor={factor}: must be at least 1")
-    least = max(math.log(factor) * (1 - 1e-12), np.finfo(float).tiny)
-    below = float(np.nextafter(-least, 0.0))
-    return Misleading(
-        intervals.intervals(labels, llr, names=("frr",), threshold=below, **options)["frr"],
-        intervals.intervals(labels, llr, names=("far",), threshold=least, **options)["far"],
-    )
 
 
 def bounds(labels: ArrayLike, llr: ArrayLike) -> Bounds:

@@ -1,12 +1,14 @@
 """A forensic validation of the fine-tuned detector: what its log-likelihood ratios (LLRs) are worth on every corpus.
 
 After Meuwly, Ramos and Haraksim (2017) and Morrison et al. (2021): characteristics, a metric and a criterion for each,
-which the profile set beforehand, and whether it is met. The LLRs are those of `Run.calibration_of`, with its bounds.
+which the profile set beforehand, and whether it is met. Figures are means over the trainings, one a seed, each by a
+calibration of its own; intervals hold what other clips, other validation clips and other seeds would change.
 """
 
+import numpy as np
 import pandas as pd
 
-from dfdlib.evaluation import carried, evidence, metrics, shift
+from dfdlib.evaluation import calibration, carried, evidence, metrics, shift
 from dfdlib.evaluation.drawing import Strata
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.experiment.run import Run
@@ -28,9 +30,8 @@ def corpora(run: Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a corpus: ``corpus``; with ``_low`` and ``_high`` ``cllr`` (its interval holds what other validation clips
-        would change), ``min_cllr``, ``loss`` (`evidence.split`), ``misled_bonafide misled_spoof tenfold_bonafide
-        tenfold_spoof`` (`evidence.misleading`); ``cllr_raw`` of the scores themselves; ``warnings``.
+        A row a corpus: ``corpus``; with ``_low`` and ``_high`` `carried.EVIDENCE`; ``cllr_raw`` of the scores
+        themselves; ``warnings``, those of the seed that has the most.
     """
     rows = [{"corpus": name} | _of_corpus(run, name) for name in run.corpora]
     fitted = run.calibration_of("after")
@@ -39,19 +40,17 @@ def corpora(run: Run) -> pd.DataFrame:
 
 
 def _of_corpus(run: Run, name: str) -> dict:
-    scores, fitted = run.scores("after", name), run.calibration_of("after")
-    labels, llr, drawn = scores.labels, fitted.llr(scores.values), run.drawn(scores.table)
-    options = {"groups": drawn} | run.resampling()
-    found = evidence.split(labels, llr, **options)
-    found |= carried.intervals(labels, scores.values, run.validation("after"), names=("cllr",), **options)
-    for kind, factor in (("misled", 1), ("tenfold", 10)):
-        rates = evidence.misleading(labels, llr, factor=factor, **options)
-        found |= {f"{kind}_{of}": rate for of, rate in rates._asdict().items()}
-    values = {"cllr_raw": metrics.cllr(labels, scores.values)}
+    (table, scores), known = run.by_seed("after", name), run.validations("after", name)
+    labels, drawn = table["label"].to_numpy(int), run.drawn(table)
+    found = carried.intervals(labels, scores, known, names=carried.EVIDENCE, groups=drawn, **run.resampling())
+    values = {"cllr_raw": float(np.mean([metrics.cllr(labels, row) for row in scores]))}
     for metric, (value, low, high) in found.items():
         values |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
-    worth = sum(Strata(labels, drawn).worth(scores.values))
-    return values | {"warnings": shift.shift_warnings(fitted, scores.values, worth=worth)}
+    strata, warnings = Strata(labels, drawn), []
+    for row, given in zip(scores, known.scores, strict=True):
+        worth = sum(strata.worth(row))
+        warnings.append(shift.shift_warnings(calibration.fit(known.labels, given), row, worth=worth))
+    return values | {"warnings": max(warnings, key=len)}
 
 
 def matrix(run: Run, table: pd.DataFrame) -> pd.DataFrame:
@@ -87,9 +86,12 @@ def by_attack(run: Run) -> pd.DataFrame:
     """Return Cllr and its two parts for each corpus and attack (`evidence.split_by_attack`), and keep them."""
     tables = []
     for name in run.corpora:
-        scores = run.scores("after", name)
-        llr = run.calibration_of("after").llr(scores.values)
-        tables.append(evidence.split_by_attack(scores.labels, llr, scores.table["attack"]).assign(corpus=name))
+        (table, scores), known = run.by_seed("after", name), run.validations("after", name)
+        labels, each = table["label"].to_numpy(int), []
+        for row, given in zip(scores, known.scores, strict=True):
+            llr = calibration.fit(known.labels, given).llr(row)
+            each.append(evidence.split_by_attack(labels, llr, table["attack"]).set_index(["attack", "n_spoof"]))
+        tables.append((sum(each) / len(each)).reset_index().assign(corpus=name))
     table = pd.concat(tables, ignore_index=True)
     run.keep(evidence_by_attack=table.to_dict("records"))
     return table[["corpus", *table.columns.drop("corpus")]]
@@ -107,9 +109,9 @@ def precision(run: Run) -> pd.DataFrame:
     rows, options = [], run.resampling()
     options["level"] = (1 + options["level"]) / 2
     for name in run.corpora:
-        scores = run.scores("after", name)
-        given = {"names": ("far", "frr"), "groups": run.drawn(scores.table)} | options
-        rates = carried.intervals(scores.labels, scores.values, run.validation("after"), **given)
+        table, scores = run.by_seed("after", name)
+        given = {"names": ("far", "frr"), "groups": run.drawn(table)} | options
+        rates = carried.intervals(table["label"].to_numpy(int), scores, run.validations("after", name), **given)
         for share in run.profile.criteria.prevalences:
             row = {"corpus": name, "p_spoof": share}
             for verdict, (value, low, high) in evidence.precision(rates["far"], rates["frr"], p_spoof=share).items():

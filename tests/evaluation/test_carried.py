@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dfdlib.errors import DataError
-from dfdlib.evaluation import calibration, carried, intervals, units
+from dfdlib.evaluation import calibration, carried, intervals, metrics, units
 from dfdlib.evaluation.carried import Validation
 
 
@@ -33,6 +33,36 @@ def test_validation_trials_are_refitted_once(monkeypatch):
     for other in ((known[0], known[1] + 1), (1 - known[0], -known[1])):
         with pytest.raises(TypeError):
             carried.Refits.of(*other, None, seed=3)
+
+
+def test_evidence_by_hand():
+    # Of 40 + 40 validation clips three quarters are right, which would make every LLR ln 3; with one more error in each
+    # class it is ln (30 / 11). Bona fide test clips are right in three of four, spoofs in nine of ten.
+    known = Validation(np.repeat([1, 0], 40), np.repeat([1.0, 0, 1], [30, 40, 10]))
+    labels = np.repeat([1, 0], 100)
+    scores = np.concatenate([np.repeat([1.0, 0], [75, 25]), np.repeat([1.0, 0], [10, 90])])
+    found = carried.intervals(labels, scores, known, names=carried.EVIDENCE, resamples=200)
+    right, wrong = np.log2(1 + 11 / 30), np.log2(1 + 30 / 11)
+    cllr = (0.75 * right + 0.25 * wrong + 0.9 * right + 0.1 * wrong) / 2
+    values = {name: one.value for name, one in found.items()}
+    assert values == pytest.approx(
+        {
+            "cllr": cllr,
+            "min_cllr": metrics.min_cllr(labels, scores),
+            "loss": cllr - metrics.min_cllr(labels, scores),
+            "misled_bonafide": 0.25,
+            "misled_spoof": 0.1,
+            "tenfold_bonafide": 0.0,
+            "tenfold_spoof": 0.0,
+        },
+        abs=1e-6,
+    )
+    assert all(0 <= one.low <= one.value <= one.high for one in found.values())
+    assert found["loss"].high > found["loss"].value
+    # an LLR of 0 speaks for neither class
+    backwards = Validation(known.labels, -known.scores)
+    nothing = carried.intervals(labels, scores, backwards, names=("misled_bonafide", "misled_spoof"), resamples=100)
+    assert [one.value for one in nothing.values()] == [0, 0]
 
 
 def test_few_validation_trials_widen_the_interval():

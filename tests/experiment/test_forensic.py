@@ -23,13 +23,14 @@ def scored(seed, *, count=150, flipped=False):
 def run():
     """A run whose detector is good on one corpus and the wrong way round on the other."""
     corpora, kept, known = {"good": scored(1), "flipped": scored(2, flipped=True)}, {}, scored(3)
-    validation = carried.Validation(known.labels, known.values)
+    validation = carried.Validation(known.labels, known.values[None])
     return SimpleNamespace(
         corpora=list(corpora),
         kept=kept,
         profile=SimpleNamespace(criteria=profile.Criteria(tenfold=0.1)),
         scores=lambda stage, name: corpora[name],
-        validation=lambda stage: validation,
+        by_seed=lambda stage, name: (corpora[name].table, corpora[name].values[None]),
+        validations=lambda stage, name: validation,
         calibration_of=lambda stage: calibration.fit(known.labels, known.values),
         drawn=lambda table: units.of(table, by="clip"),
         resampling=lambda: {"resamples": 200, "level": 0.95, "seed": 0},

@@ -77,25 +77,25 @@ def turned(monkeypatch):
 def test_the_discussion_of_a_run_in_which_fine_tuning_helped(toy, tmp_path, turned):
     turned(before=0.5, after=3.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
-    assert "the detector is better on for-2seconds, custom and source" in text
-    assert "detector is worse" not in text
-    assert "did not show the gain" not in text
+    assert "Fine-tuning on for-2seconds: better on for-2seconds, custom and source." in text
+    assert "worse on" not in text
+    assert "is not shown" not in text
 
 
 def test_the_discussion_of_a_run_in_which_fine_tuning_made_everything_worse(toy, tmp_path, turned):
     turned(before=3.0, after=0.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
-    assert "the detector is worse on for-2seconds, custom and source" in text
-    assert "fine-tuning did not show the gain that it was meant to bring" in text
-    assert "detector is better" not in text
-    assert "the gain carried over" not in text
-    assert "Not measurably better than guessing: the fine-tuned detector on for-2seconds, custom and source." in text
+    assert "Fine-tuning on for-2seconds: worse on for-2seconds, custom and source." in text
+    assert "The gain that it was meant to bring is not shown." in text
+    assert "better on" not in text
+    assert "A gain is shown" not in text
+    assert "Not shown to be better than guessing: the fine-tuned detector on for-2seconds, custom and source." in text
 
 
 def test_the_discussion_of_a_run_in_which_nothing_changed(toy, tmp_path, turned):
     turned(before=1.0, after=1.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
-    assert "not measurably different on for-2seconds, custom and source" in text
+    assert "no change shown on for-2seconds, custom and source" in text
 
 
 def test_score_files_have_no_audio_and_all_that_comes_from_scores(toy, tmp_path, turned):
@@ -119,7 +119,7 @@ def test_score_files_have_no_audio_and_all_that_comes_from_scores(toy, tmp_path,
     assert [row["kind"] for row in kept["by_kind"] if row["corpus"] == "phone"] == ["codec: c0", "codec: c1"]
     assert [row["verdict"] for row in kept["verdicts"] if row["corpus"] == "phone"] == ["one seed"]
     text = said("05_discussion", **options)
-    assert "better on for-2seconds and source and not to be judged by one training on custom and phone" in text
+    assert "better on for-2seconds and source; not judged, for want of seeds, on custom and phone." in text
 
 
 def test_the_discussion_of_one_seed_concludes_nothing(toy, tmp_path, turned):

@@ -8,7 +8,7 @@ from dfdlib.evaluation.intervals import Difference, Interval
 #: The ladder, from bad to good.
 WRONG_WAY, CHANCE, BETTER_THAN_CHANCE, SEPARATES = RUNGS = (
     "ranks the wrong way round",
-    "not better than chance",
+    "not shown to be better than chance",
     "better than chance",
     "separates",
 )

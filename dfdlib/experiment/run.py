@@ -232,11 +232,18 @@ class Run(Scored):
         return pd.DataFrame(rows)
 
     @once
-    def preprocessing_difference(self, stage: str, name: str) -> Difference:
-        """Return the change of the EER when clips are read as the study read them, on windows of its length."""
-        ways = (self.scores(stage, name, preprocessing=way, window="fixed") for way in ("corrected", "original"))
-        table, (right, wrong) = together(*ways)
-        return self.paired(table, right, wrong, names=("eer",))["eer"].at(self.profile.uncertainty.level)
+    def preprocessing_differences(self, stage: str) -> dict[str, Difference]:
+        """Return the changes of the EER when clips are read as the study read them, on windows of its length.
+
+        By corpus, with intervals that are adjusted for their number.
+        """
+        changes = []
+        for name in self.with_audio:
+            ways = (self.scores(stage, name, preprocessing=way, window="fixed") for way in ("corrected", "original"))
+            table, pair = together(*ways)
+            changes.append(self.paired(table, *pair, names=("eer",), family=len(self.with_audio))["eer"])
+        judged = family.judge(changes, level=self.profile.uncertainty.level)
+        return {name: one.change for name, one in zip(self.with_audio, judged, strict=True)}
 
     @once
     def audit(self, name: str) -> "audits.Audit":

@@ -189,6 +189,11 @@ class Scored(Jobs):
         resamples = enough(uncertainty.resamples, family=family, level=uncertainty.level)
         return {"resamples": resamples, "level": uncertainty.level, "seed": self.profile.seed}
 
+    def first_seed(self, stage: str, name: str) -> str:
+        """Return what a figure of the first seed alone is called: the stage, and of how many seeds it is one."""
+        count = len(self._rows(stage, name))
+        return stage if count == 1 else f"{stage}, seed 1 of {count}"
+
     def _rows(self, stage: str, name: str) -> list[int | None]:
         """Return the seeds of a corpus's rows of scores, None for the profile's own; score files are of one."""
         return [None, *self.seeds[1:]] if stage == "after" and name in self.with_audio else [None]

@@ -19,18 +19,18 @@ from dfdlib.evaluation.metrics import percent, percent_range
 #: What a rung of the ladder is called in a sentence about a detector.
 _RUNGS = {
     verdicts.WRONG_WAY: "ranks the wrong way round, spoof clips above bona fide ones",
-    verdicts.CHANCE: "is not better than chance, as far as these clips can tell",
+    verdicts.CHANCE: "is not shown to be better than chance",
     verdicts.BETTER_THAN_CHANCE: "is better than chance",
     verdicts.SEPARATES: "separates the classes",
 }
-#: What a verdict on some corpora is called in a sentence about a detector.
+#: What a verdict on some corpora is called in a sentence about fine-tuning.
 _VERDICTS = {
     verdicts.BETTER: "better on {}",
     verdicts.WORSE: "worse on {}",
     verdicts.MIXED: "changed on {}, neither better nor worse as a whole",
-    verdicts.NOT_SHOWN: "not measurably different on {}",
+    verdicts.NOT_SHOWN: "no change shown on {}",
     verdicts.UNSETTLED: "not settled by the seeds on {}",
-    verdicts.ONE_SEED: "not to be judged by one training on {}",
+    verdicts.ONE_SEED: "not judged, for want of seeds, on {}",
 }
 _DETECTOR = {"before": "the baseline", "after": "the fine-tuned detector"}
 
@@ -59,13 +59,13 @@ def evaluations(table: pd.DataFrame) -> list[str]:
 
 
 def basis(table: pd.DataFrame) -> list[str]:
-    """Say where intervals speak for few voices, and where one attack fixes the EER, from `tables.basis`."""
+    """Say where intervals speak for these voices alone or rest on few units, and where one attack fixes the EER."""
     these, rough = table["target"] == "these-voices", table["warning"] != ""
     said = []
     if these.any():
         said.append(f"Intervals on {listed(table.loc[these, 'corpus'])} speak for these voices alone.")
     if (rough & ~these).any():
-        said.append(f"Intervals on {listed(table.loc[rough & ~these, 'corpus'])} are rough: they rest on few voices.")
+        said.append(f"Intervals on {listed(table.loc[rough & ~these, 'corpus'])} are rough: they rest on few units.")
     fixed = table[table["fixed_by"] != ""]
     return said + [fixed_by(row.corpus, row.fixed_by, eer=row.eer) for row in fixed.itertuples()]
 
@@ -85,30 +85,32 @@ def verdict(table: pd.DataFrame, *, trained_on: str) -> str:
         return f"Nothing about fine-tuning on {trained_on} or about recipes is concluded from one seed."
     parts = [words.format(listed(named[kind])) for kind, words in _VERDICTS.items() if kind in named]
     better, worse = named.get(verdicts.BETTER, []), verdicts.WORSE in named
-    sentence = f"After fine-tuning on {trained_on} the detector is {listed(parts)}"
+    sentence = f"Fine-tuning on {trained_on}: {'; '.join(parts)}."
     if trained_on not in better:
-        return f"{sentence}: fine-tuning did not show the gain that it was meant to bring."
+        return f"{sentence} The gain that it was meant to bring is not shown."
     if worse:
-        return f"{sentence}: what it learned for one domain it paid for in another."
+        return f"{sentence} The detector gained in one domain and lost in another."
     if len(better) == len(table):
-        return f"{sentence}: the gain carried over to every domain measured."
+        return f"{sentence} A gain is shown on every corpus measured."
     if len(better) > 1:
-        return f"{sentence}: a gain was shown beyond the domain that it was trained on, but not in every one."
-    return f"{sentence}: the gain was not shown beyond the domain that it was trained on."
+        return f"{sentence} A gain is shown beyond the domain that it was trained on, but not on every corpus."
+    return f"{sentence} No gain is shown beyond the domain that it was trained on."
 
 
 def attack_changes(table: pd.DataFrame) -> str:
     """Say against which attacks fine-tuning was shown to help or to harm, from `Run.attack_changes` of all corpora."""
     said = [
-        f"on {corpus} {' and '.join(f'{kind} against {listed(found)}' for kind, found in shown.items())}"
+        f"on {corpus} {_against(shown)}"
         for corpus, rows in table.groupby("corpus", sort=False)
         if (shown := _shown(rows))
     ]
     shown = int(table["shown"].sum())
-    rest = f"no change is shown for {'the other ' * bool(shown)}{len(table) - shown} pairs of corpus and attack."
+    if shown < len(table):
+        other = f"{'the other ' * bool(shown)}{len(table) - shown}"
+        said.append(f"no change is shown for {other} pairs of corpus and attack")
     unsettled = int(table["unsettled"].sum())
-    rest += f" The seeds do not settle {unsettled} of them." if unsettled else ""
-    return f"By attack: {'; '.join([*said, rest])}"
+    hidden = f" The seeds do not settle {unsettled} of them." if unsettled else ""
+    return f"By attack: {'; '.join(said)}.{hidden}"
 
 
 def _shown(rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -123,11 +125,15 @@ def _shown(rows: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
+def _against(shown: dict[str, list[str]]) -> str:
+    return " and ".join(f"{kind} against {listed(found)}" for kind, found in shown.items())
+
+
 def guessing(table: pd.DataFrame) -> list[str]:
-    """Name the corpora on which a detector is not measurably better than guessing: its AUC may be one half."""
+    """Name the corpora on which a detector is not shown to be better than guessing: its AUC may be one half."""
     poor = table[table["auc_low"] <= 0.5].groupby("stage", sort=False)["corpus"].apply(list)
     found = "; ".join(f"{_DETECTOR[stage]} on {listed(corpora)}" for stage, corpora in poor.items())
-    return [f"Not measurably better than guessing: {found}."] if found else []
+    return [f"Not shown to be better than guessing: {found}."] if found else []
 
 
 def shortcuts(table: pd.DataFrame) -> list[str]:
@@ -151,8 +157,8 @@ def hardest_attack(table: pd.DataFrame, *, corpus: str, stage: str) -> str:
         return f"On {corpus} there is one kind of attack, {hard['attack']} ({figure})."
     if hard["eer_low"] <= rows["eer_high"].iloc[:-1].max():
         return (
-            f"On {corpus} the intervals of the attacks overlap, so that none is the hardest for {_DETECTOR[stage]}; "
-            f"the highest figure is that of {hard['attack']} ({figure})."
+            f"On {corpus} the intervals of the attacks overlap, so that none is shown to be the hardest for "
+            f"{_DETECTOR[stage]}; the highest figure is that of {hard['attack']} ({figure})."
         )
     sentence = f"On {corpus}, {hard['attack']} is the hardest attack for {_DETECTOR[stage]} ({figure})"
     if hard["eer_low"] > 0.5:
@@ -170,7 +176,7 @@ def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
         f"{percent(best['validation_eer'])})"
     )
     if best_epoch == last:
-        return f"{sentence}; it is the last one, so training was still improving when it stopped."
+        return f"{sentence}; it is the last one, so more epochs might do better."
     later = history[history["epoch"] > best_epoch]
     lower = later.loc[later["validation_eer"].idxmin()]
     if lower["validation_eer"] < best["validation_eer"]:
@@ -215,23 +221,23 @@ def published_in_brief(figures: pd.DataFrame, claims: pd.DataFrame) -> str:
 
 
 def preprocessing(table: pd.DataFrame) -> str:
-    """Say what audio at 22,050 Hz taken for 16,000 Hz does to the EER, from the intervals of `tables.preprocessing`."""
+    """Say what the study's rate and score do to the EER, from the adjusted intervals of `tables.preprocessing`."""
     kinds = {
         "worse": table["change_low"] > 0,
         "better": table["change_high"] < 0,
-        "no clear effect": (table["change_low"] <= 0) & (table["change_high"] >= 0),
+        "no change shown": (table["change_low"] <= 0) & (table["change_high"] >= 0),
     }
     said = [f"{kind} on {listed(table.loc[rows, 'corpus'])}" for kind, rows in kinds.items() if rows.any()]
-    return f"What the study's mistakes make of the baseline: {'; '.join(said)}."
+    return f"What the study's rate and score make of the baseline's EER: {'; '.join(said)}."
 
 
 def misaligned(table: pd.DataFrame) -> str:
-    """Say what labels in another order than the scores did to the AUC, from `tables.preprocessing`."""
+    """Say what labels in the study's order did to the AUC, from `tables.preprocessing`."""
     below = int(((table["auc_misaligned"] < 0.5) & (table["auc_original"] >= 0.5)).sum())
     exact = int(((table["auc_misaligned"] - table["auc_mirrored"]).abs() < 1e-9).sum())
     return (
-        f"With labels in another order than scores, as in the study, {below} of our {len(table)} AUCs fall below one "
-        f"half though the detector ranks rightly; {exact} are exactly one minus the true AUC."
+        f"With labels of spoofs first and scores of bona fide clips first, as in the study, {below} of our "
+        f"{len(table)} AUCs fall from one half or more to below it; {exact} are exactly one minus the true AUC."
     )
 
 
@@ -255,11 +261,11 @@ def recipes(table: pd.DataFrame, *, reference: str, seeds: int) -> str:
 def recipes_by_attack(table: pd.DataFrame) -> str:
     """Say against which attacks a recipe was shown to be better or worse, from `comparison.by_attack`."""
     said = [
-        f"{_closed(words)} on {corpus}: {'; '.join(f'{kind} against {listed(found)}' for kind, found in shown.items())}"
+        f"{_closed(words)} on {corpus} {_against(shown)}"
         for (words, corpus), rows in table.groupby(["recipe", "corpus"], sort=False)
         if (shown := _shown(rows))
     ]
-    return f"Attack by attack, {'. '.join(said)}." if said else "Attack by attack, no recipe was shown to differ."
+    return f"Recipes by attack: {'; '.join(said) or 'none was shown to differ'}."
 
 
 def chosen_recipe(best: str, used: str, *, seeds: int) -> str:
@@ -295,14 +301,17 @@ def transfer(table: pd.DataFrame) -> str:
 
 def evidence(table: pd.DataFrame, *, fitted: Calibration) -> list[str]:
     """Say what LLRs a calibration supports, where they mislead and where scores warn: `experiment.forensic.corpora`."""
-    bad = table.loc[table["cllr"] >= 1, "corpus"]
+    bad = table.loc[table["cllr_low"] > 1, "corpus"]
+    unclear = table.loc[(table["cllr_low"] <= 1) & (table["cllr_high"] >= 1), "corpus"]
     warned = table.loc[table["warnings"].map(bool), "corpus"]
     said = [
         f"{fitted.n_bonafide} + {fitted.n_spoof} validation clips support LLRs from {fitted.lowest:.2f} to "
         f"{fitted.highest:.2f} (ELUB: Vergeer et al., 2016); none goes beyond."
     ]
     if len(bad):
-        said.append(f"On {listed(bad)} they cost more than no evidence at all (Cllr of 1 or more).")
+        said.append(f"On {listed(bad)} they cost more than no evidence at all (Cllr above 1).")
+    if len(unclear):
+        said.append(f"On {listed(unclear)} they are not shown to be worth more than none (the interval holds 1).")
     return said + ([f"The scores alone warn of other conditions on {listed(warned)}."] if len(warned) else [])
 
 

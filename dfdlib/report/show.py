@@ -14,6 +14,7 @@ import pandas as pd
 from dfdlib.data import audio
 from dfdlib.errors import DataError
 from dfdlib.evaluation.metrics import percent
+from dfdlib.experiment.clips import TARGET
 from dfdlib.experiment.places import NO_AUDIO
 from dfdlib.experiment.run import STAGES, Run
 from dfdlib.report import columns, plots
@@ -149,19 +150,21 @@ def before_and_after(run: Run, display: type) -> dict[str, list]:
         panels[name] = []
         for stage in STAGES:
             scores, threshold = run.scores(stage, name), run.calibration_of(stage).threshold
-            options = {"name": stage, "threshold": threshold, "band": run.band(stage, name)}
+            options = {"name": run.first_seed(stage, name), "threshold": threshold, "band": run.band(stage, name)}
             panels[name].append(display.from_scores(scores.labels, scores.values, **options))
     return panels
 
 
 def evidence(run: Run) -> dict[str, list]:
-    """Return a Tippett plot and an entropy plot of the calibrated scores after fine-tuning, a series a corpus."""
+    """Return a Tippett plot and an entropy plot of the calibrated scores of the first seed, a series a corpus."""
     panels = {"Tippett plot": plots.TippettDisplay, "Empirical cross-entropy": plots.EntropyDisplay}
     calibration = run.calibration_of("after")
     trials = {name: (scores.labels, calibration.llr(scores.values))
               for name, scores in ((name, run.scores("after", name)) for name in run.corpora)}  # fmt: skip
     return {
-        title: [display.from_llrs(*pair, name=name) for name, pair in trials.items()]
+        f"{title}, {run.first_seed('after', TARGET)}": [
+            display.from_llrs(*pair, name=name) for name, pair in trials.items()
+        ]
         for title, display in panels.items()
     }
 

@@ -320,7 +320,7 @@ def preprocessing(run: Run) -> pd.DataFrame:
             rows.append(
                 {
                     "corpus": name,
-                    "stage": stage,
+                    "stage": run.first_seed(stage, name),
                     "eer_corrected": metrics.eer(right.labels, right.values).value,
                     "eer_original": metrics.eer(wrong.labels, wrong.values).value,
                     "auc_original": auc,
@@ -329,7 +329,7 @@ def preprocessing(run: Run) -> pd.DataFrame:
                 }
             )
             if stage == "before":
-                change = run.preprocessing_difference(stage, name)
+                change = run.preprocessing_differences(stage)[name]
                 rows[-1] |= {"change": change.delta, "change_low": change.low, "change_high": change.high}
     table = pd.DataFrame(rows)
     run.keep(protocol=columns.titled(table).to_dict("records"))

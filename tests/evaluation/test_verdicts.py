@@ -9,9 +9,9 @@ from dfdlib.evaluation.intervals import Difference, Interval
     ("auc", "eer", "rung"),
     [
         ((0.36, 0.30, 0.45), (0.60, 0.5, 0.7), "ranks the wrong way round"),
-        ((0.47, 0.41, 0.53), (0.42, 0.3, 0.5), "not better than chance"),
-        ((0.60, 0.50, 0.70), (0.42, 0.3, 0.5), "not better than chance"),
-        ((0.45, 0.30, 0.50), (0.55, 0.4, 0.7), "not better than chance"),
+        ((0.47, 0.41, 0.53), (0.42, 0.3, 0.5), "not shown to be better than chance"),
+        ((0.60, 0.50, 0.70), (0.42, 0.3, 0.5), "not shown to be better than chance"),
+        ((0.45, 0.30, 0.50), (0.55, 0.4, 0.7), "not shown to be better than chance"),
         ((0.85, 0.80, 0.90), (0.20, 0.1, 0.3), "better than chance"),
         ((0.97, 0.95, 0.99), (0.06, 0.03, 0.10), "better than chance"),
         ((0.97, 0.95, 0.99), (0.06, 0.03, 0.099), "separates"),

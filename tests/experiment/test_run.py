@@ -267,7 +267,7 @@ def test_differences_are_paired(run):
     difference = run.difference("custom")
     assert difference.delta == pytest.approx(difference.after - difference.before)
     assert difference.before == run.evaluate("before", "custom")["eer"]
-    wrong_rate = run.preprocessing_difference("before", "custom")
+    wrong_rate = run.preprocessing_differences("before")["custom"]
     assert wrong_rate.low <= wrong_rate.delta <= wrong_rate.high
 
 

@@ -40,7 +40,7 @@ def test_an_evaluation_names_its_numbers():
 @pytest.mark.parametrize(
     ("auc", "eer", "said"),
     [
-        ((0.5, 0.45, 0.6), (0.5, 0.4, 0.6), "is not better than chance, as far as these clips can tell."),
+        ((0.5, 0.45, 0.6), (0.5, 0.4, 0.6), "is not shown to be better than chance."),
         ((0.2, 0.15, 0.3), (0.7, 0.6, 0.8), "ranks the wrong way round, spoof clips above bona fide ones."),
         ((0.8, 0.7, 0.9), (0.2, 0.1, 0.3), "is better than chance."),
         ((0.99, 0.98, 1.0), (0.02, 0.01, 0.05), "separates the classes."),
@@ -73,7 +73,7 @@ def test_few_voices_and_a_mix_of_attacks_are_warned_of():
     rows += [("c", "these-voices", "New voices cannot be judged.", "hibari", 0.2)]
     assert [said[:46] for said in sentences.basis(pd.DataFrame(rows, columns=columns))] == [
         "Intervals on c speak for these voices alone.",
-        "Intervals on b are rough: they rest on few voi",
+        "Intervals on b are rough: they rest on few uni",
         "On c the pooled EER of 20.0 % is fixed by the ",
     ]
     assert sentences.basis(pd.DataFrame(rows[:1], columns=columns)) == []
@@ -102,13 +102,15 @@ def test_a_threshold_that_does_not_transfer_is_said_to_fail():
 
 def test_evidence_says_what_is_supported_what_misleads_and_what_warns():
     fitted = calibration.fit([1] * 5 + [0] * 6, [9.0] * 5 + [1.0] * 6)
-    table = pd.DataFrame({"corpus": ["custom", "source"], "cllr": [1.2, 0.2], "warnings": [["Odd."], []]})
-    bounds, bad, warned = sentences.evidence(table, fitted=fitted)
+    table = pd.DataFrame({"corpus": ["custom", "source", "phone"], "warnings": [["Odd."], [], []]})
+    table = table.assign(cllr_low=[1.1, 0.1, 0.9], cllr_high=[1.3, 0.3, 1.5])
+    bounds, bad, unclear, warned = sentences.evidence(table, fitted=fitted)
     # perfect ratios, with one misleading trial more in each class: ln(5/6 of 7) and ln(6/7 of 6)
     assert bounds.startswith("5 + 6 validation clips support LLRs from -1.64 to 1.76 (ELUB")
-    assert bad == "On custom they cost more than no evidence at all (Cllr of 1 or more)."
+    assert bad == "On custom they cost more than no evidence at all (Cllr above 1)."
+    assert unclear == "On phone they are not shown to be worth more than none (the interval holds 1)."
     assert warned == "The scores alone warn of other conditions on custom."
-    assert sentences.evidence(table[1:], fitted=fitted) == [bounds]
+    assert sentences.evidence(table[1:2], fitted=fitted) == [bounds]
 
 
 def test_the_verdict_turns_with_the_numbers():
@@ -118,14 +120,17 @@ def test_the_verdict_turns_with_the_numbers():
 
     better, worse, mixed, unclear = verdicts.BETTER, verdicts.WORSE, verdicts.MIXED, verdicts.NOT_SHOWN
     partly = verdict(for_2seconds=better, custom=better, source=unclear)
-    assert "shown beyond the domain that it was trained on, but not in every one" in partly
-    assert "every domain" in verdict(for_2seconds=better, custom=better)
-    assert "paid for in another" in verdict(for_2seconds=better, custom=worse)
-    assert "not shown beyond" in verdict(for_2seconds=better, custom=unclear)
+    assert partly == (
+        "Fine-tuning on for-2seconds: better on for-2seconds and custom; no change shown on source. A gain is shown "
+        "beyond the domain that it was trained on, but not on every corpus."
+    )
+    assert "on every corpus measured" in verdict(for_2seconds=better, custom=better)
+    assert "gained in one domain and lost in another" in verdict(for_2seconds=better, custom=worse)
+    assert "No gain is shown beyond" in verdict(for_2seconds=better, custom=unclear)
     neither = verdict(for_2seconds=better, custom=mixed)
-    assert "changed on custom, neither better nor worse as a whole: the gain was not shown beyond" in neither
+    assert "changed on custom, neither better nor worse as a whole. No gain is shown beyond" in neither
     bad = verdict(for_2seconds=worse, custom=worse)
-    assert "did not show the gain" in bad
+    assert "The gain that it was meant to bring is not shown" in bad
     assert "better" not in bad
 
 
@@ -147,13 +152,14 @@ def test_harm_by_an_attack_is_told_beside_gain():
     )
     none = sentences.attack_changes(table[3:])
     assert none == "By attack: no change is shown for 2 pairs of corpus and attack."
+    assert sentences.attack_changes(table[:1]) == "By attack: on custom better against lpc (48.5 % to 29.5 %)."
 
 
 def test_guessing_is_called_guessing():
     rows = [("custom", "before", 0.45), ("custom", "after", 0.5), ("source", "before", 0.4), ("source", "after", 0.51)]
     table = pd.DataFrame(rows, columns=["corpus", "stage", "auc_low"])
     assert sentences.guessing(table) == [
-        "Not measurably better than guessing: the baseline on custom and source; the fine-tuned detector on custom."
+        "Not shown to be better than guessing: the baseline on custom and source; the fine-tuned detector on custom."
     ]
     assert sentences.guessing(table[3:]) == []
 
@@ -162,7 +168,7 @@ def test_training_says_whether_it_stopped_early():
     history = pd.DataFrame(
         {"epoch": [1, 2], "train_loss": [1.0, 0.5], "validation_loss": [0.9, 0.6], "validation_eer": [0.3, 0.2]}
     )
-    assert "still improving" in sentences.training(history, best_epoch=2, select="validation_loss")
+    assert "more epochs might do better" in sentences.training(history, best_epoch=2, select="validation_loss")
     history["validation_loss"] = [0.6, 0.9]
     said = sentences.training(history, best_epoch=1, select="validation_loss")
     assert said.endswith("; epoch 2 had a lower validation EER (20.0 %), which is not what the recipe chooses by.")
@@ -176,7 +182,7 @@ def test_no_attack_is_the_hardest_while_intervals_overlap():
         table, corpus="custom", stage="before"
     )
     unclear = sentences.hardest_attack(table.assign(eer_low=[0.05, 0.15]), corpus="custom", stage="before")
-    assert "the intervals of the attacks overlap, so that none is the hardest" in unclear
+    assert "the intervals of the attacks overlap, so that none is shown to be the hardest" in unclear
     fooled = sentences.hardest_attack(table.assign(eer=[0.1, 0.7], eer_low=[0, 0.6]), corpus="custom", stage="after")
     assert fooled.endswith("most of its clips score higher than most bona fide ones.")
     assert "one kind of attack, a" in sentences.hardest_attack(table[:1], corpus="custom", stage="before")
@@ -185,7 +191,9 @@ def test_no_attack_is_the_hardest_while_intervals_overlap():
 def test_preprocessing_effect():
     table = pd.DataFrame({"corpus": ["a", "b", "c"], "change_low": [0.1, -0.2, -0.1], "change_high": [0.2, -0.1, 0.1]})
     said = sentences.preprocessing(table)
-    assert said == "What the study's mistakes make of the baseline: worse on a; better on b; no clear effect on c."
+    assert said == (
+        "What the study's rate and score make of the baseline's EER: worse on a; better on b; no change shown on c."
+    )
 
 
 def recipe_rows(*rows):
@@ -219,10 +227,10 @@ def test_recipes_attack_by_attack():
     rows = recipe_rows(("noise", "custom", -0.1, True, False), ("noise", "custom", 0.1, False, False),
                        ("replay", "source", 0.1, True, False))  # fmt: skip
     assert sentences.recipes_by_attack(rows) == (
-        "Attack by attack, noise on custom: better against lpc (20.0 % to 10.0 %). replay on "
-        "source: worse against lpc (20.0 % to 30.0 %)."
+        "Recipes by attack: noise on custom better against lpc (20.0 % to 10.0 %); replay on source worse against lpc "
+        "(20.0 % to 30.0 %)."
     )
-    assert sentences.recipes_by_attack(rows[1:2]) == "Attack by attack, no recipe was shown to differ."
+    assert sentences.recipes_by_attack(rows[1:2]) == "Recipes by attack: none was shown to differ."
 
 
 def test_the_seeds_have_their_say_in_a_verdict():
@@ -244,5 +252,5 @@ def test_misaligned_labels_are_counted():
         {"auc_original": [0.7, 0.8, 0.4], "auc_misaligned": [0.3, 0.25, 0.6], "auc_mirrored": [0.3, 0.2, 0.6]}
     )
     said = sentences.misaligned(table)
-    assert "2 of our 3 AUCs fall below one half" in said
+    assert "2 of our 3 AUCs fall from one half or more to below it" in said
     assert "2 are exactly one minus the true AUC" in said

@@ -23,18 +23,6 @@ def test_values_are_those_of_the_carried_threshold_and_calibration():
         assert 0 <= low < value < high
 
 
-def test_validation_trials_are_refitted_once(monkeypatch):
-    known = trials(30, seed=9)
-    first = carried.Refits.of(*known, None, seed=3)
-    monkeypatch.setattr(calibration, "fit", None)
-    again = carried.Refits.of(known[0].copy(), known[1].copy(), None, seed=3)
-    np.testing.assert_array_equal(again.maps, first.maps)
-    assert again.maps.shape == (1, carried.REFITS, 5)
-    for other in ((known[0], known[1] + 1), (1 - known[0], -known[1])):
-        with pytest.raises(TypeError):
-            carried.Refits.of(*other, None, seed=3)
-
-
 def test_evidence_by_hand():
     # Of 40 + 40 validation clips three quarters are right, which would make every LLR ln 3; with one more error in each
     # class it is ln (30 / 11). Bona fide test clips are right in three of four, spoofs in nine of ten.

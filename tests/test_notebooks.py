@@ -87,7 +87,6 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_made_everything_worse(toy,
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "Fine-tuning on for-2seconds: worse on for-2seconds, custom and source." in text
     assert "The gain that it was meant to bring is not shown." in text
-    assert "better on" not in text
     assert "A gain is shown" not in text
     assert "Not shown to be better than guessing: the fine-tuned detector on for-2seconds, custom and source." in text
 

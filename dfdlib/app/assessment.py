@@ -39,7 +39,7 @@ _FACTS = {
     "duration": ("Duration", "{:.2f} s"),
     "level": ("Level", "{:.1f} dB"),
     "bandwidth": ("99 % of the energy lies below", "{:,.0f} Hz"),
-    "clipped": ("Clipped samples", "{:.2%}"),
+    "clipped": ("Clipped samples", "{:.2f} %"),
     "silence": ("Silence at both ends", "{:.2f} s"),
 }
 
@@ -235,8 +235,12 @@ def in_words(llr: Interval | None) -> str:
         more, fewer = ("bona fide clips", "spoofs") if llr.value > 0 else ("spoofs", "bona fide clips")
         side = BONAFIDE if llr.value > 0 else SPOOF
         said = f"{strength} evidence for {side}: {more} get such a score {_often(llr.value)} times as often as {fewer}"
-    ends = " to ".join(f"{_often(end)} to 1 for {BONAFIDE if end > 0 else SPOOF}" for end in (llr.low, llr.high))
-    return f"{said[0].upper()}{said[1:]} (95 % range by other validation clips: {ends})."
+    low, high = sorted((llr.low, llr.high), key=abs)
+    if low * high > 0:
+        ends = f"{_often(low)} to {_often(high)} times"
+    else:
+        ends = " to ".join(f"{_often(end)} to 1 for {BONAFIDE if end > 0 else SPOOF}" for end in (llr.low, llr.high))
+    return f"{said[0].upper()}{said[1:]} (95 % range with other validation clips: {ends})."
 
 
 def _often(llr: float) -> str:
@@ -264,10 +268,10 @@ def _done(facts: pd.Series, basis: Basis) -> str:
 def _compared(facts: pd.Series, tested: pd.DataFrame | None) -> list[Fact]:
     """Compare the properties of a clip with those of the clips that the detector was tested on."""
 
-    def with_silence(one):
-        return one | {"silence": one["leading_silence"] + one["trailing_silence"]}
+    def shown(one):
+        return one | {"silence": one["leading_silence"] + one["trailing_silence"], "clipped": 100 * one["clipped"]}
 
-    clip, known = with_silence(dict(facts)), None if tested is None else with_silence(dict(tested))
+    clip, known = shown(dict(facts)), None if tested is None else shown(dict(tested))
     rows = []
     for name, (title, form) in _FACTS.items():
         value, seen, untested = clip[name], "not known", None

@@ -47,12 +47,12 @@ def many(paths: Iterable[str], known: Known, *, channel: str, progress: Callable
             assessment.judge(value, basis, channel=channel, level=level)
             for value, level in zip(clips.values, measured.loc[clips.table["path"], "level"], strict=True)
         ]
-        mark = f" ({basis.name})" if len(known.bases) > 1 else ""
+        mark = f", {basis.name}" if len(known.bases) > 1 else ""
         columns["file"] = [one_line(Path(path).name) for path in clips.table["path"]]
         columns[f"outcome{mark}"] = [assessment.outcome(*one) for one in judged]
         columns[f"score{mark}"] = clips.values
-        for name in ("value", "low", "high"):
-            columns[f"LLR {name}{mark}"] = [llr and getattr(llr, name) for llr, _ in judged]
+        for title, name in {"LLR": "value", "LLR low": "low", "LLR high": "high"}.items():
+            columns[f"{title}{mark}"] = [llr and getattr(llr, name) for llr, _ in judged]
         if channel in basis.scales and len(clips.table) > 1:
             fitted = basis.scales[channel].calibration
             warnings += [(basis.name, line) for line in shift.shift_warnings(fitted, clips.values)]

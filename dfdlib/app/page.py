@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -15,7 +16,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dfdlib.app.rules import CHANNELS, LARGEST
+from dfdlib.app.rules import BONAFIDE, CHANNELS, LARGEST, SPOOF
 from dfdlib.errors import DataError, DfdError, RunError
 from dfdlib.text import one_line
 
@@ -140,12 +141,14 @@ def _one_clip(answers: "_Answers") -> gr.Dropdown:
     )
     with gr.Row():
         example = gr.Dropdown([], label="Or an example", value=None)
-        channel = gr.Radio([(words, name) for name, words in CHANNELS.items()], value="studio", label="It came by")
+        channel = gr.Radio(
+            [(words, name) for name, words in CHANNELS.items()], value="studio", label="Channel that it came through"
+        )
     result, found = gr.HTML(), gr.State(())
-    why = gr.Button("Which parts does the score rest on? (takes a while)")
-    parts = gr.HTML()
     share = gr.Slider(0, 99, 0, step=1, label="Share of spoofs where the clip comes from, in % (0: not chosen)")
     chance = gr.HTML(_UNCHOSEN)
+    why = gr.Button("Which parts does the score rest on? (takes a while)")
+    parts = gr.HTML()
     private = {"api_visibility": "private"}
     asked = {
         "fn": answers.clip,
@@ -169,12 +172,18 @@ def _many_files(answers: "_Answers") -> None:
     files = gr.File(file_count="multiple", label="Sound files")
     with gr.Row():
         folder = gr.UploadButton("Choose a folder", file_count="directory")
-        channel = gr.Radio([(words, name) for name, words in CHANNELS.items()], value="studio", label="They came by")
-    warnings, table = gr.HTML(), gr.Dataframe(interactive=False, label="Scores; higher means bona fide", wrap=True)
-    written, gone = gr.File(label="The table as CSV", interactive=False), gr.HTML()
-    options = {"concurrency_id": "files", "api_visibility": "private"}
+        channel = gr.Radio(
+            [(words, name) for name, words in CHANNELS.items()], value="studio", label="Channel that they came through"
+        )
+    given, warnings = gr.State([]), gr.HTML()
+    title = "Scores; higher means bona fide. The menu ⋮ of a heading sorts."
+    table = gr.Dataframe(interactive=False, label=title, wrap=True, visible=False)
+    written, gone = gr.File(label="The table as CSV, with the ranges", interactive=False, visible=False), gr.HTML()
+    private = {"api_visibility": "private"}
     for source in (files, folder):
-        source.upload(answers.files, [source, channel], [warnings, table, written, gone], **options)
+        source.upload(lambda paths: paths, source, given, **private)
+    asked = {"inputs": [given, channel], "outputs": [warnings, table, written, gone], "concurrency_id": "files"}
+    gr.on([given.change, channel.change], answers.files, **asked, **private)
 
 
 class _Answers:
@@ -185,7 +194,8 @@ class _Answers:
         self._given: dict[str, set[str]] = defaultdict(set)
 
     def names(self) -> dict:
-        return gr.Dropdown(choices=list(self._known().examples))
+        examples = self._known().examples
+        return gr.Dropdown(choices=[(name if name == BONAFIDE else f"{SPOOF}: {name}", name) for name in examples])
 
     def example(self, name: str | None) -> str | None:
         path = self._known().examples.get(name)
@@ -215,7 +225,7 @@ class _Answers:
 
     def why(self, path: str | None, channel: str) -> str:
         if path is None:
-            return ""
+            return self.chance((), 1)
         from dfdlib.app import assessment, sections
         from dfdlib.data import audio
 
@@ -237,12 +247,17 @@ class _Answers:
         from dfdlib.app import many, sections
 
         self._given[request.session_hash].update(paths)
+        paths = sorted(paths, key=lambda path: Path(path).name)
         told = many.many(paths, self._known(), channel=channel, progress=lambda *counts: progress(counts))
         written = self._place("scores.csv") if len(told.table) else None
         if written:
             told.table.to_csv(written, index=False)
             self._given[request.session_hash].add(written)
-        return sections.warned(told.warnings), told.table.round(3), written, sections.left_out(told.left_out)
+        # A page is too narrow for all columns.
+        shown = told.table[[name for name in told.table if not name.startswith(("LLR low", "LLR high"))]].round(2)
+        table = gr.Dataframe(shown, visible=written is not None)
+        file = gr.File(written, visible=written is not None)
+        return sections.warned(told.warnings), table, file, sections.left_out(told.left_out)
 
     def about(self) -> tuple[str, str]:
         from dfdlib.app import sections
@@ -251,7 +266,9 @@ class _Answers:
             known = self._known()
         except DfdError as error:
             return sections.refusal("The detector cannot be loaded", _reason(error)), ""
-        return sections.about(known.bases, known.summary), "\n\n".join(one.card for one in known.bases)
+        # Headings below the page's own; what looks like an address is none.
+        cards = "\n\n".join(re.sub("(?m)^#", "##", one.card).replace("@", "&#64;") for one in known.bases)
+        return sections.about(known.bases, known.summary), cards
 
     def forget(self, request: gr.Request) -> None:
         gone = self._given.pop(request.session_hash, set())

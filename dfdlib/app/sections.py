@@ -106,9 +106,11 @@ def about(bases: Sequence[Basis], summary: Mapping | None) -> str:
         known = [f"{name} ({CHANNELS[name]})" for name in one.scales]
         parts.append(f"<p>Calibrated for: {_text(', '.join(known) or 'no channel')}.</p>")
     if summary:
+        measured = summary["evaluations"]
+        order = list(dict.fromkeys(row["corpus"] for row in measured))
         rows = [
             [row["corpus"], row["when"], percent(row["eer"]), percent_range(*row["eer_ci"]), f"{row['auc']:.3f}"]
-            for row in summary["evaluations"]
+            for row in sorted(measured, key=lambda row: (order.index(row["corpus"]), row["when"] != "before"))
         ]
         heads = ("Corpus", "Fine-tuning", "Equal error rate", "95 % interval", "AUC")
         parts.append(f"<h2>Errors measured by the report</h2>{_table(heads, rows)}")

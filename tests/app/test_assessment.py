@@ -113,6 +113,13 @@ def test_strength_in_words(llr, said):
     assert assessment.in_words(assessment.Interval(*llr)).startswith(said)
 
 
+def test_the_range_in_words():
+    one_side = assessment.in_words(assessment.Interval(-math.log(20), -math.log(50), -math.log(3)))
+    assert one_side.endswith("(95 % range with other validation clips: 3.0 to 50 times).")
+    both = assessment.in_words(assessment.Interval(1.0, -math.log(2), math.log(30)))
+    assert both.endswith("(95 % range with other validation clips: 2.0 to 1 for spoof to 30 to 1 for bona fide).")
+
+
 def test_what_was_done_and_what_was_never_tested(basis, clip, clips):
     from dfdlib.data import corpus
     from dfdlib.data.audit import measure

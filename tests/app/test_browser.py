@@ -21,7 +21,9 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 @pytest.fixture(scope="module")
 def browser(chromium):
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--mute-audio"])
+        # The microphone is one that beeps.
+        devices = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--mute-audio", *devices])
         yield browser
         browser.close()
 
@@ -124,6 +126,48 @@ def test_many_files(page, clips_of):
         page.locator("a[download='scores.csv']:visible").first.click()
     assert len(pd.read_csv(saved.value.path())) == 3
     assert page.faults == []
+
+
+def test_a_folder_by_another_channel_and_sorted(page, clips_of):
+    page.get_by_role("tab", name="Many files").click()
+    heading = page.locator("th:visible", has_text="score, loudness")
+    assert heading.count() == 0
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(clips_of)
+    cells = page.locator("[role=gridcell]:visible")
+    names = cells.filter(has_text=".wav")
+    names.nth(2).wait_for()
+    assert [name.strip() for name in names.all_inner_texts()] == ["fake.wav", "long.wav", "real.wav"]
+    heading.hover()
+    heading.get_by_label("Open cell menu").click()
+    page.get_by_role("menuitem", name="Sort descending").click()
+    names.first.filter(has_text="real.wav").wait_for()
+    unsure = cells.filter(has_text="cannot tell")
+    assert unsure.count() < 6
+    page.locator("[role=tabpanel]:visible").get_by_label("telephone, 8 kHz").check()
+    unsure.nth(5).wait_for()
+
+
+def test_what_a_microphone_hears(page):
+    page.get_by_label("Record audio").click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    page.locator(".outcome").first.wait_for()
+    assert page.locator(".dfd h2").first.inner_text() == "audio.wav"
+    assert page.faults == []
+
+
+def test_who_closes_the_page_in_the_middle_takes_nobody_along(page, browser, served, clips_of):
+    gone = browser.new_page()
+    gone.goto(served)
+    give(gone, clips_of / "long.wav")
+    gone.locator(".progress-text, .generating, .wrap.translucent").first.wait_for(state="attached")
+    gone.close()
+    give(page, clips_of / "real.wav")
+    page.get_by_role("heading", name="real.wav").wait_for()
+    assert page.locator(".outcome").first.inner_text() == "Bona fide"
 
 
 def test_an_example_by_keyboard(page):

@@ -28,7 +28,7 @@ def test_a_row_a_file_and_a_reason_for_each_other(paths, known, basis):
     assert list(told.table["file"]) == ["tone0.wav", "tone1.wav", "tone2.wav"]
     alone = [assessment.assess(path, basis) for path in paths if Path(path).name.startswith("tone")]
     assert list(told.table["outcome"]) == [one.outcome for one in alone]
-    assert list(told.table["LLR value"]) == pytest.approx([one.llr.value for one in alone])
+    assert list(told.table["LLR"]) == pytest.approx([one.llr.value for one in alone])
     reasons = dict(told.left_out)
     assert set(reasons) == {"notes.txt", "list.csv", "=cmd|'calc'!A0.wav"}
     assert reasons["list.csv"].startswith("is a table")
@@ -43,8 +43,8 @@ def test_silent_clips_are_not_judged(paths, known, monkeypatch):
 def test_two_detectors_have_columns_each(paths, basis):
     other = Basis("bare", basis.scorer, basis.preprocessing)
     told = many.many(paths, Known([basis, other]), channel="studio", progress=nothing)
-    assert {"outcome (loudness)", "outcome (bare)", "score (bare)"} <= set(told.table)
-    assert set(told.table["outcome (bare)"]) == {"cannot tell"}
+    assert {"outcome, loudness", "outcome, bare", "score, bare"} <= set(told.table)
+    assert set(told.table["outcome, bare"]) == {"cannot tell"}
     assert len(told.left_out) == 3
 
 

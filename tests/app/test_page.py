@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from makers import tone
 
-from dfdlib.app.basis import Known
+from dfdlib.app.basis import Basis, Known
 from dfdlib.data import audio
 from dfdlib.errors import CheckpointError, RunError
 
@@ -137,6 +137,12 @@ def test_files_go_with_the_last_session_that_gave_them(tmp_path):
     assert upload.exists()
     answers.forget(Request("two"))
     assert not upload.exists()
+
+
+def test_a_card_has_no_heading_above_the_pages_own_and_no_address(basis, tmp_path):
+    carded = Basis("carded", basis.scorer, basis.preprocessing, card="# mini\n\nrecipe: codec@0.2\n\n## Data")
+    _, card = page._Answers(lambda: Known([carded]), tmp_path).about()
+    assert card == "## mini\n\nrecipe: codec&#64;0.2\n\n### Data"
 
 
 def test_a_detector_that_cannot_be_loaded_is_said_on_the_page(tmp_path):

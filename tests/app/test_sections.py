@@ -93,7 +93,9 @@ def test_the_parts_that_a_score_rests_on_are_drawn_where_that_is_faithful(basis,
 
 def test_what_the_detector_is(basis):
     row = {"corpus": "custom", "when": "before", "eer": 0.25, "eer_ci": [0.2, 0.3], "auc": 0.8}
-    page = soup(sections.about([basis], {"evaluations": [row]}))
-    assert "custom" in page.table.text
+    rows = [row, row | {"corpus": "source"}, row | {"when": "after"}]
+    page = soup(sections.about([basis], {"evaluations": rows}))
+    shown = [[cell.text for cell in line(["th", "td"])][:2] for line in page.table.tbody("tr")]
+    assert shown == [["custom", "before"], ["custom", "after"], ["source", "before"]]
     assert "Calibrated for: studio (as recorded)" in page.text
     assert "has not been run to its end" in sections.about([basis], None)

@@ -2,6 +2,10 @@
 
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -61,6 +65,23 @@ def test_the_api_says_what_the_function_says(client, clip, basis):
     (said,) = asked(client, clip)["assessments"]
     assert said == json.loads(json.dumps(assess(clip, basis).to_dict()))
     assert asked(client, clip, "phone")["assessments"][0]["outcome"] == "cannot tell"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_the_examples_of_the_documentation(language, served, clip):
+    shutil.copy(clip, clip.with_name("talk.wav"))
+    text = (Path(__file__).parents[2] / "docs/app.md").read_text("utf-8").partition("## From a program")[2]
+    (code,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    code = code.replace("http://127.0.0.1:7860", served.rstrip("/"))
+    command = [sys.executable, "-c", code] if language == "python" else ["sh", "-c", code]
+    done = subprocess.run(command, cwd=clip.parent, capture_output=True, text=True, timeout=120)
+    if language == "sh":
+        assert done.stdout.startswith("event: complete\n")
+        (said,) = json.loads(done.stdout.partition("data: ")[2])
+        assert [one["outcome"] for one in said["assessments"]] == ["bona fide"]
+    else:
+        assert done.stdout.splitlines()[-1] == "bona fide"
 
 
 def test_there_is_one_public_name(client):

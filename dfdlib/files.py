@@ -40,6 +40,8 @@ class Output:
         It is a folder, which may exist.
     reread : bool
         It is read again, so it must be a file.
+    beside : Path, optional
+        The file that it is written with. One that is there without that was not written by the same command.
     """
 
     option: str
@@ -47,6 +49,7 @@ class Output:
     suffixes: tuple[str, ...] = ()
     folder: bool = False
     reread: bool = False
+    beside: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.option} {self.path}"
@@ -64,7 +67,8 @@ def check_outputs(outputs: Iterable[Output], *, inputs: Iterable[str | Path] = (
     Raises
     ------
     ParameterError
-        An output has a wrong suffix, is a folder, or is an input or another output, by whatever path or link.
+        An output has a wrong suffix, is a folder, or is an input or another output, by whatever path or link; or a
+        folder to write holds an input.
     RunError
         A place cannot be written: no rights, a file where a folder should be, a name too long.
     """
@@ -75,6 +79,10 @@ def check_outputs(outputs: Iterable[Output], *, inputs: Iterable[str | Path] = (
         _check_kind(output)
         if read.have(output.path, below=output.folder):
             raise ParameterError(f"{output}: is read by this command, and would be lost; choose another name")
+        if output.folder and (inside := read.below(output.path)):
+            raise ParameterError(f"{output}: holds {inside}, which is read by this command and might be lost")
+        if output.beside is not None and os.path.exists(output.path) and not os.path.exists(output.beside):
+            raise ParameterError(f"{output}: is there without {output.beside}, and would be lost; choose another name")
         for other in earlier:
             if _Places([other.path]).have(output.path, below=True):
                 raise ParameterError(f"{output}: is {other.option} as well; choose another name")
@@ -141,6 +149,11 @@ class _Places:
             return _identity(path) in self._files
         except OSError:
             return False
+
+    def below(self, folder: Path) -> str | None:
+        """Return one of these places that lies in a folder, or None."""
+        real = Path(os.path.realpath(folder))
+        return next((place for place in sorted(self._real) if real in Path(place).parents), None)
 
 
 def _identity(path: str | Path) -> tuple[int, int]:

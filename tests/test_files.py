@@ -193,6 +193,24 @@ def test_outputs_must_differ_from_each_other(places):
     files.check_outputs([out(os.devnull), out(os.devnull, "--windows")])
 
 
+def test_a_folder_that_holds_what_is_read_is_no_place_for_a_run(places):
+    (places / "runs").mkdir()
+    (places / "link").symlink_to(places / "folder.csv")
+    run = out(places / "folder.csv", "--folder", folder=True, suffixes=())
+    for name in ("folder.csv/weights", "folder.csv/../folder.csv/deep/weights", "link/weights"):
+        with pytest.raises(ParameterError, match=r"--folder .*folder.csv: holds .*weights, which is read"):
+            files.check_outputs([run], inputs=[places / "clip.wav", places / name])
+    files.check_outputs([run], inputs=[places / "clip.wav", places / "runs", places / "folder.csv.more"])
+
+
+def test_what_lies_beside_an_output_is_written_again_with_it_alone(places):
+    beside = out(places / "table.csv", "beside --explain,", beside=places / "table.png")
+    with pytest.raises(ParameterError, match=r"table.csv: is there without .*table.png, and would be lost"):
+        files.check_outputs([beside])
+    (places / "table.png").touch()
+    files.check_outputs([beside])
+
+
 def test_outputs_that_are_well_leave_no_trace(places):
     before = sorted(places.rglob("*"))
     names = ["new.csv", "NEW.CSV", "table.csv", "to-table.csv", "new folder/new.parquet", "pipe", "x" * 251 + ".csv"]

@@ -1,6 +1,7 @@
 """Options that several commands have, and what is checked of options before any work begins."""
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -150,9 +151,11 @@ def check_outputs(*outputs: files.Output, inputs: Iterable[str | Path | None] = 
 def weights(out: Path, *beside: str) -> list[files.Output]:
     """Return the outputs of a training: the weights, and files of the same name that lie beside them."""
     found = [files.Output(option="--out", path=out, suffixes=(".safetensors",), reread=True)]
-    return found + [
-        files.Output(option="beside --out,", path=out.with_suffix(suffix), reread=True) for suffix in beside
-    ]
+    for suffix in beside:
+        # The state to go on from comes before the first weights.
+        first = None if suffix == ".resume" else out
+        found.append(files.Output(option="beside --out,", path=out.with_suffix(suffix), reread=True, beside=first))
+    return found
 
 
 def read_by(settings: object) -> list[Path]:
@@ -166,7 +169,9 @@ def data_folder() -> Path:
 
     try:
         base = profiles.root()
-    except RunError:  # outside a checkout
+    except RunError:
+        if os.environ.get("DFD_ROOT"):  # named, and wrong
+            raise
         base = Path.cwd()
     return base / "data"
 

@@ -148,7 +148,8 @@ def _outputs(paths: dict[str, Path | None]) -> dict[str, files.Output]:
         if path is not None
     }
     if (picture := paths["--explain"]) is not None:
-        outputs["cells"] = files.Output(option="beside --explain,", path=picture.with_suffix(".csv"))
+        cells = picture.with_suffix(".csv")
+        outputs["cells"] = files.Output(option="beside --explain,", path=cells, beside=picture)
     return outputs
 
 

@@ -26,7 +26,10 @@ _GREATEST = 8.0
 _BITS = (16, 24, 32)
 
 # Channels cancel each other where their mean square exceeds the first and that of their mean is below this share.
-_AUDIBLE, _CANCELLED = 1e-6, 1e-4
+_AUDIBLE, _CANCELLED = 1e-6, 1e-3
+
+# Limit of the mean of half a second or more where it has more power than the sound around it.
+_OFFSET = 0.1
 
 # Samples of all channels per block: 1 MiB as float32, which fits the processor's cache.
 _BLOCK = 2**18
@@ -98,8 +101,8 @@ def _is_rate(rate: int) -> bool:
 
 def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Iterator[np.ndarray]:
     """Check blocks of samples and yield the mean of their channels."""
-    energy, energy_of_mean, count = 0.0, 0.0, 0
-    for _, samples, scale in blocks:
+    energy, energy_of_mean, total, count = 0.0, 0.0, 0.0, 0
+    for rate, samples, scale in blocks:
         channels = samples.shape[1]
         samples = samples.astype(np.float32, copy=False)
         if channels == 1:
@@ -107,8 +110,9 @@ def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Ite
         else:
             mean = samples @ np.full(channels, scale / channels, np.float32)
             energy += scale**2 / channels * float(np.vdot(samples, samples))
-            energy_of_mean += float(np.vdot(mean, mean))
-            count += len(mean)
+        energy_of_mean += float(np.vdot(mean, mean))
+        total += float(mean.sum())
+        count += len(mean)
         peak = max(mean.max(), -mean.min())
         if not np.isfinite(peak):
             raise DataError("holds samples that are NaN or infinite; write it again from its source", path=path)
@@ -124,6 +128,12 @@ def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Ite
             raise DataError(
                 "its channels cancel each other, so that their mean is silent (one is the other with its sign "
                 "changed); keep one channel, or change the sign of one",
+                path=path,
+            )
+        offset = total / count
+        if count >= rate // 2 and abs(offset) > _OFFSET and 2 * offset**2 > energy_of_mean / count:
+            raise DataError(
+                f"lies {offset:.2f} of full scale off zero, further than its sound reaches; take its mean away",
                 path=path,
             )
         yield mean

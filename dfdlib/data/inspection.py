@@ -108,8 +108,9 @@ class Memory:
                 yield from ((path, known[path]) for path in some)
 
     def _known(self, paths: tuple[str, ...], signs: dict[str, _Signs]) -> Iterator[tuple[str, Seen]]:
-        for start in range(0, len(paths) if self._database else 0, _KEYS):
-            some = paths[start : start + _KEYS]
+        named = tuple(filter(is_text, paths)) if self._database else ()
+        for start in range(0, len(named), _KEYS):
+            some = named[start : start + _KEYS]
             with contextlib.suppress(sqlite3.Error):
                 marks = ",".join("?" * len(some))
                 rows = self._database.execute(f"SELECT * FROM files WHERE path IN ({marks})", some).fetchall()

@@ -91,7 +91,9 @@ def read(
     raw, read_as = _load(path, column)
     frame = raw.frame
     if labelled and "label" not in frame:
-        raise DataError(f"has no labels (read as: {read_as}); give a key that has them", path=path)
+        if read_as in FORMS:
+            raise DataError(f"has no labels (read as: {read_as}); give a key that has them", path=path)
+        raise DataError(f"has no labels, it has {some(raw.header)}; call one of them label, or give a key", path=path)
     logits = pd.api.types.is_string_dtype(frame["score"]) and frame["score"].iloc[0].lstrip().startswith("[")
     if logits:
         frame["score"] = _of_logits(raw)

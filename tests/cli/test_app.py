@@ -480,6 +480,7 @@ def test_every_number_that_can_be_given_has_limits():
         ("score . --plot scores.gif", "must end with one of .png, .svg, .pdf"),
         ("score . --explain why.csv", "must end with one of .png, .svg, .pdf"),
         ("score Real/real0.wav --explain folder.svg", "beside --explain, folder.csv: is a folder"),
+        ("score Real/real0.wav --explain list.png", "list.csv: is there without list.png, and would be lost"),
         ("score . --out folder.csv", "is a folder"),
         ("score . --out s.csv --windows folder.csv/../s.csv", "--windows folder.csv/../s.csv: is --out as well"),
         ("score list.csv --out list.csv", "--out list.csv: is read by this command"),
@@ -503,6 +504,15 @@ def test_every_number_that_can_be_given_has_limits():
         ("data vocoder --out mine.pth", "must end with .safetensors"),
         ("report --folder list.csv", "is a file; name a folder"),
         ("report --folder Real --set data.custom={here}/Real", "is read by this command"),
+        ("report --folder . --set checkpoint={here}/w.safetensors", "which is read by this command and might be lost"),
+        ("finetune --out list.safetensors", "list.csv: is there without list.safetensors, and would be lost"),
+        ("evaluate list.csv --html link.html", "leads to"),
+        ("evaluate list.csv --html list.csv", "must end with .html or .htm"),
+        ("evaluate list.html --html ./list.html", "is read by this command"),
+        ("evaluate --corpus a=list.html --corpus b=list.csv --html list.html", "is read by this command"),
+        ("evaluate list.csv --key list.html --html list.html", "is read by this command"),
+        ("compare list.csv list.html --html list.html", "is read by this command"),
+        ("compare list.csv list.csv --html folder.csv", "is a folder"),
     ],
 )
 def test_outputs_are_refused_before_any_work_is_done(dfd, clips, weights, monkeypatch, arguments, message):
@@ -511,6 +521,8 @@ def test_outputs_are_refused_before_any_work_is_done(dfd, clips, weights, monkey
     (clips / "list.csv").write_text("path,label\nReal/real0.wav,bonafide\nFake/fake0.wav,spoof\n")
     (clips / "link.csv").symlink_to("list.csv")
     (clips / "link-to-clip.csv").symlink_to("Real/real0.wav")
+    (clips / "link.html").symlink_to("list.csv")
+    shutil.copy(clips / "list.csv", clips / "list.html")
     for name in ("w.safetensors", "w.onnx"):
         shutil.copy(weights, clips / name)
     before = {path: path.read_bytes() for path in clips.rglob("*") if path.is_file()}
@@ -532,13 +544,15 @@ def test_outputs_are_refused_before_any_work_is_done(dfd, clips, weights, monkey
         "report --folder {there}/s",
         "data vocoder --out {there}/s.safetensors",
         "data build demo",
+        "evaluate {table} --html {there}/s.html",
+        "compare {table} {table} --html {there}/s.html",
     ],
 )
-def test_places_that_cannot_be_written_are_refused_before_any_work_is_done(dfd, root, tmp_path, arguments):
+def test_places_that_cannot_be_written_are_refused_before_any_work_is_done(dfd, root, table, tmp_path, arguments):
     (tmp_path / "file").write_text("")
     root.mkdir(exist_ok=True)
     (root / "data").write_text("")
-    status, out, err = dfd(*arguments.format(there=tmp_path / "file/more").split())
+    status, out, err = dfd(*arguments.format(there=tmp_path / "file/more", table=table).split())
     assert (status, out) == (1, "")
     (line,) = err.splitlines()
     assert "cannot be written (Not a directory)" in line
@@ -849,8 +863,12 @@ def test_the_version_is_printed(dfd):
 
 
 @pytest.mark.parametrize(
-    "command", ["report", "report --only 02", "finetune", "train-baseline", "data build demo", "data list", "doctor"]
-)
+    "command",
+    [
+        "report", "report --only 02", "finetune", "train-baseline", "data build demo", "data vocoder", "data list",
+        "data fetch in-the-wild --dry-run", "weights list", "weights fetch aasist --dry-run", "detectors", "doctor",
+    ],
+)  # fmt: skip
 def test_nothing_is_begun_in_a_folder_that_is_not_the_projects(dfd, root, command):
     (root / "notebooks").rmdir()
     status, out, err = dfd(*command.split())

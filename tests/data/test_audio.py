@@ -341,6 +341,32 @@ def test_channels_that_differ_are_averaged(other, tmp_path, rng):
     np.testing.assert_allclose(audio.load(tmp_path / "clip.wav", rate=16_000), (wave + other(wave)) / 2, atol=1e-6)
 
 
+def test_channels_of_nearly_the_same_level_cancel_each_other_too(tmp_path):
+    soundfile.write(tmp_path / "clip.wav", np.stack([tone(), -0.97 * tone()], axis=1), 16_000)
+    with pytest.raises(DataError, match="cancel each other"):
+        audio.load(tmp_path / "clip.wav", rate=16_000)
+
+
+@pytest.mark.parametrize(("offset", "refused"), [(0.6, True), (-0.6, True), (0.3, True), (0.05, False)])
+def test_sound_far_off_zero_is_refused(offset, refused, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", 0.2 * tone() + offset, 16_000, subtype="FLOAT")
+    if refused:
+        with pytest.raises(
+            DataError, match=rf"clip\.wav: lies {offset:.2f} of full scale off zero.*take its mean away"
+        ):
+            audio.load(tmp_path / "clip.wav", rate=16_000)
+    else:
+        assert audio.load(tmp_path / "clip.wav", rate=16_000).mean() == pytest.approx(offset, abs=1e-3)
+
+
+def test_one_value_is_no_sound_and_a_moment_may_be_off_zero(tmp_path):
+    soundfile.write(tmp_path / "clip.wav", np.full(16_000, 0.3), 16_000)
+    with pytest.raises(DataError, match="off zero"):
+        audio.load(tmp_path / "clip.wav", rate=16_000)
+    soundfile.write(tmp_path / "clip.wav", np.full(1_000, 0.3), 16_000)
+    assert len(audio.load(tmp_path / "clip.wav", rate=16_000)) == 1_000
+
+
 def test_two_silent_channels_are_silence(tmp_path):
     soundfile.write(tmp_path / "clip.wav", np.zeros((16_000, 2)), 16_000)
     assert not audio.load(tmp_path / "clip.wav", rate=16_000).any()

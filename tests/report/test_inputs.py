@@ -87,6 +87,15 @@ def test_links_are_followed_and_do_not_lead_in_circles(custom, tmp_path):
     assert fingerprint() != linked
 
 
+def test_a_file_whose_name_is_no_text_counts_and_stops_nothing(custom, tmp_path):
+    folder, fingerprint = custom
+    first = fingerprint(remembered=tmp_path / "inputs.sqlite")
+    odd = os.fsencode(folder / "Real") + b"/odd\xff.wav"
+    shutil.copy(folder / "Real/0.wav", odd)
+    second = fingerprint(remembered=tmp_path / "inputs.sqlite")
+    assert first != second == fingerprint(remembered=tmp_path / "inputs.sqlite")
+
+
 def test_a_file_of_weights_has_its_own_sha256_and_a_broken_manifest_is_no_end(toy, tmp_path):
     (tmp_path / "broken.csv").write_text("no,manifest\n1,2\n")
     settings = profile.load(toy, overrides=[f"data.custom={tmp_path / 'broken.csv'}"])

@@ -48,7 +48,7 @@ def truth(d):
     cllr = float(np.sum(density * np.logaddexp(0, -d * d / 2 - d * grid)) * (grid[1] - grid[0]) / math.log(2))
     error = NORMAL.cdf(-d / 2)
     return {
-        "eer": error, "eer_interpolated": error, "eer_convex_hull": error, "auc": NORMAL.cdf(d / math.sqrt(2)),
+        "eer": error, "auc": NORMAL.cdf(d / math.sqrt(2)),
         "min_dcf": dcf, "act_dcf": dcf, "cllr": cllr, "min_cllr": cllr, "far": error, "frr": error, "hter": error,
     }  # fmt: skip
 

@@ -5,7 +5,7 @@ Speed
 The trials of a system are sorted once. A resample is a row of whole-number weights, and its running sums over the
 sorted trials of each class give every metric, as `counts` has them; nothing is ever sorted or written down again.
 
-- The two equal error rates without a hull need one threshold, which bisection finds.
+- The equal error rate needs one threshold, which bisection finds.
 - For the area, the costs and the hull only thresholds count where the class of the sorted trials changes: between
   them one rate alone moves, on a straight line. They are at most twice the trials of the smaller class.
 
@@ -24,8 +24,7 @@ from dfdlib.evaluation.drawing import Strata, of_attacks
 
 #: Metrics that can be resampled, as `metrics.evaluate` names them.
 NAMES = (
-    "eer", "eer_interpolated", "eer_convex_hull", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr",
-    "far", "frr", "hter", "macro_eer",
+    "eer", "auc", "min_dcf", "act_dcf", "cllr", "min_cllr", "far", "frr", "hter", "macro_eer",
 )  # fmt: skip
 #: Those that need a threshold.
 AT_THRESHOLD = ("far", "frr", "hter")
@@ -187,17 +186,17 @@ def _running(drawn: np.ndarray, units: np.ndarray) -> np.ndarray:
 def _of_order(bonafide, spoof, names, *, below, corners) -> dict[str, np.ndarray]:
     """Return the metrics that the order of the scores decides, by name."""
     found = {}
-    if {"eer", "eer_interpolated"} & set(names):
-        found["eer"], found["eer_interpolated"], _ = counts.equal_errors(bonafide, spoof, below)
-    if not {"auc", "min_dcf", "min_cllr", "eer_convex_hull"} & set(names):
+    if "eer" in names:
+        found["eer"], *_ = counts.equal_errors(bonafide, spoof, below)
+    if not {"auc", "min_dcf", "min_cllr"} & set(names):
         return found
     corners = np.take(bonafide, corners[0], axis=1), np.take(spoof, corners[1], axis=1)
     if "auc" in names:
         found["auc"] = counts.area(*corners)
     if "min_dcf" in names:
         found["min_dcf"] = _least_cost(corners, (bonafide[:, -1], spoof[:, -1]))
-    if {"min_cllr", "eer_convex_hull"} & set(names):
-        found["min_cllr"], found["eer_convex_hull"] = counts.hull(*corners)
+    if "min_cllr" in names:
+        found["min_cllr"] = counts.min_cllr(*corners)
     return found
 
 

@@ -22,8 +22,8 @@ trusted.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -87,42 +87,6 @@ class Calibration:
     def high(self) -> float:
         """The highest validation score."""
         return max(self.bonafide[-1], self.spoof[-1])
-
-    def to_dict(self) -> dict:
-        """Return what `from_dict` takes, ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping) -> "Calibration":
-        """Return the calibration that `to_dict` wrote down; anything else is a `DataError`."""
-        kinds = {field.name: field.type for field in fields(cls)}
-        if not isinstance(values, Mapping) or set(values) != set(kinds):
-            given = ", ".join(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
-            raise DataError(f"no calibration: found {given}, need {', '.join(kinds)}; write it with to_dict()")
-        try:
-            made = cls(
-                **{name: kind(values[name]) if kind in (int, float) else tuple(map(float, values[name]))
-                   for name, kind in kinds.items()}
-            )  # fmt: skip
-            made._check()
-        except (TypeError, ValueError, ParameterError) as error:
-            raise DataError(f"no calibration: {error}; write it with to_dict()") from error
-        return made
-
-    def _check(self) -> None:
-        _check_prior(self.p_spoof)
-        for sound, rule in (
-            (min(self.n_bonafide, self.n_spoof) >= 1, "n_bonafide and n_spoof must be at least 1"),
-            (math.isfinite(self.threshold), "threshold must be finite"),
-            (0 <= self.slope < math.inf, "slope must be at least 0 and finite"),
-            (math.isfinite(self.intercept), "intercept must be finite"),
-            (-math.inf < self.lowest <= 0 <= self.highest < math.inf, "lowest and highest must be finite, around 0"),
-        ):
-            if not sound:
-                raise ValueError(rule)
-        for part in (self.bonafide, self.spoof):
-            if not (part and np.isfinite(part).all() and (np.diff(part) >= 0).all()):
-                raise ValueError("bonafide and spoof must be finite scores, rising")
 
 
 def logistic() -> "Pipeline":

@@ -63,7 +63,12 @@ class Tally(NamedTuple):
     @property
     def eer_convex_hull(self) -> float:
         """`metrics.eer_convex_hull`."""
-        return float(hull(self.bonafide[None], self.spoof[None])[1][0])
+        _, p, q = _blocks(self.bonafide[None], self.spoof[None])
+        frr, far = np.cumsum(p), 1 - np.cumsum(q)
+        # Rounding may leave a block at exactly FAR = FRR on either side; both give the same value.
+        end = min(int(np.sum(far > frr)), p.size - 1)
+        before, after = far[end] + q[end] - (frr[end] - p[end]), far[end] - frr[end]
+        return float(frr[end] - p[end] + before / (before - after) * p[end])
 
     @property
     def auc(self) -> float:
@@ -73,7 +78,7 @@ class Tally(NamedTuple):
     @property
     def min_cllr(self) -> float:
         """`metrics.min_cllr`."""
-        return float(np.sum(_information(*_blocks(self.bonafide[None], self.spoof[None]))[1]) / 2)
+        return float(min_cllr(self.bonafide[None], self.spoof[None])[0])
 
     def _equal_errors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         every = np.arange(self.thresholds.size)
@@ -126,21 +131,14 @@ def area(bonafide: np.ndarray, spoof: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", step, beaten) / (2.0 * bonafide[:, -1] * spoof[:, -1])
 
 
-def hull(bonafide: np.ndarray, spoof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `metrics.min_cllr` and `metrics.eer_convex_hull` of each row, (rows,)."""
+def min_cllr(bonafide: np.ndarray, spoof: np.ndarray) -> np.ndarray:
+    """Return `metrics.min_cllr` of each row, (rows,)."""
     row, p, q = _blocks(bonafide, spoof)
-    mixed, information = _information(row, p, q)
-    min_cllr = np.bincount(mixed, weights=information, minlength=len(bonafide)) / 2
-
-    # Errors at the end of every block, row by row: each row's shares add up to one, so whole rows cancel.
-    frr, far = np.cumsum(p) - row, 1 - (np.cumsum(q) - row)
-    first = np.searchsorted(row, np.arange(len(bonafide)))
-    # Rounding may leave a block at exactly FAR = FRR on either side; both give the same value.
-    end = first + np.bincount(row, weights=far > frr, minlength=len(bonafide)).astype(np.intp)
-    end = np.minimum(end, np.append(first[1:], row.size) - 1)
-    frr_after, frr_before, far_after = frr[end], frr[end] - p[end], far[end]
-    before, after = far_after + q[end] - frr_before, far_after - frr_after
-    return min_cllr, frr_before + before / (before - after) * (frr_after - frr_before)
+    # A block of one class has an infinite likelihood ratio, which costs nothing.
+    mixed = (p > 0) & (q > 0)
+    row, p, q = row[mixed], p[mixed], q[mixed]
+    bits = p * np.log2(1 + q / p) + q * np.log2(1 + p / q)
+    return np.bincount(row, weights=bits, minlength=len(bonafide)) / 2
 
 
 def _blocks(bonafide: np.ndarray, spoof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -163,13 +161,3 @@ def _blocks(bonafide: np.ndarray, spoof: np.ndarray) -> tuple[np.ndarray, np.nda
         np.add.reduceat(column, starts) / total[row] for column, total in zip((bonafide, spoof), totals, strict=True)
     )
     return row, p, q
-
-
-def _information(row: np.ndarray, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and twice the cost in bits of the blocks with trials of both classes.
-
-    A block of one class has an infinite likelihood ratio, which costs nothing.
-    """
-    mixed = (p > 0) & (q > 0)
-    row, p, q = row[mixed], p[mixed], q[mixed]
-    return row, p * np.log2(1 + q / p) + q * np.log2(1 + p / q)

@@ -55,19 +55,10 @@ def tippett(labels: ArrayLike, llr: ArrayLike) -> Tippett:
     return Tippett(counts.thresholds[:-1], 1 - counts.frr[:-1], counts.far[:-1])
 
 
-def entropy(labels: ArrayLike, llr: ArrayLike, *, log10_odds: ArrayLike | None = None) -> Entropy:
-    """Return an empirical cross-entropy plot.
-
-    Parameters
-    ----------
-    labels, llr : array_like, shape (n,)
-    log10_odds : array_like, shape (k,), optional
-        Prior odds of bona fide; by default 101 from -2.5 to 2.5.
-    """
+def entropy(labels: ArrayLike, llr: ArrayLike) -> Entropy:
+    """Return an empirical cross-entropy plot of labels and LLRs (n,), at 101 prior odds of bona fide."""
     labels, llr = metrics.validate(labels, llr)
-    places = np.linspace(-2.5, 2.5, 101) if log10_odds is None else np.asarray(log10_odds, dtype=np.float64)
-    if places.ndim != 1 or not np.isfinite(places).all():
-        raise ParameterError(f"log10_odds={log10_odds}: must be a row of finite numbers")
+    places = np.linspace(-2.5, 2.5, 101)
     real = labels == BONAFIDE
     best = _best_llr(labels, llr)
     odds = places * math.log(10)

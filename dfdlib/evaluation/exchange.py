@@ -20,7 +20,7 @@ from dfdlib.evaluation.drawing import Strata, of_attacks
 from dfdlib.evaluation.trials import BONAFIDE, SPOOF
 
 #: Metrics that ranks decide.
-BY_RANK = ("eer", "eer_interpolated", "eer_convex_hull", "auc", "min_dcf", "min_cllr", "macro_eer")
+BY_RANK = ("eer", "auc", "min_dcf", "min_cllr", "macro_eer")
 #: With fewer errors in a class, by either detector, a change is judged by exchange.
 FEW = 5
 # Counts held at a time.

@@ -28,7 +28,7 @@ from dfdlib.evaluation import metrics
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD
 from dfdlib.evaluation.drawing import Strata
 
-_RATES = ("eer", "eer_interpolated", "eer_convex_hull", "macro_eer", *AT_THRESHOLD)
+_RATES = ("eer", "macro_eer", *AT_THRESHOLD)
 # Metrics fitted to the test set, and the share of the squared correction that is added to their variance.
 _FITTED = {"min_dcf": 0.15, "min_cllr": 0.0}
 _OPTIMISM = 1 / (2 ** (2 / 3) - 1)

@@ -14,7 +14,7 @@ Conventions
   `DataError` that names the rows, from every function here. They never give a number. A threshold that is NaN, a
   prior or a cost out of its range is a `ParameterError`.
 
-`eer`, `auc`, the two curves and `min_dcf` depend on the order of the scores alone. `act_dcf` and `cllr` need
+`eer`, `auc` and `min_dcf` depend on the order of the scores alone. `act_dcf` and `cllr` need
 calibrated natural-log likelihood ratios; on raw scores they measure the lack of calibration.
 """
 
@@ -37,22 +37,6 @@ C_MISS = 1.0
 C_FA = 10.0
 
 
-class Roc(NamedTuple):
-    """Receiver operating characteristic; all three (k + 1,) for k distinct scores, thresholds falling from +inf."""
-
-    fpr: np.ndarray
-    tpr: np.ndarray
-    thresholds: np.ndarray
-
-
-class Det(NamedTuple):
-    """Detection error trade-off; all three (k + 1,) for k distinct scores, thresholds rising to +inf."""
-
-    far: np.ndarray
-    frr: np.ndarray
-    thresholds: np.ndarray
-
-
 class ErrorRates(NamedTuple):
     """The two error rates at one threshold."""
 
@@ -65,24 +49,7 @@ def tally(labels: ArrayLike, scores: ArrayLike) -> Tally:
     return Tally.of(*validate(labels, scores))
 
 
-# --- curves and rates ---
-
-
-def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
-    """Return the false and true positive rates at every threshold, from reject-all to accept-all (Fawcett, 2006).
-
-    The positive class is bona fide, so ``fpr`` is FAR and ``tpr`` is 1 - FRR. Trials of one score are one step,
-    and no point is dropped.
-    """
-    counts = tally(labels, scores)
-    accepted = (counts.bonafide[-1] - counts.bonafide) / counts.bonafide[-1]
-    return Roc(counts.far[::-1], accepted[::-1], counts.thresholds[::-1])
-
-
-def det_curve(labels: ArrayLike, scores: ArrayLike) -> Det:
-    """Return FAR and FRR at every threshold, from accept-all to reject-all (Martin et al., 1997)."""
-    counts = tally(labels, scores)
-    return Det(counts.far, counts.frr, counts.thresholds)
+# --- rates ---
 
 
 def error_rates(labels: ArrayLike, scores: ArrayLike, *, threshold: float) -> ErrorRates:
@@ -92,15 +59,6 @@ def error_rates(labels: ArrayLike, scores: ArrayLike, *, threshold: float) -> Er
         raise ParameterError(f"threshold={threshold}: must be a number on the scale of the scores")
     accepted = scores >= threshold
     return ErrorRates(far=float(np.mean(accepted[labels == SPOOF])), frr=float(np.mean(~accepted[labels == BONAFIDE])))
-
-
-def hter(labels: ArrayLike, scores: ArrayLike, *, threshold: float) -> float:
-    """Return the half total error rate, (FAR + FRR) / 2, at a threshold that was fixed beforehand.
-
-    It is what an equal error rate turns into when the threshold may not be chosen on the test set.
-    """
-    far, frr = error_rates(labels, scores, threshold=threshold)
-    return (far + frr) / 2
 
 
 # --- equal error rate, three conventions ---
@@ -284,11 +242,6 @@ def percent(share: float, places: int = 1) -> str:
 def percent_range(low: float, high: float, places: int = 1) -> str:
     """Return two shares as the ends of a range in percent."""
     return f"{100 * low:.{places}f} to {percent(high, places)}"
-
-
-def points(change: float) -> str:
-    """Return the size of a difference of two shares, in percentage points without its sign."""
-    return f"{100 * abs(change):.1f} points"
 
 
 def points_range(low: float, high: float) -> str:

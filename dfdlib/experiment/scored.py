@@ -176,7 +176,7 @@ class Scored(Jobs):
         """
         validation = self.validation(stage)
         fitted = calibration.fit(validation.labels, validation.scores)
-        files.write_json(self.folder / "results" / f"calibration-{stage}.json", fitted.to_dict())
+        files.write_json(self.folder / "results" / f"calibration-{stage}.json", dataclasses.asdict(fitted))
         return fitted
 
     def drawn(self, table: pd.DataFrame) -> units.Units:

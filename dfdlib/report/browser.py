@@ -175,8 +175,8 @@ def believed(pictures: Pictures, *, level: float) -> str:
     last = pictures.curve.iloc[-1]
     low, high = (f"{last[end]:.2f}" for end in ("low", "high"))
     said = (
-        f"Hiding the parts of a clip that matter most to its score costs the decision {last['ordered']:.2f} of the "
-        f"score, hiding as many at random {last['random']:.2f}"
+        f"Hiding the parts of a clip that matter most to its score moves it by {last['ordered']:.2f} against the "
+        f"decision, hiding as many at random by {last['random']:.2f}"
     )
     if np.isnan(last["low"]):
         return f"{said}; of one speaker there is no interval, so what scores rest on is not shown."

@@ -35,22 +35,14 @@ def trials(bonafide: int, spoof: int):
 
 
 def with_scikit_learn(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Return the same metrics from scikit-learn's functions and the definitions; the hull from its isotonic fit."""
+    """Return the same metrics from scikit-learn's functions and the definitions."""
     far, hit, _ = sklearn.metrics.roc_curve(labels, scores)
     frr, place = 1 - hit, int(np.argmin(np.abs(far - (1 - hit))))
-    cross = int(np.argmax(far >= frr))
-    gap = (frr - far)[cross - 1 : cross + 1]
     weights = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
     fitted = sklearn.isotonic.IsotonicRegression().fit(scores, labels, sample_weight=weights).predict(scores)
-    hull_far, hull_hit, _ = sklearn.metrics.roc_curve(labels, fitted)
-    hull = int(np.argmax(hull_far >= 1 - hull_hit))
-    hull_gap = (1 - hull_hit - hull_far)[hull - 1 : hull + 1]
     accepted = scores >= metrics.bayes_threshold()
     return {
         "eer": (far[place] + frr[place]) / 2,
-        "eer_interpolated": far[cross - 1] + gap[0] / (gap[0] - gap[1]) * (far[cross] - far[cross - 1]),
-        "eer_convex_hull": hull_far[hull - 1]
-        + hull_gap[0] / (hull_gap[0] - hull_gap[1]) * (hull_far[hull] - hull_far[hull - 1]),
         "auc": sklearn.metrics.roc_auc_score(labels, scores),
         "min_dcf": metrics.detection_cost(far, frr).min(),
         "act_dcf": metrics.detection_cost(accepted[labels == 0].mean(), 1 - accepted[labels == 1].mean()),

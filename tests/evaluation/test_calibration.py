@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -10,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, evidence, metrics
-from dfdlib.evaluation.calibration import Calibration
 
 
 def trials(n_bonafide=212, n_spoof=212, *, seed=0, scale=3.0, gap=5.0, shift=-7.0):
@@ -111,36 +111,14 @@ def test_scores_that_rank_the_wrong_way_say_nothing():
 # --- use ---
 
 
-def test_a_calibration_survives_json():
+def test_a_calibration_keeps_scores_of_each_class():
     labels, scores = trials(300, 40)
-    fitted = calibration.fit(labels, scores)
-    again = Calibration.from_dict(json.loads(json.dumps(fitted.to_dict())))
-    assert again == fitted
+    again = calibration.fit(labels, scores)
+    assert json.loads(json.dumps(dataclasses.asdict(again)))["threshold"] == again.threshold
     assert len(again.bonafide) == 201
     assert len(again.spoof) == 40
     assert (again.low, again.high) == (scores.min(), scores.max())
     assert (again.spoof[0], again.spoof[-1]) == (scores[labels == 0].min(), scores[labels == 0].max())
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"slope": -1.0}, "slope must be at least 0"),
-        ({"slope": None}, "no calibration"),
-        ({"p_spoof": 1.0}, "p_spoof=1.0"),
-        ({"threshold": math.inf}, "threshold must be finite"),
-        ({"bonafide": [2.0, 1.0]}, "rising"),
-        ({"spoof": []}, "rising"),
-        ({"n_spoof": "many"}, "no calibration"),
-        ({"extra": 1}, "need p_spoof"),
-    ],
-)
-def test_what_is_no_calibration_is_refused(change, message):
-    values = calibration.fit(*trials()).to_dict() | change
-    with pytest.raises(DataError, match=message):
-        Calibration.from_dict(values)
-    with pytest.raises(DataError, match="no calibration"):
-        Calibration.from_dict([1])
 
 
 def test_a_carried_threshold_costs_more_in_another_domain():
@@ -149,7 +127,7 @@ def test_a_carried_threshold_costs_more_in_another_domain():
     found = calibration.carried_costs(fitted, labels, scores)
     assert found["threshold"] == metrics.eer(*trials()).threshold == fitted.threshold
     assert (found["far"], found["frr"]) == metrics.error_rates(labels, scores, threshold=fitted.threshold)
-    assert found["hter"] == metrics.hter(labels, scores, threshold=fitted.threshold) > found["eer"]
+    assert found["hter"] == (found["far"] + found["frr"]) / 2 > found["eer"]
     assert found["cllr_raw"] == metrics.cllr(labels, scores)
     assert found["cllr"] == metrics.cllr(labels, fitted.llr(scores)) > found["min_cllr"]
     assert found["act_dcf_raw"] == metrics.act_dcf(labels, scores)
@@ -177,7 +155,7 @@ def test_likelihood_ratios_are_bounded_by_the_number_of_validation_trials():
 
 
 def test_the_meaning_of_a_score():
-    fitted = Calibration(0.5, 10, 10, 3.0, 1.0, -3.4 - math.log(3), -8.0, 8.0, (0.0, 6.0), (-6.0, 0.0))
+    fitted = calibration.Calibration(0.5, 10, 10, 3.0, 1.0, -3.4 - math.log(3), -8.0, 8.0, (0.0, 6.0), (-6.0, 0.0))
     assert calibration.meaning(fitted, 3.4 + math.log(9)) == (
         "A score of 5.6 is a log-likelihood ratio of +1.10: bona fide clips get such a score 3 times as often as "
         "spoofs. Such a clip is bona fide with a probability of 98.3 % if 5 % of clips are spoofed and 75.0 % if 50 % "
@@ -199,7 +177,7 @@ def test_calibrations_of_tiny_and_huge_scores_are_finite(scale):
     assert np.isfinite([fitted.slope, fitted.intercept]).all()
     assert np.isfinite(llr).all()
     assert (np.diff(llr[np.argsort(scores)]) >= 0).all()
-    assert Calibration.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
+    json.dumps(dataclasses.asdict(fitted), allow_nan=False)
 
 
 # --- reliability ---

@@ -21,14 +21,13 @@ def test_a_tippett_plot_by_hand():
 
 
 def test_cross_entropy_by_hand():
-    # prior odds of 3 to 1: every bona fide clip costs log2(1 + 1 / (3 LR)), every spoof log2(1 + 3 LR)
-    labels, llr = np.array([1, 0]), np.log([2.0, 0.5])
-    found = evidence.entropy(labels, llr, log10_odds=[math.log10(3)])
-    assert found.actual == pytest.approx([0.75 * math.log2(1 + 1 / 6) + 0.25 * math.log2(1 + 1.5)])
-    assert found.least == pytest.approx([0])
-    assert found.prior == pytest.approx([0.75 * math.log2(4 / 3) + 0.25 * math.log2(4)])
-    with pytest.raises(ParameterError, match="log10_odds="):
-        evidence.entropy(labels, llr, log10_odds=[math.inf])
+    # at prior odds of o every bona fide clip costs log2(1 + 1 / (o LR)), every spoof log2(1 + o LR)
+    found, odds = evidence.entropy([1, 0], np.log([2.0, 0.5])), 10**0.5
+    place, share = np.argmin(np.abs(found.log10_odds - 0.5)), odds / (1 + odds)
+    actual = share * math.log2(1 + 1 / (2 * odds)) + (1 - share) * math.log2(1 + odds / 2)
+    assert found.actual[place] == pytest.approx(actual)
+    assert found.least[place] == pytest.approx(0)
+    assert found.prior[place] == pytest.approx(share * math.log2(1 + 1 / odds) + (1 - share) * math.log2(1 + odds))
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.5, 2.0, 6.0]))

@@ -12,16 +12,16 @@ ruff check .
 ruff format --check .
 
 # A process for each core, with one thread each; a file's tests stay together, and with them what they share.
-fast() {
-  OMP_NUM_THREADS=1 python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+side_by_side() {
+  OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile "$@"
 }
 
 case "${1:-}" in
 --slow)
-  fast
-  # One at a time: some fill the memory, others time out beside company.
-  python -m pytest -m slow "${@:2}"
+  side_by_side -m "not slow"
+  side_by_side -m "slow and not alone" "${@:2}"
+  python -m pytest -m alone "${@:2}"
   ;;
-"") fast ;;
+"") side_by_side -m "not slow" ;;
 *) python -m pytest -m "not slow" "$@" ;;
 esac

@@ -62,6 +62,7 @@ def test_processes_that_nobody_connects_are_one_line(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_processes_hear_the_first_one_and_wait_for_all(tmp_path):
     done = launch(
         tmp_path,
@@ -84,6 +85,7 @@ def test_processes_hear_the_first_one_and_wait_for_all(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_fault_of_the_first_process_is_said_once(tmp_path):
     done = launch(
         tmp_path,
@@ -104,6 +106,7 @@ def test_a_fault_of_the_first_process_is_said_once(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("restarts", [0, 1])
 def test_a_killed_process_ends_the_others_or_starts_all_again(tmp_path, restarts):
     done = launch(

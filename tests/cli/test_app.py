@@ -301,6 +301,7 @@ def wait_for(process, database, count):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_killed_command_goes_on_to_the_same_file(many, weights, tmp_path):
     finished(started(tmp_path, weights, many, "whole", "whole.csv"))
     database = tmp_path / "killed/data/cache/scores.sqlite"
@@ -331,6 +332,7 @@ def torchrun(*options):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_two_processes_write_what_one_writes_though_they_were_killed(many, weights, tmp_path):
     finished(started(tmp_path, weights, many, "whole", "whole.csv"))
     finished(started(tmp_path, weights, many, "both", "both.csv", launcher=torchrun()), status=0)
@@ -354,6 +356,7 @@ def test_two_processes_write_what_one_writes_though_they_were_killed(many, weigh
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_shards_without_a_launcher_are_gathered_though_one_was_killed(many, weights, tmp_path):
     finished(started(tmp_path, weights, many, "whole", "whole.csv"))
     database = tmp_path / "parts/data/cache/scores.sqlite"

@@ -83,6 +83,7 @@ def test_numbers_of_parameters():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("samples", [64_600, 48_000])
 def test_golden_logits_of_the_whole_network(samples: int, published_network: Detector):
     waveforms = clips(samples)
@@ -95,6 +96,7 @@ def test_golden_logits_of_the_whole_network(samples: int, published_network: Det
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_published_file_is_recognised_by_its_shapes(published_network: Detector, tmp_path: Path):
     path = tmp_path / "published.pth"
     torch.save({f"module.{name}": tensor for name, tensor in published_network.state_dict().items()}, path)

@@ -103,6 +103,7 @@ def test_a_clip_scores_the_same_alone_and_in_a_batch(scorer: OnnxScorer):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_published_sizes(tmp_path: Path):
     model = fill(network.build("xlsr-300m", seed=0))
     written = export.write(tmp_path / "xlsr.onnx", model)

@@ -148,6 +148,7 @@ def test_no_gpu(mini):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_golden_logits_of_the_published_network():
     scorer = TorchScorer(fill(detector.skeleton("xlsr-300m")), device="cpu")
     with np.load(FIXTURES / "ssl_aasist_golden.npz") as golden:

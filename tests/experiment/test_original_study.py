@@ -12,7 +12,7 @@ from dfdlib.experiment import profile
 from dfdlib.experiment import run as experiment
 from dfdlib.report import build
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -389,6 +389,7 @@ def command(clips, out, recipe, *, still=False, launcher=()):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_training_killed_in_the_middle_of_epochs_ends_with_the_same_weights(clips, tmp_path):
     recipe = but(epochs=12, batch_size=2, save_every=0.0)
     subprocess.run(command(clips, tmp_path / "whole.safetensors", recipe), check=True, capture_output=True)
@@ -428,6 +429,7 @@ def two_processes(clips, out, recipe):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("change", [{}, {"strategy": "fsdp"}, {"strategy": "fsdp", "checkpointing": True}], ids=str)
 def test_two_processes_train_as_one(clips, tmp_path, change):
     # Adam would blow rounding errors up where a gradient is almost nothing.
@@ -449,6 +451,7 @@ def test_two_processes_train_as_one(clips, tmp_path, change):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_network_dealt_out_to_processes_goes_on_after_a_kill(clips, tmp_path):
     recipe = but(epochs=4, batch_size=2, strategy="fsdp", save_every=0.0)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -498,6 +501,7 @@ def two_machines():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_two_machines_train_as_one(clips, tmp_path, two_machines):
     recipe = but(epochs=2, optimizer="sgd", learning_rate=0.01)
     subprocess.run(command(clips, tmp_path / "one.safetensors", recipe, still=True), check=True, capture_output=True)

@@ -19,7 +19,7 @@ from dfdlib.report.plots import look
 from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, entry, of, shown
 
 #: What both figures of scores write below their axis.
-_SCORE = "Score (← more like spoof, more like bona fide →)"
+_SCORE = "Score (← spoof, bona fide →)"
 
 
 @dataclass(eq=False)
@@ -79,7 +79,10 @@ class ScoreDisplay(Display):
     @property
     def size(self) -> dict[str, float]:
         """Width and height of a figure of its own in inches."""
-        return {"height": 4.0 if self.attacks is None else 1.4 + 0.42 * self._frame()["group"].nunique()}
+        if self.attacks is None:
+            return {"height": 4.0}
+        names = [len(shown(name)) for name in self._frame()["group"].unique()]
+        return {"width": 4.1 + 0.08 * max(0, max(names) - 18), "height": 1.4 + 0.42 * len(names)}
 
     def _draw(self, ax: Axes, options: dict) -> None:
         (self._draw_histograms if self.attacks is None else self._draw_boxes)(ax, self._frame(), options)

@@ -4,7 +4,6 @@ import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from dfdlib import files
@@ -51,10 +50,9 @@ class Scale:
 
         No end is beyond the bounds of the calibration.
         """
-        fitted = self.calibration
-        value, reach = fitted.slope * score + fitted.intercept, self.refits.reach(score)
-        ends = np.clip([value - reach, value + reach], fitted.lowest, fitted.highest)
-        return Interval(float(fitted.llr(score)), *map(float, ends))
+        fitted, reach = self.calibration, self.refits.reach(score)
+        value = float(fitted.llr(score))
+        return Interval(value, max(value - reach, fitted.lowest), min(value + reach, fitted.highest))
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,8 +68,11 @@ class Refits:
         return self.maps[..., 0]
 
     def reach(self, score: float, *, level: float = 0.95) -> float:
-        """Return how far other validation trials would move the log-likelihood ratio of a score, without its bounds."""
-        moved = self.maps[..., 1] * score + self.maps[..., 2]
+        """Return how far other validation trials would move the log-likelihood ratio of a score.
+
+        Each map has its bounds: where drawn trials are separable, its slope is nearly infinite.
+        """
+        moved = np.clip(self.maps[..., 1] * score + self.maps[..., 2], self.maps[..., 3], self.maps[..., 4])
         return limits.reach([limits.own(moved, self.strata)], level)
 
     def llr(self, scores: ArrayLike, place: tuple[int, int]) -> np.ndarray:

@@ -49,6 +49,16 @@ def test_a_channel_has_the_scores_of_validation_clips_that_came_through_it(tmp_p
     assert scales["phone"].llr(1.0).value < scales["studio"].llr(1.0).value
 
 
+def test_steep_draws_do_not_turn_a_score_that_is_far_from_the_other_class(tmp_path, rng):
+    # One of four voices sounds like the spoofs: a draw without it separates the classes.
+    bonafide = np.where(np.arange(120) % 4, rng.normal(1, 0.3, 120), rng.normal(-1, 0.3, 120))
+    scores = np.concatenate([bonafide, rng.normal(-1, 0.3, 120)])
+    validation(scores).to_csv(tmp_path / "scores.csv", index=False)
+    scale = Scale.of(read_scores(tmp_path / "scores.csv"))
+    assert scale.refits.maps[..., 1].max() > 2 * scale.calibration.slope
+    assert 0 < scale.llr(10.0).low < scale.llr(10.0).value
+
+
 def test_few_voices_widen_the_range(tmp_path, rng):
     table = validation(np.concatenate([rng.normal(0.6, 1, 60), rng.normal(-0.6, 1, 60)]))
     widths = []

@@ -15,7 +15,7 @@ from dfdlib.detector.score import score
 from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, TorchScorer
 from dfdlib.detector.scores import Scores, together
-from dfdlib.errors import ParameterError
+from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, carried, units
 from dfdlib.evaluation.family import enough
 from dfdlib.experiment import profile
@@ -175,7 +175,10 @@ class Scored(Jobs):
             Too few validation clips, or testing clips among them.
         """
         validation = self.validation(stage)
-        fitted = calibration.fit(validation.labels, validation.scores)
+        try:
+            fitted = calibration.fit(validation.labels, validation.scores)
+        except DataError as error:
+            raise DataError(error.reason, path=f"{TARGET}, validation split") from error
         files.write_json(self.folder / "results" / f"calibration-{stage}.json", dataclasses.asdict(fitted))
         return fitted
 

@@ -117,3 +117,8 @@ def test_a_form_is_that_of_all_lines(write):
     text = "".join(f"u{row} {row}\n" for row in range(500))
     with pytest.raises(DataError, match=r"line 501 \(x\): score 'y' is not a finite number"):
         score_lists.read(write("scores.txt", f"{text}x y\n"))
+
+
+def test_a_table_without_labels_names_the_columns_that_it_has(write):
+    with pytest.raises(DataError, match=r"has no labels, it has path, verdict, score; call one of them label, or give"):
+        score_lists.read(write("scores.csv", "path,verdict,score\na,spoof,1\n", "utf-8"), labelled=True)

@@ -292,9 +292,13 @@ def test_every_file_is_scored_or_listed_or_counted(tmp_path_factory, folders, co
     # a folder to name twice, and a clip that no link leads to: all others may be of both classes, and left out
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "clip.wav"
     elsewhere.write_bytes(SOUND)
+    # and a folder that a link alone leads to
+    far = tmp_path_factory.mktemp("far") / "clip.wav"
+    far.write_bytes(SOUND)
+    (root / "far").symlink_to(far.parent)
     (root / "Real").mkdir()
     (root / "first.wav").write_bytes(SOUND)
-    places, regular, dangling = [root, root / "Real"], [root / "first.wav"], []
+    places, regular, dangling = [root, root / "Real"], [root / "first.wav", far], []
     for above, name in folders:
         place = places[above % len(places)] / name
         if not place.exists():
@@ -306,7 +310,7 @@ def test_every_file_is_scored_or_listed_or_counted(tmp_path_factory, folders, co
             path.write_bytes(SOUND if is_sound else b"no sound at all")
             regular.append(path)
     # a link to a hidden file would count it, and might try it
-    targets = [*places, *(path for path in regular if not path.name.startswith("."))]
+    targets = [*places, *(path for path in regular if path != far and not path.name.startswith("."))]
     for place, name, target in links:
         path = places[place % len(places)] / name
         if not os.path.lexists(path):

@@ -69,6 +69,12 @@ def test_a_limit_holds_for_every_split_and_hides_none(toy, tmp_path):
     assert run.audit("custom").size == 4
 
 
+def test_too_few_validation_clips_are_named(toy, tmp_path):
+    run = experiment.Run.open(str(toy), run_dir=tmp_path, overrides=["limit=6"])
+    with pytest.raises(DataError, match="for-2seconds, validation split: 3 bona fide and 3 spoof trials are too few"):
+        run.calibration_of("before")
+
+
 def test_a_corpus_without_splits_is_not_trained_chosen_and_tested_on(toy, tmp_path):
     place = tmp_path / "mine"
     for folder in ("real", "fake"):

@@ -113,6 +113,8 @@ def data_fetch(
     name, description, _ = corpora.describe(name)
     folder = to or _place(name, description)
     source = description.get
+    if source.places and not only_say:
+        options.check_outputs(files.Output(option="--to", path=folder, folder=True))
     print(f"{description.title}: {description.what}\nlicence: {description.licence}\nhome: {description.home}")
     for place in source.places:
         print(f"from: {place}")
@@ -121,7 +123,6 @@ def data_fetch(
     if only_say or not source.places:
         print(f"then: dfd data check {name} {folder}")
         return
-    options.check_outputs(files.Output(option="--to", path=folder, folder=True))
     fetch.fetch(source, folder, say=printing.echo)
     print(f"fetched to {one_line(folder)}; now: dfd data check {name} {one_line(folder)}")
 

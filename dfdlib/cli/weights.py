@@ -86,6 +86,8 @@ def weights_fetch(
     name = registry.plain(name)
     entry = registry.ENTRIES[name]
     folder = to or options.data_folder() / "weights" / name
+    if entry.places and not only_say:
+        options.check_outputs(files.Output(option="--to", path=folder, folder=True))
     print(f"{name}: {entry.what}\nlicence of the weights: {entry.weights_licence}\nsource: {entry.source}")
     for place in entry.places:
         print(f"from: {place}")
@@ -93,7 +95,6 @@ def weights_fetch(
         print(f"by hand: {entry.steps}; put the file into {one_line(folder)}")
     if only_say or not entry.places:
         return
-    options.check_outputs(files.Output(option="--to", path=folder, folder=True))
     from dfdlib.data import fetch
 
     for url, digest in entry.urls.items():

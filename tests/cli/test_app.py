@@ -22,6 +22,7 @@ from makers import child
 from typer.testing import CliRunner
 
 from dfdlib.cli import app, data, printing
+from dfdlib.cli import weights as weights_cli
 from dfdlib.data import audio
 from dfdlib.detector import network, registry
 
@@ -473,6 +474,18 @@ def test_every_number_that_can_be_given_has_limits():
     assert numbers == tried
 
 
+def test_every_path_that_can_be_given_is_read_or_is_checked_before_it_is_written():
+    """A new option for a path is refused here until the tests below try what it writes."""
+    written = {"out", "timeline", "plot", "explain", "html", "onnx", "folder", "to"}
+    read = {"paths", "scores", "key", "validation", "validation_key", "asv", "asv_keys", "sasv", "data", "folders"}
+    read |= {"checkpoint", "clip"}
+    commands = [
+        *app.app.registered_commands, *data.data_app.registered_commands, *weights_cli.weights_app.registered_commands
+    ]  # fmt: skip
+    hints = [typing.get_type_hints(command.callback) for command in commands]
+    assert {name for kinds in hints for name, kind in kinds.items() if "Path" in str(kind)} == written | read
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -516,6 +529,8 @@ def test_every_number_that_can_be_given_has_limits():
         ("evaluate list.csv --key list.html --html list.html", "is read by this command"),
         ("compare list.csv list.html --html list.html", "is read by this command"),
         ("compare list.csv list.csv --html folder.csv", "is a folder"),
+        ("data fetch in-the-wild --to list.csv", "is a file; name a folder"),
+        ("weights fetch aasist --to list.csv", "is a file; name a folder"),
     ],
 )
 def test_outputs_are_refused_before_any_work_is_done(dfd, clips, weights, monkeypatch, arguments, message):

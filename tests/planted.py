@@ -107,11 +107,11 @@ FORMS = {
     ),
     "fakeavceleb": (
         "FakeAVCeleb-audio/meta_data.csv",
-        "source,target1,target2,method,category,type,race,gender,filename,path\n"
+        "source,target1,target2,method,category,type,race,gender,path,\n"
         "id1,-,-,real,A,RealVideo-RealAudio,African,men,1.mp4,FakeAVCeleb/RealVideo-RealAudio/African/men/id1\n"
         "id2,id1,-,rtvc,B,RealVideo-FakeAudio,African,men,2.mp4,FakeAVCeleb/RealVideo-FakeAudio/African/men/id2\n",
-        [("FakeAVCeleb/RealVideo-RealAudio/African/men/id1/1.mp4", 1, "bonafide", {"speaker": "id1", "gender": "men"}),
-         ("FakeAVCeleb/RealVideo-FakeAudio/African/men/id2/2.mp4", 0, "rtvc", {"race": "African", "target2": ""})],
+        [("RealVideo-RealAudio/African/men/id1/1.mp4", 1, "bonafide", {"speaker": "id1", "gender": "men"}),
+         ("RealVideo-FakeAudio/African/men/id2/2.mp4", 0, "rtvc", {"race": "African", "target2": ""})],
     ),
     "partialspoof": (
         "PartialSpoof.LA.cm.eval.trl.txt",

@@ -65,9 +65,10 @@ def of_corpus(paths: list[Path], *, corpus: str) -> Listed:
         raise DataError(_nothing(paths, name, description, there))
     used = _in_part(rows, part, name=name)
     notes.append(_compared(rows, used, part, name=name, description=description))
+    notes += [f"{name}: {count:,} not used: {reason}" for reason, count in Counter(skipped).items()]
     root = there.places[0] if there.places else ""
     missing = rows.loc[used & (rows["clip"] < 0), ["path", "why"]].itertuples(index=False, name=None)
-    unusable = [(os.path.join(root, path), reason) for path, reason in (*missing, *skipped)]
+    unusable = [(os.path.join(root, path), reason) for path, reason in missing]
     left_out = pd.DataFrame([*there.left_out, *unusable], columns=["path", "reason"])
     table = rows[used & (rows["clip"] >= 0)].drop_duplicates("clip").reset_index(drop=True)
     clips = [there.clips[number] for number in table["clip"]]
@@ -127,10 +128,8 @@ def _version(path: Path, inside: str) -> Path:
     return path
 
 
-def _read(
-    there: _There, description: Description, *, name: str
-) -> tuple[pd.DataFrame, list[tuple[str, str]], list[str]]:
-    """Read the lists of a corpus; return a row a clip, what is of neither class, and notes."""
+def _read(there: _There, description: Description, *, name: str) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Read the lists of a corpus; return a row a clip, why each of neither class is not used, and notes."""
     found, skipped, notes, others = [], [], [], []
     for path in there.lists:
         named = next((one for one in description.lists if protocols.captured(one, path) is not None), None)
@@ -141,7 +140,7 @@ def _read(
             continue
         read = protocols.read(path, form, corpus=name, names=description.names)
         found.append(read.table)
-        skipped += read.skipped.itertuples(index=False, name=None)
+        skipped += read.skipped["reason"].tolist()
     if others and not found and others[0][1] is not None:
         protocols.read(others[0][0], others[0][1], corpus=name, names=description.names)  # says what is wrong
     notes += [f"{one_line(path)}: is no list of {name}, and was not read" for path, _ in others]

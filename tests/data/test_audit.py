@@ -257,6 +257,13 @@ def test_a_class_of_one_sentence_or_speaker_is_refused_by_its_name(noises, colum
         audit.shortcut(dataclasses.replace(corpus, table=table), resamples=100)
 
 
+def test_a_class_that_one_fold_holds_is_refused(noises):
+    corpus = noises(clips=4)
+    table = corpus.table.assign(sentence="", speaker=["a", "b", "b", "c"], label=[1, 0, 1, 0])
+    with pytest.raises(DataError, match="a part of the cross-validation holds a whole class"):
+        audit.shortcut(dataclasses.replace(corpus, table=table), resamples=100, dealings=20)
+
+
 def test_what_only_trees_can_see_is_found(noises):
     corpus = noises(clips=120)
     features, _ = audit.nuisance_table(corpus)

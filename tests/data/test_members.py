@@ -127,6 +127,21 @@ def test_bona_fide_speech_is_paired_by_the_original_file(tmp_path):
     assert found.notes == ("mlaad: 2 clips",)
 
 
+def test_clips_of_neither_class_are_counted_and_do_not_make_a_corpus_incomplete(tmp_path):
+    plant(tmp_path, "fakeavceleb")
+    place = tmp_path / "FakeAVCeleb-audio"
+    with open(place / "meta_data.csv", "a") as file:
+        file.write(
+            "id1,-,-,swap,C,FakeVideo-RealAudio,African,men,9.mp4,FakeAVCeleb/FakeVideo-RealAudio/African/men/id1\n"
+        )
+    sound(place / "FakeVideo-RealAudio/African/men/id1/9.mp4")
+    found = corpus.find([tmp_path], corpus="fakeavceleb")
+    assert len(found) == 2
+    assert found.notes[-1] == "fakeavceleb: 1 not used: its label 'FakeVideo-RealAudio' is neither bona fide nor spoof"
+    assert found.left_out.empty
+    assert found.other == {".mp4 not of fakeavceleb": 1}
+
+
 def test_segment_labels_are_kept(tmp_path):
     plant(tmp_path, "partialspoof")
     place = tmp_path / "database/vad/eval/CON_E_9000001.vad"

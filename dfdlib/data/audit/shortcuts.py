@@ -97,7 +97,8 @@ def shortcut(
     Raises
     ------
     DataError
-        One class only, fewer clips of a class than folds, or one class with a single sentence or speaker.
+        One class only, fewer clips of a class than folds, or a class with so few sentences or speakers that a fold
+        holds all of it.
     """
     corpus.require_both_classes()
     if features is None:
@@ -188,6 +189,10 @@ def _cross_validated_scores(
     values = features.to_numpy(float)
     scores = {name: np.zeros(len(labels)) for name in classifiers}
     for train, test in splitter.split(values, labels, groups):
+        if len(set(labels[train])) < 2:
+            raise DataError(
+                "a part of the cross-validation holds a whole class; more sentences or speakers of it are needed"
+            )
         for name, classifier in classifiers.items():
             scores[name][test] = classifier.fit(values[train], labels[train]).decision_function(values[test])
     return scores

@@ -175,7 +175,7 @@ def _evaluate_one(
         found.found["t_eer"] = tandem.t_eer(trials.labels, trials.scores, speakers)
     if asv[2] is not None:
         found.found["min_a_dcf"], _ = tandem.min_a_dcf(tandem.read_scores(asv[2], column="sasv-score"))
-    if said := evaluation.seems_inverted(found.found):
+    if said := found.seems_inverted:
         printing.echo(said)
     if as_json:
         printing.as_json(found.values())
@@ -247,7 +247,7 @@ def _evaluate_several(named: dict[str, dict], how: dict, drawn: dict, html: Path
     def done(name: str, one) -> None:
         for line in keys.said(one.trials.facts):
             printing.echo(line)
-        if said := evaluation.seems_inverted(one.found):
+        if said := one.seems_inverted:
             printing.echo(f"{name}: {said}")
         if not as_json:
             sizes = f"{one.found['n_bonafide']:8} {one.found['n_spoof']:8}"

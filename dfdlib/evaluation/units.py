@@ -203,10 +203,10 @@ def _empty(values) -> np.ndarray:
 
 
 def _few(kind: str, member: np.ndarray, labels: np.ndarray) -> str:
-    """Say which class has too few units of a kind, or nothing."""
-    found = [count(kind, member[labels == label], label) for label in (BONAFIDE, SPOOF)]
-    least = min(found, key=lambda one: one.effective)
-    return str(least) if least.effective < FEW + 1e-6 else ""
+    """Say which class has too few units of a kind, or nothing; a class without trials is refused elsewhere."""
+    found = [count(kind, member[labels == label], label) for label in (BONAFIDE, SPOOF) if (labels == label).any()]
+    few = [one for one in found if one.effective < FEW + 1e-6]
+    return str(min(few, key=lambda one: one.effective)) if few else ""
 
 
 def _nested(inner: np.ndarray, outer: np.ndarray) -> bool:

@@ -52,9 +52,23 @@ class Evaluated:
     fitted: Calibration | None = None
     costs: dict = field(default_factory=dict)
 
+    @property
+    def seems_inverted(self) -> str:
+        """Say that scores seem to rank spoof clips higher, and what to do; "" where they do not."""
+        low, high = self.found["auc_ci"]
+        if high >= 0.5:
+            return ""
+        done = "Nothing was turned round; if a higher score means spoof, say --higher spoof."
+        if self.trials.facts.get("higher") == "spoof":
+            done = "They were turned round, as told; if a higher score means bona fide, leave out --higher spoof."
+        return (
+            f"The AUC is {self.found['auc']:.4f} ({low:.4f} to {high:.4f}), below one half: these scores seem to rank "
+            f"spoof clips higher. {done}"
+        )
+
     def values(self) -> dict:
         """Return all of it as plain values for JSON."""
-        values = {**self.found, "seems_inverted": bool(seems_inverted(self.found)), "read": self.trials.facts}
+        values = {**self.found, "seems_inverted": bool(self.seems_inverted), "read": self.trials.facts}
         if self.per:
             values["per"] = {column: table.to_dict("records") for column, table in self.per.items()}
         if self.verdicts:
@@ -254,14 +268,3 @@ def compare(
     for (pair, metric, _), p in zip(flat, family.holm([p for _, _, p in flat]), strict=True):
         adjusted[pair][metric] = float(p)
     return Compared(table, dict(scores), drawn, systems, pairs, adjusted)
-
-
-def seems_inverted(found: Mapping) -> str:
-    """Say that scores seem to rank spoof clips higher, and what to do; "" where they do not."""
-    if found["auc_ci"][1] >= 0.5:
-        return ""
-    low, high = found["auc_ci"]
-    return (
-        f"The AUC is {found['auc']:.4f} ({low:.4f} to {high:.4f}), below one half: these scores seem to rank spoof "
-        "clips higher. Nothing was turned round; if a higher score means spoof, say --higher spoof."
-    )

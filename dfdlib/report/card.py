@@ -14,7 +14,7 @@ import pandas as pd
 from dfdlib import files, machine
 from dfdlib.evaluation import intervals, metrics, shift, units
 from dfdlib.evaluation.metrics import percent, percent_range
-from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, kinds, seems_inverted
+from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, kinds
 from dfdlib.report import columns, page, plots
 from dfdlib.text import one_line
 
@@ -102,7 +102,7 @@ def of_one(found: Evaluated, *, resamples: int = 1000, seed: int = 0) -> Card:
         *([_calibrated(found)] if found.fitted is not None else []),
         _read({"": found}, resamples, seed),
     ]
-    notices = [*filter(None, [seems_inverted(values)]), *_left_out({"": found})]
+    notices = [*filter(None, [found.seems_inverted]), *_left_out({"": found})]
     return Card(f"Scores of {name}", _LEAD, notices, sections)
 
 
@@ -207,7 +207,7 @@ def of_several(found: Several, *, resamples: int = 1000, seed: int = 0) -> Card:
         Section("Scores", figures=[_figure(one, title=one.name) for one in distributions]),
         _read(corpora, resamples, seed),
     ]
-    inverted = {name: seems_inverted(one.found) for name, one in corpora.items()}
+    inverted = {name: one.seems_inverted for name, one in corpora.items()}
     notices = [f"{name}: {text}" for name, text in inverted.items() if text]
     return Card(f"Scores on {len(corpora)} corpora", _LEAD, [*notices, *_left_out(corpora)], sections)
 

@@ -55,6 +55,14 @@ def test_names_without_a_partner_are_an_error_unless_allowed(dfd, lists):
     assert "\x1b" not in out + err
 
 
+@pytest.mark.parametrize("words", [[], ["--per", "speaker"], ["--by", "speaker"], ["--threshold", 1]])
+def test_scores_of_one_class_are_one_line(dfd, tmp_path, words):
+    (tmp_path / "one.csv").write_text("path,speaker,label,score\na,s1,spoof,1\nb,s2,spoof,2\n")
+    status, out, err = dfd("evaluate", tmp_path / "one.csv", *words)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "every label is 0; error rates need both classes" in err
+
+
 def test_scores_that_seem_turned_round_are_said_so_and_stay(dfd, lists):
     scores, key = lists
     turned = scores.with_name("turned.txt")
@@ -67,6 +75,8 @@ def test_scores_that_seem_turned_round_are_said_so_and_stay(dfd, lists):
     )
     assert "--higher spoof" in as_is[2]
     assert "--higher spoof" not in right[2] + told[2]
+    wrongly = dfd("evaluate", scores, "--higher", "spoof", *common)[2]
+    assert "They were turned round, as told; if a higher score means bona fide, leave out --higher spoof." in wrongly
     values = [json.loads(one[1]) for one in (right, as_is, told)]
     assert [one["seems_inverted"] for one in values] == [False, True, False]
     assert values[1]["auc"] == pytest.approx(1 - values[0]["auc"])

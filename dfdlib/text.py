@@ -30,3 +30,8 @@ def shown(text: object, *, width: int = 48) -> str:
     """Return text as one line that can be drawn: no line breaks, no controls, the middle of long text cut."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in unicode(text)).split())
     return line if len(line) <= width else f"{line[: width // 2]}…{line[1 - width // 2 :]}"
+
+
+def thousands(number: float) -> str:
+    """Return a whole number with thin spaces between thousands, as the report writes it."""
+    return f"{number:,.0f}".replace(",", "\u202f")

@@ -32,6 +32,7 @@ from numpy.typing import ArrayLike
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import evidence, limits, metrics
 from dfdlib.evaluation.trials import finite
+from dfdlib.text import thousands
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -159,14 +160,15 @@ def meaning(calibration: Calibration, score: float, *, priors: Sequence[float] =
     said = "bona fide clips and spoofs get such a score equally often"
     if times >= 1.05:
         more, fewer = ("bona fide clips", "spoofs") if llr > 0 else ("spoofs", "bona fide clips")
-        often = f"{times:.2g}" if times < 10 else f"{times:,.0f}"
+        often = f"{times:.2g}" if times < 10 else thousands(times)
         said = f"{more} get such a score {often} times as often as {fewer}"
     chances = " and ".join(
         f"{_chance(float(probability(llr, p_spoof=p)))} if {100 * p:g} % of clips are spoofed" for p in priors
     )
     most = ""
     if llr in (calibration.lowest, calibration.highest):
-        most = f", the most that {calibration.n_bonafide:,} + {calibration.n_spoof:,} validation clips can support"
+        clips = f"{thousands(calibration.n_bonafide)} + {thousands(calibration.n_spoof)} validation clips"
+        most = f", the most that {clips} can support"
     side = "at or above" if score >= calibration.threshold else "below"
     return (
         f"A score of {score:.3g} is a log-likelihood ratio of {llr:+.2f}{most}: {said}. Such a clip is bona fide with "

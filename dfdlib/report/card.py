@@ -16,7 +16,7 @@ from dfdlib.evaluation import intervals, metrics, shift, units
 from dfdlib.evaluation.metrics import percent, percent_range
 from dfdlib.experiment.evaluation import Compared, Evaluated, Several, by_column, kinds
 from dfdlib.report import columns, page, plots
-from dfdlib.text import one_line
+from dfdlib.text import one_line, thousands
 
 #: What each metric is called, how it is written, and what it is.
 METRICS = {
@@ -115,7 +115,8 @@ _LEAD = (
 def _sentence(values: Mapping) -> str:
     eer, auc = values["eer_ci"], values["auc_ci"]
     said = (
-        f"On {values['n_bonafide']:,} bona fide and {values['n_spoof']:,} spoof clips the equal error rate is "
+        f"On {thousands(values['n_bonafide'])} bona fide and {thousands(values['n_spoof'])} spoof clips the equal "
+        f"error rate is "
         f"{percent(values['eer'], 2)} (95 % interval {percent_range(*eer, 2)}), at a threshold of "
         f"{values['eer_threshold']:.4g}; the area under the ROC curve is {values['auc']:.4f} ({auc[0]:.4f} to "
         f"{auc[1]:.4f})"
@@ -170,7 +171,8 @@ def _calibrated(found: Evaluated) -> Section:
     fitted, costs = found.fitted, found.costs
     labels, llr = found.trials.labels, found.fitted.llr(found.trials.scores)
     said = (
-        f"A logistic calibration on {fitted.n_bonafide:,} bona fide and {fitted.n_spoof:,} spoof validation clips, "
+        f"A logistic calibration on {thousands(fitted.n_bonafide)} bona fide and {thousands(fitted.n_spoof)} spoof "
+        "validation clips, "
         f"carried unchanged, gives a Cllr of {costs['cllr']:.3f} bits, where {costs['min_cllr']:.3f} is the best that "
         f"any rising map could reach; its threshold of {fitted.threshold:.4g} accepts {percent(costs['far'])} of "
         f"spoofs and rejects {percent(costs['frr'])} of bona fide clips. So many clips support log-likelihood ratios "
@@ -283,8 +285,9 @@ def of_comparison(found: Compared, facts: Sequence[Mapping], *, resamples: int =
              ("change_low", "change_high"): ("interval", columns.hundredths(2, "+"))}  # fmt: skip
     clear = [pair for pair, change in found.pairs.items() if change["eer"].low > 0 or change["eer"].high < 0]
     said = (
-        f"All were measured on the same {len(labels):,} clips. The interval of the change of the EER leaves out zero "
-        f"for {len(clear)} of {len(found.pairs)} pairs; p-values of the EER are adjusted for all differences by Holm's "
+        f"All were measured on the same {thousands(len(labels))} clips. The interval of the change of the EER "
+        f"leaves out zero for {len(clear)} of {len(found.pairs)} pairs; "
+        "p-values of the EER are adjusted for all differences by Holm's "
         "method."
     )
     forest = plots.ForestDisplay.from_differences(
@@ -321,8 +324,8 @@ def _provenance(facts: Iterable[Mapping], by: str, resamples: int, seed: int) ->
         rows.append(row)
     said = (
         f"dfdlib {machine.version('dfdlib')}, Python {platform.python_version()}, numpy {machine.version('numpy')}; "
-        f"{resamples:,} bootstrap resamples with the seed {seed}, drawn again: {by}. The same lists give the same "
-        "figures."
+        f"{thousands(resamples)} bootstrap resamples with the seed {seed}, drawn again: {by}. The same lists give "
+        "the same figures."
     )
     return Section("What was read", [said], [_table(pd.DataFrame(rows), "Lists, as their content was recognised.")])
 
@@ -340,7 +343,7 @@ def _band(labels, scores, groups, resamples: int, seed: int) -> intervals.Band:
 
 
 def _of_band(trials: int, resamples: int) -> str:
-    return f"Bands are pointwise 95 % intervals from {_of_resamples(trials, resamples):,} resamples."
+    return f"Bands are pointwise 95 % intervals from {thousands(_of_resamples(trials, resamples))} resamples."
 
 
 def _of_resamples(trials: int, resamples: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from dfdlib.report.sentences import unbroken
+from dfdlib.text import thousands
 
 #: A format string or a function of a cell's numbers; with a title before it, where the name of the column is none.
 Format = str | Callable[..., str]
@@ -37,7 +38,7 @@ def _in_words(**words: str) -> Callable[[object], object]:
 def digits(number: float, *, significant: int = 4) -> str:
     """Return a number without an exponent where it can be read so: 5 810 for 5.81e+03."""
     if 1000 <= abs(number) < 1e9:
-        return f"{number:,.0f}".replace(",", "\u202f")
+        return thousands(number)
     return f"{number:.{significant}g}"
 
 
@@ -140,7 +141,7 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "p_holm": ("p, adjusted", _p_value),
     "smallest": ("smallest to be seen, points", _points_or_none),
     # Rivals
-    "parameters": ("parameters", "{:,.0f}"),
+    "parameters": ("parameters", thousands),
     "seconds": ("real-time factor", "{:.1g}"),
     "difference": ("difference, points", hundredths(1, "+")),
     ("difference_low", "difference_high"): ("interval", hundredths(1, "+")),

@@ -12,6 +12,7 @@ from dfdlib.evaluation.metrics import percent, points_range, points_signed
 from dfdlib.experiment import profile
 from dfdlib.report import study
 from dfdlib.report.sentences import listed, unbroken
+from dfdlib.text import thousands
 
 if TYPE_CHECKING:
     from dfdlib.experiment.run import Run
@@ -34,13 +35,13 @@ _POOR = {
 }
 _WINDOWS = {
     "full": "windows as long as the clip, nothing repeated",
-    "fixed": f"the first {FIXED_WINDOW:,} samples, repeated where a clip is shorter",
+    "fixed": f"the first {thousands(FIXED_WINDOW)} samples, repeated where a clip is shorter",
 }
 _PREPROCESSING = {
-    "corrected": f"Clips are resampled to {audio.RATE:,} Hz, one channel; {{window}}. The score is the logit of bona "
-    "fide minus the logit of spoof: higher means bona fide.",
-    "original": "Clips are loaded at 22,050 Hz and fed as if 16,000 Hz; {window}. The score is one logit. These are "
-    "the study's mistakes, repeated on purpose.",
+    "corrected": f"Clips are resampled to {thousands(audio.RATE)} Hz, one channel; {{window}}. The score is the logit "
+    "of bona fide minus the logit of spoof: higher means bona fide.",
+    "original": f"Clips are loaded at {thousands(22_050)} Hz and fed as if {thousands(audio.RATE)} Hz; {{window}}. "
+    "The score is one logit. These are the study's mistakes, repeated on purpose.",
 }
 
 
@@ -120,7 +121,7 @@ def detector(run: "Run") -> str:
     size = sum(parameter.numel() for parameter in network.skeleton(run.profile.detector).parameters())
     found = {"name": run.profile.detector, "parameters": size}
     run.keep(detector=found)
-    return f"The detector is {found['name']}, with {found['parameters']:,} parameters."
+    return f"The detector is {found['name']}, with {thousands(found['parameters'])} parameters."
 
 
 def methods(summary: Mapping) -> list[Entry]:
@@ -147,7 +148,7 @@ def methods(summary: Mapping) -> list[Entry]:
 
 
 def _detector(settings: Mapping, known: Mapping | None, card: str) -> str:
-    size = f", {known['parameters']:,} parameters" if known and not card else ""
+    size = f", {thousands(known['parameters'])} parameters" if known and not card else ""
     file = settings["checkpoint"].rpartition("/")[2]
     trained = f" {card}" if card else f" Its weights are those of {file}."
     if settings.get("checkpoint_holds") == "frontend":
@@ -221,8 +222,8 @@ def _uncertainty(summary: Mapping, settings: Mapping) -> str:
     judged = any("verdicts" in found for found in summary["notebooks"].values())
     family = ", adjusted for the number of corpora (Holm)," if judged else ""
     return (
-        f"{100 * summary['level']:g} % intervals of {settings['uncertainty']['resamples']:,} bootstrap resamples, "
-        f"drawn {drawn}, paired clip by clip. A change counts where its interval{family} excludes zero."
+        f"{100 * summary['level']:g} % intervals of {thousands(settings['uncertainty']['resamples'])} bootstrap "
+        f"resamples, drawn {drawn}, paired clip by clip. A change counts where its interval{family} excludes zero."
     )
 
 

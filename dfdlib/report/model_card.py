@@ -16,6 +16,7 @@ from dfdlib.detector.score import score
 from dfdlib.evaluation import by_group, metrics
 from dfdlib.experiment import baseline, profile
 from dfdlib.report.sentences import percent
+from dfdlib.text import thousands
 
 _TEMPLATE = Path(__file__).parent / "templates/model_card.md.j2"
 
@@ -58,6 +59,7 @@ def write(
         corpora=list(kept.macro_eer),
         spread=spread.to_dict("records") if len(spread) > 1 else [],
         percent=percent,
+        thousands=thousands,
     )
     with files.atomic(checkpoint.with_suffix(".md")) as file:
         file.write(text)

@@ -15,7 +15,7 @@ def test_methods_say_what_the_run_knows(summary):
         "03": {"detector": {"name": "mini", "parameters": 386818}},
     }
     said = {entry.term: entry.text for entry in methods.methods(summary)}
-    assert "386,818 parameters" in said["Detector"]
+    assert "386\u202f818 parameters" in said["Detector"]
     assert "all" in said["Corpora"]
     assert said["Attacks"].startswith("copy synthesis: lpc (linear prediction); other: mine")
     assert f"{metrics.C_FA:g}·{metrics.P_SPOOF:g}·FAR" in said["Metrics"]

@@ -23,6 +23,7 @@ from dfdlib import files
 from dfdlib.data import audio
 from dfdlib.data.demo import chain, copies, vocoder
 from dfdlib.errors import DataError, RunError
+from dfdlib.text import thousands
 
 #: Voices that the vocoder hears in training: files below the unpacked packages. Others are held out.
 VOICES = {
@@ -274,7 +275,7 @@ def write(model: vocoder.Vocoder, heard: dict, held: dict, *, recipe: Recipe, we
     card = _CARD.format(
         name=weights.stem,
         file=weights.name,
-        parameters=f"{parameters:,}",
+        parameters=thousands(parameters),
         size=f"{weights.stat().st_size / 1e6:.1f}",
         sha256=files.sha256(weights),
         date=datetime.date.today().isoformat(),

@@ -22,6 +22,10 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+#: Whose first sample is its level, and whose mean is zero.
+SQUARE = np.resize([1.0, 1.0, -1.0, -1.0], 9_000)
+
+
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """Serve weights of AASIST-L, and say that they are the published ones: returns the file."""
@@ -110,7 +114,7 @@ def test_a_detector_of_ones_own(dfd, root, tmp_path, monkeypatch):
     code = "class make:\n    rate, window = 8_000, 4_000\n    def score(self, windows):\n        return windows[:, 0]\n"
     (tmp_path / "mine_alone.py").write_text(code, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    soundfile.write(tmp_path / "clip.wav", np.full(9_000, 0.25), 8_000)
+    soundfile.write(tmp_path / "clip.wav", 0.25 * SQUARE, 8_000)
     status, out, err = dfd("score", tmp_path / "clip.wav", "--detector", "mine_alone:make", "--json")
     assert status == 0, err
     assert json.loads(out)["scores"][0]["score"] == pytest.approx(0.25, abs=1e-3)
@@ -128,7 +132,7 @@ def test_labels_that_contradict_the_scores_are_said_and_nothing_is_turned_round(
     for label, level in (("Real", 0.5), ("Fake", 0.1)):
         (tmp_path / "clips" / label).mkdir(parents=True)
         for number in range(8):
-            soundfile.write(tmp_path / f"clips/{label}/{number}.wav", np.full(9_000, level + number / 100), 16_000)
+            soundfile.write(tmp_path / f"clips/{label}/{number}.wav", (level + number / 100) * SQUARE, 16_000)
     status, out, err = dfd("score", tmp_path / "clips", "--detector", f"mine{said}:make", "--json")
     assert status == 0, err
     assert ("these labels contradict the scores: AUC 0.000" in err) is said

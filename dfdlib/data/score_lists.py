@@ -98,18 +98,14 @@ def read(
     if logits:
         frame["score"] = _of_logits(raw)
         read_as += "; score: second number of [fake, real] less the first"
-    unscored = ()
-    if pd.api.types.is_string_dtype(frame["score"]):
-        without = frame["score"].str.strip() == NO_SCORE
-        unscored = tuple(frame.loc[without, "path"])
-        if unscored and not allow_missing:
-            raise DataError(
-                f"{len(unscored)} clips have no score but {NO_SCORE!r} ({some(unscored, 3)}); leave them out with "
-                "--allow-missing, or name another column with --score-column",
-                path=path,
-            )
-        if unscored:
-            raw = replace(raw, frame=frame[~without].reset_index(drop=True))
+    is_text = pd.api.types.is_string_dtype(frame["score"])
+    without = frame["score"].str.strip() == NO_SCORE if is_text else np.zeros(len(frame), bool)
+    unscored = tuple(frame.loc[without, "path"])
+    if unscored and not allow_missing:
+        what = f"{len(unscored)} clips have no score but {NO_SCORE!r} ({some(unscored, 3)})"
+        raise DataError(f"{what}; leave them out with --allow-missing, or name a --score-column", path=path)
+    if unscored:
+        raw = replace(raw, frame=frame[~without].reset_index(drop=True))
     needs = ("path", "score", "label") if labelled else ("path", "score")
     table = tables.checked(raw, needs=needs, drop_copies=drop_copies).drop(columns=LINE)
     if higher == "spoof":

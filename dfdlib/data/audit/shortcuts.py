@@ -97,8 +97,7 @@ def shortcut(
     Raises
     ------
     DataError
-        One class only, fewer clips of a class than folds, or a class with so few sentences or speakers that a fold
-        holds all of it.
+        One class only, fewer clips of a class than folds, or a class with too few sentences or speakers.
     """
     corpus.require_both_classes()
     if features is None:

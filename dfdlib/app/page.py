@@ -59,12 +59,17 @@ _LAUNCH = {
     "run_history": False,
     "footer_links": ["api"],
     "max_file_size": LARGEST,
+    # Each takes 100 kB, and whoever asks without a page is a new one.
+    "state_session_capacity": 100,
     "show_error": True,
     "quiet": True,
     "prevent_thread_lock": True,
     # Else the page of a busy machine that answers its own question late is taken for none.
     "_frontend": False,
-    "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+    # Its own grey is too light to read.
+    "theme": gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+        body_text_color_subdued="*neutral_600"
+    ),
     "css": _STYLE,
     # Else a site that gives itself this address could ask the page.
     "app_kwargs": {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])]},

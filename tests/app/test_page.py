@@ -134,6 +134,15 @@ def test_who_goes_away_takes_nobody_along(client, clip):
     assert "assessments" in asked(client, clip)
 
 
+def test_sessions_that_are_over_do_not_fill_the_memory():
+    with page.served(lambda: Known([])) as running:
+        sessions = running.app.state_holder
+        for number in range(300):
+            sessions[f"session {number}"]
+        assert list(sessions.session_data)[-1] == "session 299"
+        assert len(sessions.session_data) <= 100
+
+
 def test_a_session_leaves_no_file(basis, clip):
     with page.served(lambda: Known([basis])) as running:
         folder = Path(os.environ["GRADIO_TEMP_DIR"])

@@ -124,8 +124,8 @@ def _of_panels(panels: Mapping[str, list]) -> str:
     drawn = [(name, display) for name, displays in panels.items() for display in displays]
     titles = {getattr(type(display), "TITLE", "") for _, display in drawn}
     title = f"{titles.pop()}, a panel for each corpus" if len(titles) == 1 and "" not in titles else "Panels"
-    eers = [f"{name} {display.name} {percent(display.eer)}" for name, display in drawn if hasattr(display, "eer")]
-    cllrs = [f"{display.name} {display.cllr:.2f}" for _, display in drawn if hasattr(display, "cllr")]
+    eers = [f"{name} {display.name} ({percent(display.eer)})" for name, display in drawn if hasattr(display, "eer")]
+    cllrs = [f"{display.name} ({display.cllr:.2f})" for _, display in drawn if hasattr(display, "cllr")]
     figures = "".join(
         f" {metric}: {', '.join(values)}." for metric, values in (("EER", eers), ("Cllr", cllrs)) if values
     )
@@ -162,7 +162,7 @@ def evidence(run: Run) -> dict[str, list]:
     trials = {name: (scores.labels, calibration.llr(scores.values))
               for name, scores in ((name, run.scores("after", name)) for name in run.corpora)}  # fmt: skip
     return {
-        f"{title}, {run.first_seed('after', TARGET)}": [
+        f"{title} ({run.first_seed('after', TARGET)})": [
             display.from_llrs(*pair, name=name) for name, pair in trials.items()
         ]
         for title, display in panels.items()

@@ -128,7 +128,7 @@ def methods(summary: Mapping) -> list[Entry]:
     """Return what was done, from the settings and the results of a run: nothing is said that it does not know."""
     facts: dict = {}
     for results in summary["notebooks"].values():
-        facts |= {name: results[name] for name in ("detector", "corpora", "recipe") if name in results}
+        facts |= {name: results[name] for name in ("detector", "corpora") if name in results}
     provenance = summary["provenance"]
     settings = provenance["settings"]
     return [
@@ -186,9 +186,11 @@ def _of_attacks(names: Iterable[str]) -> list[Entry]:
 def _training(settings: Mapping) -> str:
     if settings["detector"] not in registry.ENTRIES:
         return "None: this detector cannot be fine-tuned here."
-    tuned = settings["finetune"]
+    change = settings.get("recipes", {}).get(settings.get("recipe"), {})
+    tuned = settings["finetune"] | change.get("settings", {})
+    clips = listed(["the training split of for-2seconds", *(f"a part of {name}" for name in change.get("also", ()))])
     return (
-        f"All weights, on the training split of for-2seconds: {tuned['epochs']} epochs, batches of "
+        f"All weights, on {clips}: {tuned['epochs']} epochs, batches of "
         f"{tuned['batch_size']}, {tuned['optimizer'].capitalize()}, learning rate {tuned['learning_rate']:g}; the "
         f"epoch with the best {tuned['select'].replace('_', ' ')} is kept. {_seeds(settings)}"
     )

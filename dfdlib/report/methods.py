@@ -37,6 +37,12 @@ _WINDOWS = {
     "full": "windows as long as the clip, nothing repeated",
     "fixed": f"the first {thousands(FIXED_WINDOW)} samples, repeated where a clip is shorter",
 }
+#: What is trained, by what the recipe freezes; else so many layers.
+_TRAINED = {
+    "none": "All weights",
+    "extractor": "All weights but the front end's convolutions",
+    "frontend": "The weights behind the front end",
+}
 _PREPROCESSING = {
     "corrected": f"Clips are resampled to {thousands(audio.RATE)} Hz, one channel; {{window}}. The score is the logit "
     "of bona fide minus the logit of spoof: higher means bona fide.",
@@ -188,9 +194,11 @@ def _training(settings: Mapping) -> str:
         return "None: this detector cannot be fine-tuned here."
     change = settings.get("recipes", {}).get(settings.get("recipe"), {})
     tuned = settings["finetune"] | change.get("settings", {})
+    frozen = tuned.get("freeze", "none")
+    weights = _TRAINED.get(frozen, f"All weights but the front end's convolutions and {frozen} lower layers")
     clips = listed(["the training split of for-2seconds", *(f"a part of {name}" for name in change.get("also", ()))])
     return (
-        f"All weights, on {clips}: {tuned['epochs']} epochs, batches of "
+        f"{weights}, on {clips}: {tuned['epochs']} epochs, batches of "
         f"{tuned['batch_size']}, {tuned['optimizer'].capitalize()}, learning rate {tuned['learning_rate']:g}; the "
         f"epoch with the best {tuned['select'].replace('_', ' ')} is kept. {_seeds(settings)}"
     )

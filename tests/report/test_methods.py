@@ -26,10 +26,13 @@ def test_methods_say_what_the_run_knows(summary):
 
 def test_training_is_told_as_the_recipe_of_the_report_does_it(summary):
     settings = summary["provenance"]["settings"] | {"detector": "mini", "recipe": "mine"}
-    settings["recipes"] = {"mine": {"settings": {"epochs": 17}, "also": ["custom"]}}
+    settings["recipes"] = {"mine": {"settings": {"epochs": 17, "freeze": 3}, "also": ["custom"]}}
     summary["provenance"]["settings"] = settings
     said = {entry.term: entry.text for entry in methods.methods(summary)}["Fine-tuning"]
-    assert said.startswith("All weights, on the training split of for-2seconds and a part of custom: 17 epochs")
+    assert said.startswith(
+        "All weights but the front end's convolutions and 3 lower layers, on the training split of for-2seconds and a "
+        "part of custom: 17 epochs"
+    )
 
 
 @pytest.mark.parametrize(

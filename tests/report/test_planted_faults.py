@@ -15,6 +15,7 @@ from dfdlib.detector import score as scoring
 from dfdlib.errors import DataError
 from dfdlib.evaluation import (
     bootstrap,
+    by_group,
     calibration,
     carried,
     counts,
@@ -86,6 +87,23 @@ def of_augmentation(_):
     make, wave = augment.build(["rawboost=5"]), np.sin(np.arange(4000) / 20).astype(np.float32)
     first, other = (make(wave, rate=16_000, rng=augment.rng(seed, 1, "clip")) for seed in (1, 2))
     return not np.array_equal(first, other)
+
+
+def of_two_ways(_):
+    """What speakers, sentences and both at once move alike is noise of clips, which counts once."""
+    labels, unit = np.tile([1, 0], 200), np.arange(400) // 2
+    drawn = units.Units(("speaker", "sentence"), (unit % 20, unit // 10))
+    draws = np.random.default_rng(3).normal(size=(3, 2000))
+    return limits.own(draws, drawing.Strata(labels, drawn)).variance < 1.5
+
+
+def of_one_training(_):
+    """However large a change by one training is, nothing is shown."""
+    labels = np.repeat([1, 0], 50)
+    table = pd.DataFrame({"label": labels, "attack": "tts"})
+    before = np.random.default_rng(2).normal(size=100)
+    found = by_group.attack_changes(table, before, before + 5 * labels, resamples=100, trained=True)
+    return not found["shown"].any()
 
 
 # Faults
@@ -205,8 +223,15 @@ MUTATIONS = [
     ("equal_scores always holds", fault(checks, "equal_scores", equal), of_ties),
     ("a-DCF priors of 2024", fault(tandem, "min_a_dcf", lambda true: lambda scores: true(
         scores, priors=tandem.Priors(0.9, 0.05, 0.05, 1, 10, 20))), of_a_dcf),
+    ("noise of clips counted twice", fault(limits, "own", lambda true: lambda draws, strata: true(
+        np.concatenate([draws[:2], 0 * draws[2:]]), strata)), of_two_ways),
+    ("one training shows a change", fault(family, "judge", lambda true: lambda changes, *, level, trained: true(
+        changes, level=level)), of_one_training),
     ("augmentation seed ignored", fault(augment, "rng", instead(lambda *_: np.random.default_rng(0))), of_augmentation),
 ]  # fmt: skip
+
+
+CHECKS = (of_seeds, of_folds, of_ties, of_a_dcf, of_augmentation, of_two_ways, of_one_training)
 
 
 def passes(check, run):
@@ -221,7 +246,7 @@ def passes(check, run):
 def test_without_a_fault_all_controls_hold(opened):
     run = opened()
     assert [control for control in controls.positive(run) if not control.holds] == []
-    assert all(passes(check, run) for check in (of_seeds, of_folds, of_ties, of_a_dcf, of_augmentation))
+    assert all(passes(check, run) for check in CHECKS)
 
 
 @pytest.mark.parametrize(("plant", "notices"), [row[1:] for row in MUTATIONS], ids=[row[0] for row in MUTATIONS])

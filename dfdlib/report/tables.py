@@ -93,6 +93,7 @@ def audit_findings(run: Run) -> pd.DataFrame:
     rows = [(finding.severity, name, finding.title, finding.clips or None, finding.remedy) for name, finding in found]
     given = (name for name in run.corpora if name not in run.with_audio)
     rows += [("note", name, f"not audited: {NO_AUDIO}", None, "name a folder with its clips") for name in given]
+    rows += [("note", name, note, None, "") for name in run.with_audio for note in run.corpus(name, split=None).notes]
     table = pd.DataFrame(rows, columns=["severity", "corpus", "finding", "clips", "remedy"]).astype({"clips": "Int64"})
     run.keep(audit=columns.formatted(table, {"clips": "{}"}).to_dict("records"))
     return table

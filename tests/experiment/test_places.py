@@ -103,3 +103,19 @@ def test_score_files_stand_for_clips_where_none_are_heard(toy, tmp_path):
     with pytest.raises(DataError, match="no clips of custom"):
         run.extra_clips("custom")
     assert [clips.name for clips in run.tested()] == ["for-2seconds", "source"]
+
+
+def test_a_public_corpus_beside_the_three_is_read_by_its_lists(toy, tmp_path):
+    rows = []
+    for label, word in (("Real", "bona-fide"), ("Fake", "spoof")):
+        for clip in sorted((toy.parent / "custom" / label).glob("[0-3].wav")):
+            (tmp_path / "wild").mkdir(exist_ok=True)
+            (tmp_path / "wild" / f"{len(rows)}.wav").write_bytes(clip.read_bytes())
+            rows.append(f"{len(rows)}.wav,Somebody {len(rows)},{word}")
+    (tmp_path / "wild/meta.csv").write_text("\n".join(["file,speaker,label", *rows]))
+    wild = {"path": f"{tmp_path}/wild", "corpus": "in-the-wild"}
+    run = Run.open(str(toy), run_dir=tmp_path / "run", overrides=[f"data.others.wild={json.dumps(wild)}"])
+    assert run.with_audio == ["for-2seconds", "custom", "source", "wild"]
+    assert run.corpus("wild").table["label"].tolist() == [1] * 4 + [0] * 4
+    said = tables.audit_findings(run).set_index("corpus")["finding"]["wild"]
+    assert any(text.startswith("in-the-wild: 8 lines; published are 31,779 all (31,771 fewer here)") for text in said)

@@ -144,7 +144,7 @@ class Corpus:
 
     def summary(self) -> pd.DataFrame:
         """Return counts and durations: a row for each split and class."""
-        named = self.table.assign(label=self.table["label"].map(LABEL_NAMES))
+        named = self.table.assign(label=self.table["label"].map(LABEL_NAMES).fillna("no label"))
         groups = named.groupby(["split", "label"], sort=True)
         return groups.agg(
             clips=("path", "size"),

@@ -322,7 +322,8 @@ def _segments(path: str | None) -> str:
 
 def _nothing(paths: Iterable[Path], name: str, description: Description, there: _There) -> str:
     """Say what was looked for where nothing was found."""
-    lists = " or ".join(one.files for one in description.lists) or " or ".join(one.path for one in description.folders)
+    lists = " or ".join([one.files for one in description.lists] or [one.path for one in description.folders])
+    lists = re.sub(r"\(\?<!.*?\)|\?P<\w+>|\\(?=\W)", "", lists)  # for people
     where = ", ".join(one_line(path) for path in list(paths)[:_NAMED])
     return (
         f"{where}: holds no list or folder of {name}, only {len(there.clips)} sound files; expected names like "

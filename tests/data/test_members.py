@@ -170,6 +170,7 @@ def test_a_list_without_a_key_gives_clips_without_labels(tmp_path):
     sound(tmp_path / "flac/DF_E_9000011.flac")
     found = corpus.find([tmp_path], corpus="asvspoof2021-df")
     assert found.table["label"].isna().all()
+    assert found.summary()[["label", "clips"]].to_numpy().tolist() == [["no label", 1]]
     assert len(found.left_out) == 1
     # the key tells more
     plant(tmp_path, "asvspoof2021-df")
@@ -196,7 +197,8 @@ def test_labels_of_a_key_count_beside_a_list_with_more_columns(tmp_path):
             "has no part 'hidden' here, it has eval, progress; name one as asvspoof2021-",
         ),
         ("asvspoof2021-pa", "holds no list or folder of asvspoof2021-pa, only 3 sound files; expected names like"),
-        ("in-the-wild", "holds no list or folder of in-the-wild"),
+        ("in-the-wild", r"no list or folder of in-the-wild, only 3 sound files; expected names like meta\.csv; 'dfd"),
+        ("for-norm", r"expected names like \(training\|validation\|testing\)/\(real\|fake\)/\(\.\+/\)\?\[\^/\]\+;"),
     ],
 )
 def test_what_is_not_there(tmp_path, name, message):

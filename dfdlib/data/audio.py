@@ -14,8 +14,9 @@ from dfdlib import files
 from dfdlib.data import decoding
 from dfdlib.errors import DataError, ParameterError
 
-#: Version of samples and windows: raise it when a file gives others than before, and kept results are computed again.
-VERSION = 2
+#: Version of samples and windows: raise it when a file gives others than before, or none, so that kept results are
+#: computed again.
+VERSION = 3
 
 #: The rate, in Hz, that wav2vec 2.0 was trained on, and with it every detector here.
 RATE = 16_000

@@ -15,6 +15,7 @@ from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.claims import Verdict
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.evaluation.units import Units
+from dfdlib.text import one_line
 
 # Columns that do not sort clips into kinds.
 _NO_KINDS = set("path label score sha256 duration speaker sentence split subset checkpoint preprocessing stage".split())
@@ -105,7 +106,7 @@ def evaluate(
     threshold : float, optional
         A threshold that was fixed on other data.
     validation : Trials, optional
-        Other clips, on which the threshold and a calibration are fixed.
+        Other clips, on which the threshold and a calibration are fixed; the same clips are refused.
     claimed : iterable of str
         Figures to check, as `claims.parse` takes them.
     **options
@@ -117,6 +118,7 @@ def evaluate(
     fitted, costs, moved = None, {}, {}
     drawn = units.of(trials.table, by=by, target=target)
     if validation is not None:
+        _refuse_shared(trials.table, validation.table)
         fitted = calibration.fit(validation.labels, validation.scores)
         threshold, costs = fitted.threshold, calibration.carried_costs(fitted, labels, scores)
         other = carried.Validation(
@@ -129,6 +131,24 @@ def evaluate(
     found |= {name: value for name, value in drawn.describe(labels).items() if name != "resampled_by" and value != ""}
     verdicts = tuple(claims.check(claim, labels, scores, found) for claim in wanted)
     return Evaluated(trials, drawn, {"by": drawn.by, **found}, tables, verdicts, validation, fitted, costs)
+
+
+def _refuse_shared(tested: pd.DataFrame, validation: pd.DataFrame) -> None:
+    """Raise DataError where validation clips are among the tested ones.
+
+    Names may mean other clips in another folder: without `sha256`, clips are the same where most scores are as well.
+    """
+    if "sha256" in tested and "sha256" in validation:
+        same = tested[tested["sha256"].isin(set(validation["sha256"]) - {""})]
+    else:
+        same = tested.merge(validation.drop_duplicates("path"), on="path")
+        alike = same["score_x"] == same["score_y"]
+        same = same[alike & (alike.mean() > 0.5)]
+    if len(same):
+        raise DataError(
+            f"{len(same)} clips are for both validation and testing, which would make the figures too good: the first "
+            f"is {one_line(same['path'].iloc[0])}; give validation scores of other clips"
+        )
 
 
 def kinds(table: pd.DataFrame, *, most: int) -> list[str]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -114,6 +115,30 @@ def test_validation_fixes_threshold_and_calibration(dfd, lists):
     status, _, err = dfd(*command, "--threshold", 1)
     assert status == 2
     assert "both fix the threshold" in err
+
+
+@pytest.mark.parametrize("known", ["score", "sha256"])
+def test_validation_clips_that_are_tested_are_refused(dfd, tmp_path, rng, known):
+    table = pd.DataFrame({"path": [f"{row}.wav" for row in range(40)], "label": ["spoof", "bonafide"] * 20})
+    table["score"] = rng.standard_normal(40)
+    if known == "sha256":
+        table["sha256"] = [f"{row:064}" for row in range(40)]
+    table.to_csv(tmp_path / "tested.csv", index=False)
+    # Equal names are other clips of another folder, and a few scores may be equal by chance.
+    other = table.assign(score=table["score"].where(table.index < 3, rng.standard_normal(40)), **(
+        {"sha256": [f"{row:064}" for row in range(40, 80)]} if known == "sha256" else {}
+    ))  # fmt: skip
+    command = ("evaluate", tmp_path / "tested.csv", "--resamples", 100, "--validation", tmp_path / "validation.csv")
+    other.to_csv(tmp_path / "validation.csv", index=False)
+    assert dfd(*command)[0] == 0
+    same = other.assign(sha256=table["sha256"], path="moved/" + table["path"]) if known == "sha256" else table
+    pd.concat([same.head(12), other.tail(20).assign(path=list("abcdefghijklmnopqrst"))]).to_csv(
+        tmp_path / "validation.csv", index=False
+    )
+    status, out, err = dfd(*command)
+    assert (status, out) == (1, "")
+    assert "dfd: 12 clips are for both validation and testing" in err
+    assert "the first is 0.wav; give validation scores of other clips" in err
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pandas as pd
 from dfdlib.data import corpora, table_files, tables
 from dfdlib.data.corpora import Description, List
 from dfdlib.data.labels import LABELS, label_of, plain, split_of
-from dfdlib.data.table_files import COLUMNS, LINE, Raw, some
+from dfdlib.data.table_files import COLUMNS, LINE, Raw
 from dfdlib.errors import DataError
 from dfdlib.text import one_line
 
@@ -119,6 +119,8 @@ def recognise(path: str | Path, *, corpus: str | None = None) -> Read:
         for form in description.lists:
             if form.headings and _has_headings(head, form):
                 return read(path, form, corpus=name)
+    if corpus is not None and name not in corpora.all_of_them() and description.lists:
+        return read(path, description.lists[0], corpus=name, names=description.names)  # or says what is wrong
     if head and (columns := _plain_columns(head)):
         return read(path, List(files=".*", columns=columns), corpus=columns)
     if head and not any(re.search(r"\S[\s,;|]+\S", line) for line in head):
@@ -190,11 +192,6 @@ def _is_heading(frame: pd.DataFrame, form: List) -> bool:
 def _headings(path: Path, form: List) -> Raw:
     """Read a list with headings."""
     raw = table_files.load(path, needs=("path",), headings=form.headings)
-    missing = [theirs for theirs in form.headings.values() if plain(theirs) not in map(plain, raw.header)]
-    if missing:
-        raise DataError(
-            f"has no column {missing[0]!r}, it has {some(raw.header)}; check that it is the list", path=path
-        )
     tables.require_paths(raw)
     return raw
 

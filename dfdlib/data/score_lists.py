@@ -131,8 +131,7 @@ def _load(path: Path, column: str | None) -> tuple[Raw, str]:
     raw = table_files.load(path, needs=("path",), headings=None if column is None else {"score": column})
     if "score" not in raw.frame:
         raise DataError(
-            f"has no column {one_line(column or 'score')!r}, it has {some(raw.header)}; say which one holds the "
-            "scores with --score-column",
+            f"has no column 'score', it has {some(raw.header)}; say which one holds the scores with --score-column",
             path=path,
         )
     words = {

@@ -241,12 +241,14 @@ def _names(path: Path, header: list[str], own: Mapping[str, str]) -> list[str]:
     Raises
     ------
     DataError
-        A heading is there twice, or none is known to stand for the path.
+        A heading is there twice, one of `own` is not there, or none is known to stand for the path.
     """
     by_word: dict[str, int] = {}
     for place, cell in enumerate(header):
         if cell and by_word.setdefault(plain(cell), place) != place:
             raise DataError(f"has two columns {one_line(cell)!r}; rename or remove one", path=path)
+    if absent := [theirs for theirs in own.values() if plain(theirs) not in by_word]:
+        raise DataError(f"has no column {absent[0]!r}, it has {some(header)}; check that it is the list", path=path)
     names = list(header)
     # A heading that stands for another column here keeps no name of ours.
     given = {by_word[plain(theirs)]: name for name, theirs in own.items() if plain(theirs) in by_word}

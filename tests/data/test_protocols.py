@@ -167,6 +167,13 @@ def test_a_corpus_of_your_own_in_ten_lines(write):
     assert found.skipped["path"].tolist() == ["c.wav"]
     by_columns = protocols.recognise(write("two.txt", "s1 a x spoof\n"), corpus="speaker path codec label")
     assert by_columns.table["codec"].tolist() == ["x"]
+    with pytest.raises(DataError, match=r"two\.txt, line 1: has 4 fields, expected 3 \(path codec label\)"):
+        protocols.recognise(write("two.txt", "s1 a x spoof\n"), corpus="path codec label")
+    own = write(
+        "own.yaml", "title: x\nlists: [{files: x, headings: {path: Clip, label: Art}, labels: {echt: bonafide}}]\n"
+    )
+    with pytest.raises(DataError, match="has no column 'Clip', it has file, label"):
+        protocols.recognise(write("other.csv", "file,label\na,spoof\n"), corpus=str(own))
 
 
 @pytest.mark.parametrize(

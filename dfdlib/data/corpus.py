@@ -136,8 +136,12 @@ class Corpus:
             )
         missing = [word for word, number in LABELS.items() if not (labels == number).any()]
         if missing:
+            lost = ""
+            if len(self.left_out):
+                path, reason = self.left_out[["path", "reason"]].iloc[0]
+                lost = f" ({len(self.left_out)} left out; the first: {one_line(path)}: {reason})"
             raise DataError(
-                f"{self.name}: no {missing[0]} clip among {len(self)}; error rates need both classes, "
+                f"{self.name}: no {missing[0]} clip among {len(self)}{lost}; error rates need both classes, "
                 "in folders Real/ and Fake/"
             )
         return self

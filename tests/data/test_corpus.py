@@ -78,6 +78,15 @@ def test_one_class_no_clip_no_folder(clips, tmp_path):
         corpus.read(clips)
 
 
+def test_a_class_that_is_left_out_is_not_said_to_be_missing_alone(clips):
+    for path in (clips / "Fake").iterdir():
+        path.write_text("no sound")
+    with pytest.raises(
+        DataError, match=r"no spoof clip among 4 \(4 left out; the first: .*Fake/fake0.wav: cannot be decoded"
+    ):
+        corpus.read(clips)
+
+
 def test_clips_without_a_class_can_be_found_but_not_read(tmp_path):
     audio.write_wav(tmp_path / "talk.wav", tone(0.1), rate=16_000)
     assert corpus.find([tmp_path]).table["label"].isna().all()

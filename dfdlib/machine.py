@@ -35,6 +35,14 @@ def device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 itself, by AVX-512 BF16 or AMX."""
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 def root() -> Path:
     """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one.
 

@@ -91,7 +91,13 @@ Window = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Precision = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="float32, bfloat16, float16 (for GPUs), or auto: bfloat16 for a large network on a processor that "
+        "multiplies it, else float32. Published figures are of float32."
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Windows per forward pass.")]
 Out = Annotated[Path | None, typer.Option(help="Write scores to this .csv or .parquet file.")]
 Windows = Annotated[

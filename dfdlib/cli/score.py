@@ -185,6 +185,8 @@ def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], h
     paths = {option: output.path for option, output in outputs.items()}
     scores = scoring.score(clips, scorer, progress=printing.progress("scoring"), **settings)
     scores.table["detector"] = detector["name"] + " (demonstration)" * detector["demonstration"]
+    if "precision" in detector:
+        scores.table["precision"] = detector["precision"]
     scores.table.attrs["detector"] = detector  # which Parquet keeps
     if (out := paths.get("--out")) is not None:
         scores.to_parquet(out) if out.suffix.lower() == ".parquet" else scores.to_csv(out)
@@ -247,7 +249,10 @@ def make_scorer(onnx: Path | None, checkpoint: Path | None, *, detector: str | N
     from dfdlib.detector import scorer as inference
 
     model, _, about = load_model(checkpoint, detector=detector)
-    return inference.TorchScorer(model, device=device, precision=precision), about
+    scorer = inference.TorchScorer(model, device=device, precision=precision, in_place=True)
+    if precision != "float32" and processes.is_first():
+        printing.echo(f"{about['name']} computes in {scorer.precision}")
+    return scorer, about | {"precision": scorer.precision}
 
 
 def source_of(checkpoint: Path | None, detector: str | None) -> Path:

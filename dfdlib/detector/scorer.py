@@ -14,13 +14,11 @@ which takes nine tenths of the time or more:
 On processors the detector's own `forward` takes 1.2 times as long with mini and 1.3 times with layers of XLSR-300M,
 hence two ways. `tests/benchmarks/bench_scoring.py` compares scoring with the plain way.
 
-For GPUs there are half precision (torch's autocast, with float32 between the layers and in the back end), fused
-attention, pinned memory and larger batches. There was no GPU to measure them on: what they give is not known. The tests
-compare the numbers on a GPU where there is one.
+For half precision see `precision`. For GPUs there are pinned memory and larger batches. There was no GPU to measure
+them on: what they give is not known. The tests compare the numbers on a GPU where there is one.
 """
 
 import copy
-import hashlib
 import typing
 
 import numpy as np
@@ -31,13 +29,8 @@ from torch.nn import functional as F
 from dfdlib import machine
 from dfdlib.detector import frontend
 from dfdlib.detector import network as detector
-from dfdlib.errors import CheckpointError, ParameterError
-
-PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+from dfdlib.detector.precision import PRECISIONS, chosen, hold
+from dfdlib.errors import CheckpointError
 
 #: About how many frames (of 20 ms) go through the encoder together: enough to fill matrix products.
 FRAMES_AT_ONCE = {"cpu": 1_600, "cuda": 25_000}
@@ -76,9 +69,15 @@ class TorchScorer:
         another one after training goes on.
     device : {"auto", "cpu", "cuda"}
         Where to compute; "auto" is the GPU where there is one.
-    precision : {"float32", "bfloat16", "float16"}
-        What matrix products are computed in, whatever the weights are stored in. The two halves are for GPUs. Any but
-        float32 has a fingerprint of its own.
+    precision : {"float32", "bfloat16", "float16", "auto"}
+        As `precision.chosen` takes it. float16 is for GPUs: processors are slow at it.
+    in_place : bool
+        The detector may be changed: then half precision does not leave it in memory as well.
+
+    Attributes
+    ----------
+    precision : str
+        What "auto" stands for here, or what was asked for. Each has fingerprints of its own.
 
     Raises
     ------
@@ -86,23 +85,18 @@ class TorchScorer:
         There is no such device or precision, or a detector without a front end is to use half precision.
     """
 
-    def __init__(self, model: detector.Detector, *, device: str = "auto", precision: str = "float32"):
-        if precision not in PRECISIONS:
-            raise ParameterError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}")
-        if model.ssl_model is None and precision != "float32":
-            raise ParameterError(
-                f"precision={precision}: the detector {model.configuration.name} has no front end; use float32"
-            )
+    def __init__(
+        self, model: detector.Detector, *, device: str = "auto", precision: str = "float32", in_place: bool = False
+    ):
         self.device = torch.device(machine.device(device))
         self.least_samples = model.configuration.least_samples
-        self.fingerprint = detector.identity(model)
-        if precision != "float32":
-            self.fingerprint = hashlib.sha256(f"{self.fingerprint} precision={precision}".encode()).hexdigest()
-        self._precision = PRECISIONS[precision]
-        parameter = next(model.parameters())
-        if (parameter.device.type, parameter.dtype) != (self.device.type, torch.float32):
-            model = copy.deepcopy(model).to(self.device, torch.float32)
-        self._model = model.eval()
+        self.precision = chosen(precision, model, device=self.device.type)
+        asis = {(parameter.device.type, parameter.dtype) for parameter in model.parameters()}
+        if not in_place and (asis != {(self.device.type, torch.float32)} or self.precision != "float32"):
+            model = copy.deepcopy(model)
+        self._model = model.to(self.device, torch.float32).eval()
+        hold(self._model, self.precision)
+        self.fingerprint = detector.identity(self._model)
         self._frontend = None
         if model.ssl_model is not None:
             self._frontend = FrozenFrontend(model.ssl_model, layers=model.configuration.takes_layers)
@@ -131,8 +125,8 @@ class TorchScorer:
         waveforms = self._model.normalised(waveforms)
         if self._frontend is None:
             return self._model.decide(waveforms)
-        # Autocast mixes half precision with single, which is the safe way to half precision.
-        with torch.autocast(self.device.type, self._precision, enabled=self._precision.itemsize == 2):
+        # It brings what meets in a product to half precision, and to single what a norm is taken of.
+        with torch.autocast(self.device.type, PRECISIONS[self.precision], enabled=self.precision != "float32"):
             features = self._frontend(waveforms)
         return self._model.decide(features)
 

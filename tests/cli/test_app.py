@@ -91,7 +91,8 @@ def test_the_default_detector_says_what_it_is(dfd, clips, weights, root, tmp_pat
     assert pd.read_parquet(tmp_path / "out.parquet").attrs["detector"] == found["detector"]
     _, out, err = dfd("score", clips, "--checkpoint", weights, *outputs, "--json")
     assert "demonstration" not in err
-    assert json.loads(out)["detector"] == {"name": "mini", "parameters": size, "demonstration": False}
+    expected = {"name": "mini", "parameters": size, "demonstration": False, "precision": "float32"}
+    assert json.loads(out)["detector"] == expected
     assert set(pd.read_csv(tmp_path / "out.csv")["detector"]) == {"mini"}
 
 
@@ -237,9 +238,12 @@ def test_a_terminal_is_shown_the_ends_of_a_long_table(dfd, clips, weights, rng, 
 
 
 def test_score_in_another_precision(dfd, clips, weights, tmp_path):
-    for precision in ("float32", "bfloat16"):
+    for precision, used in (("float32", ""), ("bfloat16", "bfloat16"), ("auto", "float32")):
         given = ["--device", "cpu", "--precision", precision, "--out", tmp_path / f"{precision}.csv"]
-        assert dfd("score", clips, "--checkpoint", weights, *given)[0] == 0
+        status, _, err = dfd("score", clips, "--checkpoint", weights, *given)
+        assert status == 0
+        assert (f"mini computes in {used}\n" in err) is bool(used)
+        assert set(pd.read_csv(tmp_path / f"{precision}.csv")["precision"]) == {used or "float32"}
     single, half = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("float32", "bfloat16"))
     np.testing.assert_allclose(half["score"], single["score"], atol=0.1)
     assert (single["checkpoint"] != half["checkpoint"]).all()

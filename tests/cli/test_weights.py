@@ -63,7 +63,8 @@ def test_weights_are_fetched_checked_and_scored_with(dfd, root, site, tmp_path):
         status, out, err = dfd("score", tmp_path / "clip.wav", *how, "--json")
         assert status == 0, err
         found = json.loads(out)
-        assert found["detector"] == {"name": "aasist-l", "parameters": 85_306, "demonstration": False}
+        expected = {"name": "aasist-l", "parameters": 85_306, "demonstration": False, "precision": "float32"}
+        assert found["detector"] == expected
     wave, _ = soundfile.read(tmp_path / "clip.wav", dtype="float32")
     with torch.inference_mode():
         spoof, bonafide = network.load(site[0])(torch.from_numpy(wave)[None])[0].tolist()

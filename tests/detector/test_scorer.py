@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdlib.detector import network as detector
+from dfdlib.detector import precision
 from dfdlib.detector import scorer as inference
 from dfdlib.detector.frontend import Frontend, FrontendConfiguration
 from dfdlib.detector.scorer import FrozenFrontend, Scorer, TorchScorer
@@ -93,10 +94,10 @@ def test_blocks_of_the_extractor_leave_no_seams(mini, scorer, monkeypatch, block
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05), ("float16", 0.01)])
-def test_devices_and_precisions(mini, device, precision, tolerance):
+@pytest.mark.parametrize(("name", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05), ("float16", 0.01)])
+def test_devices_and_precisions(mini, device, name, tolerance):
     windows = clips(16_000, 3)
-    scorer = TorchScorer(mini, device=device, precision=precision)
+    scorer = TorchScorer(mini, device=device, precision=name)
     assert isinstance(scorer, Scorer)
     logits = scorer.logits(windows)
     assert logits.dtype == np.float64
@@ -115,10 +116,48 @@ def test_fingerprints_tell_weights_and_precisions_apart(mini):
     other = copy.deepcopy(mini)
     with torch.no_grad():
         other.out_layer.bias.add_(1)
-    scorers = [TorchScorer(mini, precision=precision) for precision in inference.PRECISIONS]
+    scorers = [TorchScorer(mini, precision=name) for name in precision.PRECISIONS]
     fingerprints = [scorer.fingerprint for scorer in [*scorers, TorchScorer(other)]]
     assert len(set(fingerprints)) == len(fingerprints)
     assert TorchScorer(copy.deepcopy(mini)).fingerprint == fingerprints[0] == detector.fingerprint(mini)
+
+
+def test_half_precision_holds_the_matrices_of_the_front_end_alone(mini):
+    taken = copy.deepcopy(mini)
+    scorer = TorchScorer(taken, device="cpu", precision="bfloat16", in_place=True)
+    kept = TorchScorer(mini, device="cpu", precision="bfloat16")
+    assert {one.dtype for one in mini.parameters()} == {torch.float32}, "the caller's detector was changed"
+    assert kept.fingerprint == scorer.fingerprint
+    halves = {name for name, one in taken.named_parameters() if one.dtype == torch.bfloat16}
+    matrices = {
+        name
+        for name, one in taken.named_parameters()
+        if name.startswith("ssl_model.") and name.endswith(".weight") and one.ndim > 1
+    }
+    assert halves == matrices
+    windows = clips(16_000, 2)
+    assert np.array_equal(kept.logits(windows), scorer.logits(windows))
+    # What was taken can still be scored with in single precision, as far as its weights are still known.
+    np.testing.assert_allclose(TorchScorer(taken).logits(windows), plain(mini, windows), rtol=0, atol=0.05)
+    assert {one.dtype for one in taken.parameters()} == {torch.float32, torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    ("hardware", "large", "device", "expected"),
+    [
+        (True, True, "cpu", "bfloat16"),
+        (False, True, "cpu", "float32"),
+        (True, False, "cpu", "float32"),
+        (True, True, "cuda", "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(mini, monkeypatch, hardware, large, device, expected):
+    monkeypatch.setattr(precision.machine, "multiplies_bfloat16", lambda: hardware)
+    monkeypatch.setattr(precision, "LARGE", 1_000 if large else 50_000_000)
+    assert precision.chosen("auto", mini, device=device) == expected
+    assert precision.chosen("auto", detector.skeleton("aasist-l"), device=device) == "float32"
+    if device == "cpu":
+        assert TorchScorer(mini, device=device, precision="auto").precision == expected
 
 
 def test_training_mode_makes_no_difference(mini):
@@ -133,7 +172,7 @@ def test_training_mode_makes_no_difference(mini):
 def test_impossible_requests(mini, scorer):
     with pytest.raises(ParameterError, match="device='tpu': choose one of auto, cpu, cuda"):
         TorchScorer(mini, device="tpu")
-    with pytest.raises(ParameterError, match="precision='int8': choose one of float32"):
+    with pytest.raises(ParameterError, match="precision='int8': choose one of auto, float32"):
         TorchScorer(mini, precision="int8")
     with pytest.raises(ParameterError, match=f"needs at least {LEAST}"):
         scorer.logits(clips(LEAST - 1, 1))

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import os
+import platform
+import re
 from pathlib import Path
 
 from dfdlib.errors import ParameterError, RunError
@@ -33,6 +35,16 @@ def device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise ParameterError("device='cuda': torch finds no GPU here; choose cpu, or install torch for this GPU")
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return platform.processor() or "unknown processor"
+    found = re.search(r"model name\s*: (.*)", text)
+    return found.group(1) if found else platform.machine()
 
 
 def multiplies_bfloat16() -> bool:

@@ -50,7 +50,7 @@ def collect(
         "inputs": inputs,
         "python": platform.python_version(),
         "packages": {name: machine.version(name) for name in PACKAGES},
-        "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {machine.cores()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {machine.processor()}, {machine.cores()} cores",
     }
 
 
@@ -136,12 +136,3 @@ def _commit() -> str:
         return git("rev-parse", "HEAD") + (" with changes not committed" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown (no git checkout)"
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:
-        return platform.processor() or "unknown processor"
-    found = re.search(r"model name\s*: (.*)", text)
-    return found.group(1) if found else platform.machine()

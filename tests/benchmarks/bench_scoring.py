@@ -1,9 +1,9 @@
 """What scoring costs beside the plain way: ``python tests/benchmarks/bench_scoring.py [--out F.json] [--clips N]``.
 
 Both ways score the same two-second clips with the same weights, XLSR-300M filled with numbers that follow from their
-names, in one process and by turns; the best of several rounds counts. The plain way is that of the original study:
-librosa reads whole files, a DataLoader without workers puts four into a batch, each clip is repeated to 64,600
-samples, and fairseq's own forward computes the features.
+names, in one process and by turns; the best of several rounds counts. Ours computes in bfloat16 as well. The plain way
+is that of the original study: librosa reads whole files, a DataLoader without workers puts four into a batch, each clip
+is repeated to 64,600 samples, and fairseq's own forward computes the features.
 
 The share of the peak is of what this processor reaches on large float32 matrix products in the same process. The
 operations that are counted are those of the plain network: a shorter way to the same numbers raises the share.
@@ -14,7 +14,6 @@ we, with nothing besides: no reader of whole files that keeps both is faster.
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
@@ -35,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import plain
 from deterministic_weights import fill, waveform
 
-from dfdlib import files
+from dfdlib import files, machine
 from dfdlib.data import audio, corpus
 from dfdlib.detector import aasist, network
 from dfdlib.detector import score as scoring
@@ -92,7 +91,7 @@ def peak_memory(function: Callable[[], object]) -> float:
 def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict:
     """Score clips both ways."""
     model = fill(network.skeleton(name))
-    scorer = TorchScorer(model, device="cpu")
+    scorer, half = (TorchScorer(model, device="cpu", precision=precision) for precision in ("float32", "bfloat16"))
     for number in range(clips):
         audio.write_wav(folder / f"{number:03}.wav", waveform(2 * audio.RATE, salt=str(number)), rate=audio.RATE)
     read = corpus.find([folder])
@@ -110,8 +109,11 @@ def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict
         "plain": lambda: score_plainly(paths, model),
         "ours, fixed": lambda: scoring.score(read, scorer, preprocessing=fixed),
         "ours, full": lambda: scoring.score(read, scorer, preprocessing=full),
+        "bfloat16, fixed": lambda: scoring.score(read, half, preprocessing=fixed),
+        "bfloat16, full": lambda: scoring.score(read, half, preprocessing=full),
     }
-    difference = abs(ways["plain"]() - ways["ours, fixed"]().values).max()
+    plainly = ways["plain"]()
+    differences = {name: float(abs(ways[name]().values - plainly).max()) for name in ways if name.endswith("fixed")}
     memory = {name: peak_memory(way) for name, way in ways.items()}
     times = best(ways | {"peak": lambda: large @ large, "back end": backend}, rounds=rounds)
     with FlopCounterMode(display=False) as counter:
@@ -122,13 +124,16 @@ def measure_scoring(folder: Path, *, name: str, clips: int, rounds: int) -> dict
     return {
         "clips_per_second": speeds,
         "times_plain": {name: speed / speeds["plain"] for name, speed in speeds.items()},
-        "greatest_difference_of_scores": float(difference),
+        "greatest_difference_of_scores": differences,
         "peak_gflop_per_second": peak / 1e9,
         "gflop_per_fixed_clip": counter.get_total_flops() / 1e9,
         "share_of_peak": {name: counter.get_total_flops() * speeds[name] / peak for name in ("plain", "ours, fixed")},
         "back_end_share": times["back end"] / len(batch) * speeds["ours, fixed"],
         "peak_memory_mib": memory,
-        "weights_mib": sum(tensor.nbytes for tensor in model.state_dict().values()) / 2**20,
+        "weights_mib": {
+            name: sum(tensor.nbytes for tensor in one.state_dict().values()) / 2**20
+            for name, one in {"float32": model, "bfloat16": half._model}.items()
+        },
     }
 
 
@@ -181,19 +186,22 @@ def show(found: dict) -> None:
     print(
         f"{found['processor']}, {found['threads']} threads, torch {torch.__version__}, {found['clips']} clips of 2 s\n"
     )
-    print(f"{'':14}{'clips/s':>9}{'times':>8}{'of peak':>9}{'peak MiB':>10}")
+    print(f"{'':16}{'clips/s':>9}{'times':>8}{'of peak':>9}{'peak MiB':>10}")
     for name, speed in score["clips_per_second"].items():
         share = score["share_of_peak"].get(name)
         print(
-            f"{name:14}{speed:9.3f}{score['times_plain'][name]:8.2f}{f'{share:.0%}' if share else '':>9}"
+            f"{name:16}{speed:9.3f}{score['times_plain'][name]:8.2f}{f'{share:.0%}' if share else '':>9}"
             f"{score['peak_memory_mib'][name]:10.0f}"
         )
     print(
         f"\npeak {score['peak_gflop_per_second']:.0f} GFLOP/s, "
         f"a fixed clip {score['gflop_per_fixed_clip']:.0f} GFLOP, "
-        f"back end {score['back_end_share']:.1%} of the time, weights {score['weights_mib']:.0f} MiB, "
-        f"scores differ by {score['greatest_difference_of_scores']:.0e} at most\n"
+        f"back end {score['back_end_share']:.1%} of the time, "
+        f"weights {', '.join(f'{size:.0f} MiB in {name}' for name, size in score['weights_mib'].items())}"
     )
+    for name, difference in score["greatest_difference_of_scores"].items():
+        print(f"{name}: scores differ from plain ones by {difference:.0e} at most")
+    print()
     titles = [name for name in found["decoding"][0] if "thread" in name]
     print(f"{'reading 44.1 kHz, times librosa':34}" + "".join(f"{title:>21}" for title in titles))
     for row in found["decoding"]:
@@ -211,7 +219,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = {
-            "processor": platform.processor() or platform.machine(),
+            "processor": machine.processor(),
             "threads": torch.get_num_threads(),
             "clips": options.clips,
             "decoding": measure_decoding(Path(folder), rounds=2 * options.rounds),

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deterministic_weights import fill, waveform
+from deterministic_weights import waveform
+from published import ANTIDEEPFAKE, filled
 from safetensors.torch import save_file
 
 from dfdlib.detector import aasist, checkpoints, frontend, network, onnx, registry
@@ -235,41 +236,15 @@ def test_names_and_shapes_are_the_published_ones(name: str):
     assert (len(shapes), hashlib.sha256(lines.encode()).hexdigest()) == (known["entries"], known["sha256"])
 
 
-TINY = dataclasses.replace(
-    frontend.XLSR_1B,
-    convolutions=tuple((32, kernel, stride) for _, kernel, stride in frontend.XLSR_1B.convolutions),
-    width=64,
-    layers=2,
-    heads=4,
-    feed_forward=128,
-    final_width=32,
-)
-ANTIDEEPFAKE = {
-    "tiny_prenorm": TINY,
-    "tiny_postnorm": dataclasses.replace(TINY, convolution_bias=False, group_norm=True, norm_first=False),
-    "tiny_hubert": dataclasses.replace(TINY, convolution_bias=False, quantize_targets=False, code_words=504),
-    "w2v_small": frontend.WAV2VEC2_BASE,
-}
-
-
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name[0] == "w")) for name in ANTIDEEPFAKE]
 )
 def test_golden_logits_of_antideepfake(name: str):
-    configuration = DetectorConfiguration(
-        name=name, frontend=ANTIDEEPFAKE[name], backend=mean.MeanConfiguration(), normalise=True
-    )
-    model = network.skeleton(configuration)
-    # Values go by the published names.
-    theirs = {key.replace("ssl_model.", "m_ssl."): value for key, value in model.state_dict().items()}
-    holder = torch.nn.Module()
-    holder.state_dict, holder.load_state_dict = lambda: theirs, lambda entries, assign: theirs.update(entries)
-    fill(holder, salt="antideepfake")
-    model.load_state_dict({key.replace("m_ssl.", "ssl_model."): value for key, value in theirs.items()}, assign=True)
+    model = filled(name)
     with np.load(FIXTURES / "backends_golden.npz") as golden:
         cases = {key.split("logits_")[1]: golden[key] for key in golden if key.startswith(f"antideepfake/{name}_")}
     assert len(cases) >= 3
-    model, scorer = model.eval(), TorchScorer(model)
+    scorer = TorchScorer(model)
     for case, expected in cases.items():
         if case.startswith("noise8"):
             waves = (0.1 * np.random.default_rng(8).standard_normal((1, 32_000))).astype(np.float32)

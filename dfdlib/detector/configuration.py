@@ -217,11 +217,16 @@ def _require_types(backend: type, settings: Mapping) -> None:
 def _known() -> dict[str, DetectorConfiguration]:
     xlsr, mini = frontend.XLSR_300M, frontend.MINI
     plain = nes2net.Nes2NetConfiguration(stacked=False, dilation=1)
+    small = conformer.ConformerConfiguration(width=48, blocks=2, kernel=15)
     parts = {
         "xlsr-300m": (xlsr, aasist.FULL),
         "mini": (mini, aasist.SMALL),
         "mini-nes2net": (mini, replace(plain, groups=4, inner_groups=4)),
-        "mini-conformer": (mini, conformer.ConformerConfiguration(width=48, blocks=2, kernel=15)),
+        "mini-conformer": (mini, small),
+        "mini-tcm": (mini, replace(small, head_tokens=True)),
+        "mini-mean": (mini, mean.MeanConfiguration()),
+        "mini-sls": (mini, sls.SlsConfiguration(frames=mini.frames(64_600), hidden=32)),
+        "mini-rawnet2": (None, rawnet2.RawNet2Configuration(taps=129, channels=(20, 20, 64), recurrent=64)),
         "aasist": (None, raw_aasist.RawAasistConfiguration()),
         "aasist-l": (None, raw_aasist.LIGHT),
         "rawnet2": (None, rawnet2.RawNet2Configuration()),
@@ -252,6 +257,10 @@ SIGNATURES = {
     "mini": "3ce8944e8b42b3366d209ca190f0715346ab247a42acd68403b652ab0292dc4c",
     "mini-nes2net": "43bb896032ed4c35f83d12c14bfad441b39a2f8354b09c89a95d435c923f5f56",
     "mini-conformer": "20005226d6f2f24e006a3fc923675d3d556b6732f6b166cd92f471b543a91f6e",
+    "mini-tcm": "023923ea2b30f5a436155b0524d1d30a3d6b6fe2733a2019c54679e677bbfff8",
+    "mini-mean": "871ae9055d910570503d52642400b831b9e4580e514bb1f43993a55f63d15b8b",
+    "mini-sls": "ae118ff2f0868ef6aa509b31fe6e5af1c1936596ed08f7cc6f6189f0d3d34d72",
+    "mini-rawnet2": "4f349249b21072720e6f8a2de9d70298047e5749b4a2a095f84f56b9a166d69e",
     "aasist": "adca522432796fe4132f651599d50f9e864ab72b403d90173249c1e12772d5ed",
     "aasist-l": "692783500e96d637a347e5f97b10ca14ec9078ecd52e063df97a25121d84cb1f",
     "rawnet2": "322ae362fdf127886fa97b868a00b45867d872f36e0f7adaf4f1db798b0bd4c2",

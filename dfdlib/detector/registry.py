@@ -73,6 +73,10 @@ def _mini(what: str, parameters: int, *, steps: str = "") -> Entry:
     )
 
 
+def _sibling(back: str, parameters: int, *, name: str, settings: str = "") -> Entry:
+    return _mini(f"a small wav2vec 2.0 and {back}", parameters, steps=_TRAIN.format(name) + settings)
+
+
 def _aasist(what: str, parameters: int, *, results: str, file: str, sha256: str) -> Entry:
     return Entry(
         what=what,
@@ -129,8 +133,12 @@ _TRAIN = "train it: dfd train-baseline --set detector={}"
 _DRIVE = "download the checkpoint from the drive that the README of the source names"
 ENTRIES: dict[str, Entry] = {
     "mini": _mini("a small wav2vec 2.0 and AASIST", 386_000, steps="it comes with the project"),
-    "mini-nes2net": _mini("a small wav2vec 2.0 and Nes2Net", 328_146, steps=_TRAIN.format("mini-nes2net")),
-    "mini-conformer": _mini("a small wav2vec 2.0 and a conformer", 474_158, steps=_TRAIN.format("mini-conformer")),
+    "mini-nes2net": _sibling("Nes2Net", 328_146, name="mini-nes2net"),
+    "mini-conformer": _sibling("a conformer", 474_158, name="mini-conformer"),
+    "mini-tcm": _sibling("a conformer with head tokens (TCM)", 451_238, name="mini-tcm"),
+    "mini-mean": _sibling("mean over time, one linear layer", 319_188, name="mini-mean"),
+    "mini-sls": _sibling("all layers, and SLS", 387_799, name="mini-sls", settings=" --set window=fixed"),
+    "mini-rawnet2": _mini("a small RawNet2 on waveforms", 107_106, steps=_TRAIN.format("mini-rawnet2")),
     "aasist": _aasist(
         "AASIST on waveforms",
         297_866,
@@ -274,9 +282,13 @@ def required_weights(name: str, data: Path) -> Path:
     name = plain(name)
     if found := weights(name, data):
         return found
-    entry = ENTRIES[name]
-    remedy = f"run dfd weights fetch {name}" if entry.places else entry.steps
-    raise RunError(f"{name}: its weights are not here; {remedy}, or name a file of them with --checkpoint")
+    raise RunError(f"{name}: its weights are not here; {remedy(name)}, or name a file of them with --checkpoint")
+
+
+def remedy(name: str) -> str:
+    """Return what to do where the weights of a detector are not here."""
+    entry = ENTRIES[plain(name)]
+    return f"run dfd weights fetch {plain(name)}" if entry.places else entry.steps
 
 
 def files_in(folder: Path) -> list[Path]:

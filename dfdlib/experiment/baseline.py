@@ -17,7 +17,7 @@ from dfdlib import files, machine, processes
 from dfdlib.data import corpus
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import aasist, configuration, frontend, network
-from dfdlib.detector.preprocessing import Preprocessing
+from dfdlib.detector.preprocessing import FIXED_WINDOW, Preprocessing
 from dfdlib.detector.score import score
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import by_group, metrics
@@ -183,7 +183,8 @@ def _trained(settings: profile.Profile, folder: Path, variant: Variant, seed: in
     # Sums of floats depend on how many threads share them: with one, every number of cores gives these weights.
     torch.set_num_threads(1)
     place = _place(folder, variant.name, seed)
-    recipe = variant.recipe.model_copy(update={"seed": seed})
+    fixed = {"window": FIXED_WINDOW} if settings.window == "fixed" else {}
+    recipe = variant.recipe.model_copy(update={"seed": seed} | fixed)
     # The variant as a whole: a changed one is trained again.
     identity = repr((dataclasses.replace(variant, recipe=recipe), loop.VERSION, network.VERSION))
     try:

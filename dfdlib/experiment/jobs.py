@@ -15,7 +15,7 @@ from dfdlib import files, machine, processes
 from dfdlib import progress as progressing
 from dfdlib.data import corpus, tables
 from dfdlib.data.corpus import Corpus
-from dfdlib.detector import network, own
+from dfdlib.detector import network, own, registry
 from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import WINDOWS, Preprocessing
 from dfdlib.errors import RunError
@@ -72,11 +72,15 @@ class Jobs(Clips):
 
         Raises
         ------
+        RunError
+            Its weights are missing.
         CheckpointError
-            Its weights, or those of its front end, are missing or do not fit.
+            They, or those of its front end, do not fit.
         """
         path, name = self.profile.checkpoint, self.profile.detector
         if self.profile.checkpoint_holds == "detector":
+            if not path.exists():
+                raise RunError(f"{path}: is not here; {registry.remedy(name)}, or --set checkpoint=FILE")
             return network.load(path, configuration=name)
         return network.load_frontend_weights(network.build(name, seed=self.profile.seed), path).eval()
 

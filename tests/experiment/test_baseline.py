@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from dfdlib.data import corpus
-from dfdlib.detector import network
-from dfdlib.errors import DataError, ParameterError
+from dfdlib.detector import network, registry
+from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.experiment import baseline, profile
+from dfdlib.experiment import run as experiment
 
 
 def test_a_profile_without_source_has_nothing_to_train_on(toy, tmp_path):
@@ -54,3 +55,29 @@ def test_the_spread_is_over_the_seeds_of_a_variant():
 def test_the_wider_network_stays_small():
     size = sum(parameter.numel() for parameter in network.build(baseline.WIDE, seed=0).parameters())
     assert 800_000 < size < 1_500_000
+
+
+SIBLINGS = [name for name in registry.ENTRIES if name.startswith("mini-")]
+
+
+@pytest.mark.parametrize("detector", SIBLINGS)
+def test_what_to_do_is_said_where_a_sibling_is_not_trained_yet(toy, tmp_path, detector):
+    place = tmp_path / "weights.safetensors"
+    run = experiment.Run.open(
+        str(toy), run_dir=tmp_path / "run", overrides=[f"detector={detector}", f"checkpoint={place}"]
+    )
+    with pytest.raises(RunError, match=f"is not here; train it: dfd train-baseline --set detector={detector}"):
+        run.detector("before")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("detector", SIBLINGS)
+def test_a_sibling_is_trained_by_one_command_and_evaluated_by_its_name(toy, tmp_path, detector):
+    place, window = tmp_path / "weights.safetensors", "fixed" if detector == "mini-sls" else "full"
+    overrides = [f"detector={detector}", f"checkpoint={place}", f"window={window}"]
+    kept, found = baseline.train(profile.load(toy, overrides=overrides), checkpoint=place)
+    assert [one.seed for one in found] == list(baseline.SEEDS)
+    assert kept.validation_eer == sorted(one.validation_eer for one in found)[1]
+    run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=overrides)
+    assert run.detector("before").configuration.name == detector
+    assert run.scores("before", "for-2seconds").table["score"].nunique() > 1

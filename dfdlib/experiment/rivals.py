@@ -130,6 +130,15 @@ def compare(run: Run) -> pd.DataFrame:
     return found
 
 
+def scores(run: Run, name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return labels (n,) and scores (n,) of each rival, by its name, on the clips that the detector scored too."""
+    found = {}
+    for system in [find(run, text) for text in run.profile.rivals if name in run.with_audio]:
+        table, both = together(run.scores("before", name), system.scores(run.corpus(name), name))
+        found[system.name] = table["label"].to_numpy(int), both[1]
+    return found
+
+
 def _judged(run: Run, pairs: list[tuple[pd.DataFrame, np.ndarray, np.ndarray]]) -> list[dict]:
     """Return the differences of the EER between pairs of scores of clips, judged as one family."""
     changes = [run.paired(*pair, names=("eer",), family=len(pairs))["eer"] for pair in pairs]

@@ -4,6 +4,7 @@ import pandas as pd
 
 from dfdlib.experiment import rivals
 from dfdlib.experiment.run import Run
+from dfdlib.report.plots import DetDisplay
 from dfdlib.report.sentences import listed
 
 #: Columns of `of_run`: each detector alone, and each rival against the run's own.
@@ -16,6 +17,11 @@ AGAINST = ["corpus", "detector", "difference", "difference_low", "difference_hig
 def of_run(run: Run) -> pd.DataFrame:
     """Return `rivals.compare`, an empty table where the profile names no rivals."""
     return rivals.compare(run) if run.profile.rivals else pd.DataFrame(columns=list(dict.fromkeys([*ALONE, *AGAINST])))
+
+
+def curves(run: Run, name: str) -> list[DetDisplay]:
+    """Return the curve of each rival on a corpus, to be drawn over the detector's own."""
+    return [DetDisplay.from_scores(*found, name=rival) for rival, found in rivals.scores(run, name).items()]
 
 
 def against(table: pd.DataFrame) -> pd.DataFrame:

@@ -114,3 +114,13 @@ def test_the_files_of_rivals_are_among_the_inputs(toy, folder):
     assert rivals.place("shortcuts") is None
     assert rivals.place("my_package.module:make") == profile.root() / "my_package/module.py"
     assert rivals.place("mine.csv") == profile.root() / "mine.csv"
+
+
+def test_scores_of_rivals_are_on_the_clips_that_the_detector_scored(compared):
+    run, table = compared
+    found = rivals.scores(run, "custom")
+    assert list(found) == table["detector"].unique()[1:].tolist()
+    for name, (labels, values) in found.items():
+        row = table[(table["detector"] == name) & (table["corpus"] == "custom")].iloc[0]
+        assert metrics.eer(labels, values).value == row["eer"]
+    assert rivals.scores(run, "a corpus of scores alone") == {}

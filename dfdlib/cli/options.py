@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dfdlib import files
+from dfdlib import files, machine
 from dfdlib.errors import ParameterError, RunError
 
 #: What numpy and scikit-learn take for a seed is below this.
@@ -171,10 +171,8 @@ def read_by(settings: object) -> list[Path]:
 
 def data_folder() -> Path:
     """Return the folder of data: the project's, or outside a checkout one in the current folder."""
-    from dfdlib.experiment import profile as profiles
-
     try:
-        base = profiles.root()
+        base = machine.root()
     except RunError:
         if os.environ.get("DFD_ROOT"):  # named, and wrong
             raise

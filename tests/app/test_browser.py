@@ -215,6 +215,14 @@ def test_no_violation_of_levels_a_and_aa_of_our_making(page, axe, clips_of):
 
 def violations(page):
     """Return what axe finds, if that is nothing against us: what Gradio draws is its own."""
+    # While an answer comes, it is pale.
+    page.wait_for_function(
+        """[...document.querySelectorAll('.dfd')].every(one => {
+            for (let part = one; part; part = part.parentElement)
+                if (getComputedStyle(part).opacity < 1) return false;
+            return true;
+        })"""
+    )
     found = page.evaluate("tags => axe.run({include: ['.dfd']}, {runOnly: {type: 'tag', values: tags}})", TAGS)
     told = [(one["id"], node["html"][:200]) for one in found["violations"] for node in one["nodes"]]
     assert told == []

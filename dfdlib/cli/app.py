@@ -100,9 +100,12 @@ def report(
     Example: dfd report --profile demo --set finetune.epochs=2
     """
     from dfdlib.experiment import profile as profiles
+    from dfdlib.experiment import rivals
     from dfdlib.report import build as reports
 
     chosen = profiles.load(profile, overrides=settings or [])
+    if not only:
+        rivals.require(chosen.rivals)
     place = folder or profiles.root() / "reports" / chosen.name
     options.check_outputs(files.Output(option="--folder", path=place, folder=True), inputs=options.read_by(chosen))
     options.prepare_data(chosen)

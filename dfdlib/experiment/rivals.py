@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,16 @@ def place(text: str) -> Path | None:
     if text in registry.ENTRIES or text in registry.ALIASES:
         return registry.weights(text, profile.root() / "data")
     return None if text == profile.SHORTCUTS else profile.root() / own.place(text).expanduser()
+
+
+def require(texts: Iterable[str]) -> None:
+    """Raise DfdError where the file or the weights of a rival are not here, before hours are spent on all else."""
+    for text in texts:
+        file = place(text)
+        if text in registry.ENTRIES or text in registry.ALIASES:
+            registry.required_weights(text, profile.root() / "data")
+        elif file is not None and ":" not in text and not file.exists():
+            raise DataError("there is no such file; correct the setting rivals", path=file)
 
 
 def find(run: Run, text: str) -> System:

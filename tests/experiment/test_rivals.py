@@ -110,6 +110,15 @@ def test_what_cannot_be_a_rival_is_named(toy, folder):
         rivals.find(opened(toy, folder, "rawnet2"), "rawnet2")
 
 
+def test_a_rival_that_is_not_there_is_said_before_the_work_begins(folder):
+    (folder / "scores.csv").touch()
+    rivals.require(["shortcuts", "my_package.module:make", str(folder / "scores.csv")])
+    with pytest.raises(DataError, match=r"gone\.csv: there is no such file; correct the setting rivals"):
+        rivals.require(["shortcuts", str(folder / "gone.csv")])
+    with pytest.raises(DfdError, match="rawnet2: its weights are not here"):
+        rivals.require(["rawnet2"])
+
+
 def test_the_files_of_rivals_are_among_the_inputs(toy, folder):
     assert rivals.place("shortcuts") is None
     assert rivals.place("my_package.module:make") == profile.root() / "my_package/module.py"

@@ -283,7 +283,7 @@ def finite_logits(scorer: Scorer, windows: np.ndarray, *, names: list[str]) -> n
     bad = ~np.isfinite(logits).all(axis=1)
     if bad.any():
         raise CheckpointError(
-            f"{names[int(bad.argmax())]}: the detector's score is not finite; its weights are damaged, or the "
-            "precision is too low for them"
+            f"{names[int(bad.argmax())]}: the detector's score is not finite; its weights are damaged, the precision "
+            "is too low for them, or its code is wrong"
         )
     return logits

@@ -87,9 +87,12 @@ def score(
 def _find(given: list[Path], name: str | None, *, drawn: bool, explained: bool):
     """Return the clips, which the first process looks for."""
     from dfdlib.data import corpus
-    from dfdlib.experiment import profile as profiles
 
-    remembered = profiles.remembered() if name is not None else None
+    remembered = None
+    if name is not None:
+        from dfdlib.experiment import profile as profiles
+
+        remembered = profiles.remembered()
     clips = processes.from_first(lambda: corpus.find(given, corpus=name, remembered=remembered))
     if processes.is_first():
         for note in clips.notes:

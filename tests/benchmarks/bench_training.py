@@ -32,6 +32,7 @@ WAYS = {
     "ours, 64,600": {"window": FIXED},
     "ours, 64,600, checkpointing": {"window": FIXED, "checkpointing": True},
     "ours, full": {"window": FULL},
+    "ours, full, bfloat16": {"window": FULL, "precision": "bfloat16"},
     "ours, full, checkpointing": {"window": FULL, "checkpointing": True},
 }
 
@@ -80,14 +81,14 @@ def train_plainly(model, clips, *, window: int) -> None:
         optimizer.step()
 
 
-def measure(folder: Path, *, window: int, checkpointing: bool = False, plain: bool = False) -> dict:
+def measure(folder: Path, *, window: int, plain: bool = False, **settings: object) -> dict:
     """Train one way and return what it took."""
     from dfdlib.data import corpus
     from dfdlib.detector import network
     from dfdlib.training import loop
     from dfdlib.training.recipe import Recipe
 
-    recipe = Recipe(window=window, batch_size=BATCH, epochs=1, checkpointing=checkpointing)
+    recipe = Recipe(window=window, batch_size=BATCH, epochs=1, **settings)
     model = fill(network.skeleton("xlsr-300m")).train()
     starts = []
     layer = model.ssl_model.model.encoder.layers[0]  # every way calls it once a step

@@ -37,7 +37,7 @@ _LEAST = 1e-6
 
 
 class Spread(NamedTuple):
-    """A further source of spread, beside the clips: a variance, on the scale of the interval, and its freedom."""
+    """A source of spread, as clips or seeds: a variance, on the scale of the interval, and its degrees of freedom."""
 
     variance: float
     freedom: float

@@ -118,7 +118,7 @@ def evaluate(
     fitted, costs, moved = None, {}, {}
     drawn = units.of(trials.table, by=by, target=target)
     if validation is not None:
-        _refuse_shared(trials.table, validation.table)
+        _refuse_shared(trials.table, validation)
         fitted = calibration.fit(validation.labels, validation.scores)
         threshold, costs = fitted.threshold, calibration.carried_costs(fitted, labels, scores)
         other = carried.Validation(
@@ -133,22 +133,28 @@ def evaluate(
     return Evaluated(trials, drawn, {"by": drawn.by, **found}, tables, verdicts, validation, fitted, costs)
 
 
-def _refuse_shared(tested: pd.DataFrame, validation: pd.DataFrame) -> None:
+def _refuse_shared(tested: pd.DataFrame, validation: Trials) -> None:
     """Raise DataError where validation clips are among the tested ones.
 
-    Names may mean other clips in another folder: without `sha256`, clips are the same where most scores are as well.
+    Names may mean other clips in another folder: where a `sha256` is not known, clips are the same where most scores
+    are as well.
     """
-    if "sha256" in tested and "sha256" in validation:
-        same = tested[tested["sha256"].isin(set(validation["sha256"]) - {""})]
-    else:
-        same = tested.merge(validation.drop_duplicates("path"), on="path")
+    hashes, others = (_sha256(table) for table in (tested, validation.table))
+    same = tested[hashes.isin(set(others) - {""})]
+    if same.empty and "" in {*hashes, *others}:
+        same = tested.merge(validation.table.drop_duplicates("path"), on="path")
         alike = same["score_x"] == same["score_y"]
         same = same[alike & (alike.mean() > 0.5)]
     if len(same):
         raise DataError(
             f"{len(same)} clips are for both validation and testing, which would make the figures too good: the first "
-            f"is {one_line(same['path'].iloc[0])}; give validation scores of other clips"
+            f"is {one_line(same['path'].iloc[0])}; give validation scores of other clips",
+            path=validation.facts.get("scores"),
         )
+
+
+def _sha256(table: pd.DataFrame) -> pd.Series:
+    return table["sha256"].fillna("") if "sha256" in table else pd.Series("", index=table.index)
 
 
 def kinds(table: pd.DataFrame, *, most: int) -> list[str]:

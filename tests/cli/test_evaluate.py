@@ -117,12 +117,14 @@ def test_validation_fixes_threshold_and_calibration(dfd, lists):
     assert "both fix the threshold" in err
 
 
-@pytest.mark.parametrize("known", ["score", "sha256"])
+@pytest.mark.parametrize("known", ["score", "sha256", "sha256 of none"])
 def test_validation_clips_that_are_tested_are_refused(dfd, tmp_path, rng, known):
     table = pd.DataFrame({"path": [f"{row}.wav" for row in range(40)], "label": ["spoof", "bonafide"] * 20})
     table["score"] = rng.standard_normal(40)
     if known == "sha256":
         table["sha256"] = [f"{row:064}" for row in range(40)]
+    if known == "sha256 of none":
+        table["sha256"] = ""
     table.to_csv(tmp_path / "tested.csv", index=False)
     # Equal names are other clips of another folder, and a few scores may be equal by chance.
     other = table.assign(score=table["score"].where(table.index < 3, rng.standard_normal(40)), **(
@@ -137,7 +139,7 @@ def test_validation_clips_that_are_tested_are_refused(dfd, tmp_path, rng, known)
     )
     status, out, err = dfd(*command)
     assert (status, out) == (1, "")
-    assert "dfd: 12 clips are for both validation and testing" in err
+    assert "validation.csv: 12 clips are for both validation and testing" in err
     assert "the first is 0.wav; give validation scores of other clips" in err
 
 

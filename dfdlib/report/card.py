@@ -121,7 +121,7 @@ def _sentence(values: Mapping) -> str:
         f"{values['eer_threshold']:.4g}; the area under the ROC curve is {values['auc']:.4f} ({auc[0]:.4f} to "
         f"{auc[1]:.4f})"
     )
-    return said + (": no better than guessing, as far as these clips can tell." if auc[0] <= 0.5 <= auc[1] else ".")
+    return said + (": not shown to be better than guessing." if auc[0] <= 0.5 <= auc[1] else ".")
 
 
 def _metrics(values: Mapping) -> dict:

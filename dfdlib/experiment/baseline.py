@@ -185,8 +185,9 @@ def _trained(settings: profile.Profile, folder: Path, variant: Variant, seed: in
     place = _place(folder, variant.name, seed)
     fixed = {"window": FIXED_WINDOW} if settings.window == "fixed" else {}
     recipe = variant.recipe.model_copy(update={"seed": seed} | fixed)
-    # The variant as a whole: a changed one is trained again.
-    identity = repr((dataclasses.replace(variant, recipe=recipe), loop.VERSION, network.VERSION))
+    # The variant as a whole, and how it is tested: a changed one is trained again.
+    how = settings.preprocessing, settings.window
+    identity = repr((dataclasses.replace(variant, recipe=recipe), *how, *loop.versions()))
     try:
         kept = json.loads(place.with_suffix(".json").read_text("utf-8"))
         if kept.pop("identity") == identity and place.exists():

@@ -1,10 +1,11 @@
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from dfdlib.data import corpus
+from dfdlib.data import audio, corpus
 from dfdlib.detector import network, registry
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.experiment import baseline, profile
@@ -50,6 +51,27 @@ def test_the_spread_is_over_the_seeds_of_a_variant():
          "source low": 0.1, "source high": [0.3, 0.1]}
     )  # fmt: skip
     pd.testing.assert_frame_equal(spread, expected)
+
+
+def test_what_was_trained_is_kept_until_samples_or_the_way_of_testing_are_others(toy, tmp_path, monkeypatch):
+    fits = []
+
+    def fit(model, *, checkpoint, **_):
+        checkpoint.touch()
+        fits.append(checkpoint)
+        return SimpleNamespace(history=pd.DataFrame({"epoch": [1], "validation_eer": [0.1]}), best_epoch=1)
+
+    def train(*overrides):
+        baseline._trained(profile.load(toy, overrides=overrides), tmp_path, baseline.variants("mini")[0], 1)
+        return len(fits)
+
+    monkeypatch.setattr(baseline.loop, "fit", fit)
+    monkeypatch.setattr(baseline, "_tested", lambda *_: ({}, {}))
+    monkeypatch.setattr(baseline.torch, "set_num_threads", lambda _: None)
+    assert (train(), train()) == (1, 1)
+    assert (train("preprocessing=original"), train("preprocessing=original")) == (2, 2)
+    monkeypatch.setattr(audio, "VERSION", audio.VERSION + 1)
+    assert train("preprocessing=original") == 3
 
 
 def test_the_wider_network_stays_small():

@@ -186,7 +186,9 @@ def _chapters(
     sources: list[Path], *, folder: Path, settings: profile.Profile, inputs: dict[str, str]
 ) -> list[page.Chapter]:
     package = Path(__file__).parents[1]
-    code = {str(path.relative_to(package)): files.sha256(path) for path in sorted(package.rglob("*.py"))}
+    # Notebooks read these beside the code; all else makes the page, which is rendered each time.
+    read = [package / "data/corpora.yaml", *package.glob("report/templates/browser.*")]
+    code = {str(path.relative_to(package)): files.sha256(path) for path in sorted([*package.rglob("*.py"), *read])}
     lock = profile.root() / "requirements.txt"
     common = json.dumps(
         [code, files.sha256(lock) if lock.is_file() else "", settings.model_dump(mode="json"), inputs], sort_keys=True

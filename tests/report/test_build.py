@@ -95,6 +95,19 @@ def test_notebooks_run_once_and_again_when_something_changed(build, books, tmp_p
     assert statuses(build()[0]) == ["kept", "done"]
 
 
+@pytest.mark.parametrize("name", ["build.py", "corpora.yaml", "browser.html.j2", "browser.js"])
+def test_what_notebooks_read_of_the_package_decides_whether_they_run_again(toy, books, tmp_path, monkeypatch, name):
+    def keys(sha256=report.files.sha256):
+        monkeypatch.setattr(report.files, "sha256", sha256)
+        chapters = report._chapters(sorted(books.iterdir()), folder=tmp_path, settings=profile.load(toy), inputs={})
+        return [chapter.key for chapter in chapters]
+
+    true = report.files.sha256
+    before = keys()
+    assert keys(lambda path: "another" if path.name == name else true(path))[0] != before[0]
+    assert keys(true) == before
+
+
 def test_what_a_chapter_finds_again_is_said_once_and_an_outdated_one_is_not_believed_first(build, books, tmp_path):
     second = KEEP.replace("01_first", "02_second").replace("eer=0.25", "eer=0.5")
     write(books / "02_second.ipynb", second)

@@ -5,6 +5,14 @@ document.getElementById("theme").addEventListener("click", () => {
   try { localStorage.setItem("theme", root.dataset.theme); } catch {}
 });
 
+// Folded parts: all open, to search them or to print them, or all closed.
+const parts = document.getElementById("parts");
+parts.addEventListener("click", () => {
+  const open = parts.textContent.startsWith("Open");
+  for (const part of document.querySelectorAll("main details")) part.open = open;
+  parts.textContent = open ? "Close all parts" : "Open all parts";
+});
+
 // On a narrow screen the contents would push the report out of sight.
 const contents = document.getElementById("contents");
 const narrow = matchMedia("(max-width: 60rem)");

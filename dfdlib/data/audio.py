@@ -22,7 +22,7 @@ VERSION = 3
 RATE = 16_000
 
 
-def load(path: str | Path, *, rate: int) -> np.ndarray:
+def load(path: str | Path, *, rate: int, off_zero: bool = False) -> np.ndarray:
     """Decode a sound file to one channel at `rate`.
 
     Parameters
@@ -32,6 +32,8 @@ def load(path: str | Path, *, rate: int) -> np.ndarray:
     rate : int
         The sample rate of the result, in Hz. There is no default: a rate that nobody chose is how the study
         that this project rebuilds came to feed 22,050 Hz audio to a 16,000 Hz model.
+    off_zero : bool
+        Take sound far off zero too, for whoever takes its mean away.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def load(path: str | Path, *, rate: int) -> np.ndarray:
     ParameterError
         `rate` is below one.
     """
-    return _joined(list(_at_rate(path, rate)))
+    return _joined(list(_at_rate(path, rate, off_zero=off_zero)))
 
 
 def stream(path: str | Path, *, rate: int, block: int) -> Iterator[np.ndarray]:
@@ -85,8 +87,8 @@ def stream(path: str | Path, *, rate: int, block: int) -> Iterator[np.ndarray]:
         yield _joined(waiting)
 
 
-def load_at_native_rate(path: str | Path) -> tuple[np.ndarray, int]:
-    """Decode a sound file to one channel at the rate it was stored in.
+def load_at_native_rate(path: str | Path, *, off_zero: bool = False) -> tuple[np.ndarray, int]:
+    """Decode a sound file to one channel at the rate it was stored in; `off_zero` as for `load`.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def load_at_native_rate(path: str | Path) -> tuple[np.ndarray, int]:
     rate : int
         In Hz.
     """
-    rate, blocks = decoding.opened(Path(path))
+    rate, blocks = decoding.opened(Path(path), off_zero=off_zero)
     return _joined(list(blocks)), rate
 
 
@@ -159,9 +161,9 @@ def _joined(blocks: list[np.ndarray]) -> np.ndarray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _at_rate(path: str | Path, rate: int) -> Iterator[np.ndarray]:
+def _at_rate(path: str | Path, rate: int, *, off_zero: bool = False) -> Iterator[np.ndarray]:
     """Yield a file's samples at `rate`, in blocks of any length."""
-    native_rate, blocks = decoding.opened(Path(path))
+    native_rate, blocks = decoding.opened(Path(path), off_zero=off_zero)
     return _resampled(blocks, rate=native_rate, to=rate)
 
 

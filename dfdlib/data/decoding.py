@@ -41,8 +41,11 @@ _HEAD = 4096
 _FORMATS_WITHOUT_HEADER = {".g722": "g722"}
 
 
-def opened(path: Path) -> tuple[int, Iterator[np.ndarray]]:
-    """Return the rate of a sound file in Hz and its samples: the mean of all channels, in blocks, checked."""
+def opened(path: Path, *, off_zero: bool = False) -> tuple[int, Iterator[np.ndarray]]:
+    """Return the rate of a sound file in Hz and its samples: the mean of all channels, in blocks, checked.
+
+    With `off_zero`, sound far off zero is taken too.
+    """
     _require_file(path)
     blocks = _decode(path)
     first = next(blocks, None)
@@ -53,7 +56,7 @@ def opened(path: Path) -> tuple[int, Iterator[np.ndarray]]:
         raise DataError(
             f"its header says {rate} Hz, no rate of recorded speech; write it again from its source", path=path
         )
-    return rate, _checked(path, itertools.chain([first], blocks))
+    return rate, _checked(path, itertools.chain([first], blocks), off_zero=off_zero)
 
 
 def length(path: Path) -> tuple[int, int]:
@@ -99,7 +102,7 @@ def _is_rate(rate: int) -> bool:
     return _SLOWEST <= rate <= _FASTEST
 
 
-def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Iterator[np.ndarray]:
+def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]], *, off_zero: bool) -> Iterator[np.ndarray]:
     """Check blocks of samples and yield the mean of their channels."""
     energy, energy_of_mean, total, count = 0.0, 0.0, 0.0, 0
     for rate, samples, scale in blocks:
@@ -131,7 +134,8 @@ def _checked(path: Path, blocks: Iterable[tuple[int, np.ndarray, float]]) -> Ite
                 path=path,
             )
         offset = total / count
-        if count >= rate // 2 and abs(offset) > _OFFSET and 2 * offset**2 > energy_of_mean / count:
+        outweighs = abs(offset) > _OFFSET and 2 * offset**2 > energy_of_mean / count
+        if outweighs and count >= rate // 2 and not off_zero:
             raise DataError(
                 f"lies {offset:.2f} of full scale off zero, further than its sound reaches; take its mean away",
                 path=path,

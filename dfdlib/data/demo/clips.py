@@ -107,7 +107,7 @@ def excerpt(text: str, start: float, length: float) -> tuple[str, float]:
 
 @functools.lru_cache(maxsize=4)
 def _speech(paths: tuple[str, ...]) -> np.ndarray:
-    return chain.join([chain.trim(audio.load(path, rate=RATE)) for path in paths])
+    return chain.join([chain.trim(audio.load(path, rate=RATE, off_zero=True)) for path in paths])
 
 
 def _seed(clip: str) -> int:

@@ -103,7 +103,7 @@ def recordings(root: Path, voices: Mapping[str, str], *, most: int) -> dict[str,
         paths, waves = sorted(root.glob(pattern)), []
         for path in paths[:: max(1, len(paths) // most)][:most]:
             try:
-                wave = chain.trim(audio.load(path, rate=audio.RATE))
+                wave = chain.trim(audio.load(path, rate=audio.RATE, off_zero=True))
             except DataError:
                 continue
             waves.append((wave * (vocoder.LEVEL / (chain.rms(wave) + 1e-9))).astype(np.float32))

@@ -12,6 +12,7 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+from makers import tone
 
 from dfdlib.data import audio, audit, corpus, demo
 from dfdlib.data.demo import chain, clips, copies, corpora, debian, recordings, synthesis
@@ -544,3 +545,12 @@ def test_real_build_is_sound_and_repeats(tmp_path, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*.wav")}
     demo.build(first, parts=parts)
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*.wav")} == before
+
+
+def test_a_recording_far_off_zero_is_used(tmp_path):
+    """The chain takes the mean away; a clip to be scored would be refused."""
+    audio.write_wav(tmp_path / "off.wav", 0.2 * tone(1.0) + 0.5, rate=16_000)
+    with pytest.raises(DataError, match="off zero"):
+        audio.load(tmp_path / "off.wav", rate=16_000)
+    seconds, reason = recordings.look(str(tmp_path / "off.wav"))
+    assert (seconds > 0.5, reason) == (True, "")

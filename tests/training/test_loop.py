@@ -230,7 +230,7 @@ def test_testing_clips_are_never_opened(toy, tmp_path, monkeypatch):
     whole = corpus.read(toy.parent / "for-2seconds")
     opened = []
     decode = decoding.opened
-    monkeypatch.setattr(decoding, "opened", lambda path: opened.append(str(path)) or decode(path))
+    monkeypatch.setattr(decoding, "opened", lambda path, **how: opened.append(str(path)) or decode(path, **how))
     data = {name: whole.split(name) for name in ("training", "validation")}
     loop.fit(
         network.build("mini", seed=5), **data, recipe=QUICK, checkpoint=tmp_path / "weights.safetensors", device="cpu"

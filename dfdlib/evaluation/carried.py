@@ -214,14 +214,15 @@ _PARTS = (
 )  # fmt: skip
 # By which of the rules of `limits` an interval is made; a loss of calibration has none.
 _RULES = {name: metric for part in _PARTS for name, metric in zip(part.names, part.metrics, strict=True)}
-_VALUES = {
-    "far": lambda labels, values, threshold: metrics.error_rates(labels, values, threshold=threshold)[0],
-    "frr": lambda labels, values, threshold: metrics.error_rates(labels, values, threshold=threshold)[1],
-    "hter": lambda labels, values, threshold: sum(metrics.error_rates(labels, values, threshold=threshold)) / 2,
-    "cllr": lambda labels, values, _: metrics.cllr(labels, values),
-    "act_dcf": lambda labels, values, _: metrics.act_dcf(labels, values),
-    "min_cllr": lambda labels, values, _: metrics.min_cllr(labels, values),
-}
+
+
+def _values(labels: np.ndarray, values: np.ndarray, names: Sequence[str], threshold: float | None) -> list[float]:
+    """Return metrics by their names; rates at a threshold are counted once for all that need them."""
+    if threshold is None:
+        return [getattr(metrics, name)(labels, values) for name in names]
+    far, frr = metrics.error_rates(labels, values, threshold=threshold)
+    rates = {"far": far, "frr": frr, "hter": (far + frr) / 2}
+    return [rates[name] for name in names]
 
 
 def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Drawn:
@@ -240,8 +241,8 @@ def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Draw
         boot = Bootstrap(labels, [values], names=wanted, **options)
         moved = np.empty((*refits.thresholds.shape, len(own)))
         for place in np.ndindex(refits.thresholds.shape):
-            again = (refits.llr(scores, place), threshold) if part.of_llr else (scores, refits.thresholds[place])
-            moved[place] = [_VALUES[metric](labels, *again) for metric in wanted]
+            again, at = (refits.llr(scores, place), threshold) if part.of_llr else (scores, refits.thresholds[place])
+            moved[place] = _values(labels, again, wanted, at)
         for number, name in enumerate(own):
             found[name] = boot.observed[0, number], boot.draws[..., 0, number], moved[..., number]
     if "loss" in names:

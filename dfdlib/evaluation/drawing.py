@@ -9,6 +9,7 @@ hold (`limits.own`). A resample that lacks a class is drawn again.
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,6 +40,17 @@ def names_of(groups: ArrayLike, size: int, name: str) -> np.ndarray:
     if len(column) != size:
         raise DataError(f"{len(column)} {name}s but {size} trials; give one {name} for each trial")
     return column.where(column.notna() & (column.astype(str) != ""), "unknown").astype(str).to_numpy()
+
+
+def less_both(parts: Sequence[float | np.ndarray], both: float | np.ndarray) -> float | np.ndarray:
+    """Return what one kind of unit moves, squared, or what two kinds do less what both move at once.
+
+    The first two both hold the noise of single clips; the result is never below the larger of the two.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    one, other = parts
+    return np.maximum(one + other - both, np.maximum(one, other))
 
 
 class Strata:
@@ -121,7 +133,7 @@ class Strata:
                 for member in (*self._members, self.member)
             ]
             own = [one / (1 - 1 / kind.effective) for one, kind in zip(squares, kinds, strict=False)]
-            variance = own[0] if len(own) == 1 else max(sum(own) - squares[-1], *own)
+            variance = less_both(own, squares[-1])
             least = min(kind.effective for kind in kinds)
             found.append(float(np.clip(normal.var() / variance, least, size)) if variance > 0 else least)
         return found[0], found[1]

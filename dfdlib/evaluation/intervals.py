@@ -47,7 +47,7 @@ from numpy.typing import ArrayLike
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import bootstrap, exchange, limits, metrics
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap, SortedScores
-from dfdlib.evaluation.drawing import Strata
+from dfdlib.evaluation.drawing import Strata, less_both
 from dfdlib.evaluation.units import Units
 
 #: Every metric that has an interval; "far", "frr" and "hter" need a threshold.
@@ -325,14 +325,15 @@ def curve_band(
     ranked = SortedScores(strata, scores)
     draws = strata.resample(lambda drawn: ranked.frr_at_far(drawn, far), resamples=resamples, seed=seed)
     observed = ranked.frr_at_far(np.ones((1, strata.cells), dtype=np.uint8), far)[0]
-    # How far a set moves the ends, squared; of three sets the first two less both, as for variances.
+    # How far each set moves the ends, squared: combined as variances are.
     below, above = [], []
     for one, (widening, freedom) in zip(draws, [*limits.student(strata), (1.0, np.inf)], strict=False):
         outer = float(ndtr(-stdtrit(freedom, 0.5 + level / 2) * widening))
         ends = np.quantile(one, [outer, 1 - outer], axis=0)
         below.append(np.maximum(observed - ends[0], 0) ** 2)
         above.append(np.maximum(ends[1] - observed, 0) ** 2)
-    low, high = observed - _reach(below), observed + _reach(above)
+    low = observed - np.sqrt(less_both(below[:2], below[-1]))
+    high = observed + np.sqrt(less_both(above[:2], above[-1]))
     for place in np.flatnonzero(np.ptp(draws, axis=(0, 1)) == 0):
         low[place], high[place] = limits.without_spread("frr", float(observed[place]), strata, scores, level)
     low, high = np.clip(low, 0, observed), np.clip(high, observed, 1)
@@ -340,13 +341,6 @@ def curve_band(
     order = np.argsort(far)
     low[order], high[order] = np.minimum.accumulate(low[order]), np.maximum.accumulate(high[order][::-1])[::-1]
     return Band(far, low, high)
-
-
-def _reach(squares: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the root of what one set of resamples moves (k,), or of what two do less what both do at once."""
-    if len(squares) == 1:
-        return np.sqrt(squares[0])
-    return np.sqrt(np.maximum(squares[0] + squares[1] - squares[2], np.maximum(squares[0], squares[1])))
 
 
 def _exchanged(strata: Strata, before, after, names, attacks, resamples: int, seed: int) -> dict[str, np.ndarray]:

@@ -142,8 +142,10 @@ def compare(run: Run) -> pd.DataFrame:
 
 def scores(run: Run, name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return labels (n,) and scores (n,) of each rival, by its name, on the clips that the detector scored too."""
+    if name not in run.with_audio:
+        return {}
     found = {}
-    for system in [find(run, text) for text in run.profile.rivals if name in run.with_audio]:
+    for system in (find(run, text) for text in run.profile.rivals):
         table, both = together(run.scores("before", name), system.scores(run.corpus(name), name))
         found[system.name] = table["label"].to_numpy(int), both[1]
     return found

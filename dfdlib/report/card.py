@@ -116,8 +116,7 @@ def _sentence(values: Mapping) -> str:
     eer, auc = values["eer_ci"], values["auc_ci"]
     said = (
         f"On {thousands(values['n_bonafide'])} bona fide and {thousands(values['n_spoof'])} spoof clips the equal "
-        f"error rate is "
-        f"{percent(values['eer'], 2)} (95 % interval {percent_range(*eer, 2)}), at a threshold of "
+        f"error rate is {percent(values['eer'], 2)} (95 % interval {percent_range(*eer, 2)}), at a threshold of "
         f"{values['eer_threshold']:.4g}; the area under the ROC curve is {values['auc']:.4f} ({auc[0]:.4f} to "
         f"{auc[1]:.4f})"
     )
@@ -172,11 +171,11 @@ def _calibrated(found: Evaluated) -> Section:
     labels, llr = found.trials.labels, found.fitted.llr(found.trials.scores)
     said = (
         f"A logistic calibration on {thousands(fitted.n_bonafide)} bona fide and {thousands(fitted.n_spoof)} spoof "
-        "validation clips, "
-        f"carried unchanged, gives a Cllr of {costs['cllr']:.3f} bits, where {costs['min_cllr']:.3f} is the best that "
-        f"any rising map could reach; its threshold of {fitted.threshold:.4g} accepts {percent(costs['far'])} of "
-        f"spoofs and rejects {percent(costs['frr'])} of bona fide clips. So many clips support log-likelihood ratios "
-        f"from {fitted.lowest:.2f} to {fitted.highest:.2f}; above 0 they support bona fide."
+        f"validation clips, carried unchanged, gives a Cllr of {costs['cllr']:.3f} bits, where "
+        f"{costs['min_cllr']:.3f} is the best that any rising map could reach; its threshold of "
+        f"{fitted.threshold:.4g} accepts {percent(costs['far'])} of spoofs and rejects {percent(costs['frr'])} of bona "
+        f"fide clips. So many clips support log-likelihood ratios from {fitted.lowest:.2f} to {fitted.highest:.2f}; "
+        "above 0 they support bona fide."
     )
     kinds = plots.TippettDisplay, plots.EntropyDisplay, plots.ReliabilityDisplay
     displays = [kind.from_llrs(labels, llr) for kind in kinds]
@@ -286,9 +285,8 @@ def of_comparison(found: Compared, facts: Sequence[Mapping], *, resamples: int =
     clear = [pair for pair, change in found.pairs.items() if change["eer"].low > 0 or change["eer"].high < 0]
     said = (
         f"All were measured on the same {thousands(len(labels))} clips. The interval of the change of the EER "
-        f"leaves out zero for {len(clear)} of {len(found.pairs)} pairs; "
-        "p-values of the EER are adjusted for all differences by Holm's "
-        "method."
+        f"leaves out zero for {len(clear)} of {len(found.pairs)} pairs; p-values of the EER "
+        "are adjusted for all differences by Holm's method."
     )
     forest = plots.ForestDisplay.from_differences(
         {f"{one} → {other}": change["eer"] for (one, other), change in found.pairs.items()}, terms=("second", "first")

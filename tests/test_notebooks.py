@@ -78,6 +78,7 @@ def test_the_discussion_of_a_run_in_which_fine_tuning_helped(toy, tmp_path, turn
     turned(before=0.5, after=3.0)
     text = said("05_discussion", profile=toy, run_dir=tmp_path, overrides=["seeds=2"])
     assert "Fine-tuning on for-2seconds: better on for-2seconds, custom and source." in text
+    assert "A gain is shown on every corpus measured." in text
     assert "worse on" not in text
     assert "meant to bring" not in text
 

@@ -44,7 +44,7 @@ def load(path: str | Path, *, rate: int, off_zero: bool = False) -> np.ndarray:
     ------
     DataError
         The file is missing, is not audio, holds no samples, or holds samples that are not finite or are whole numbers
-        in a file of floating point, or its channels cancel each other, or it lies far off zero.
+        in a file of floating point, or its channels cancel each other; or it lies far off zero, without `off_zero`.
     ParameterError
         `rate` is below one.
     """

@@ -216,11 +216,11 @@ _PARTS = (
 _RULES = {name: metric for part in _PARTS for name, metric in zip(part.names, part.metrics, strict=True)}
 
 
-def _values(labels: np.ndarray, values: np.ndarray, names: Sequence[str], threshold: float | None) -> list[float]:
-    """Return metrics by their names; rates at a threshold are counted once for all that need them."""
+def _measured(labels: np.ndarray, scores: np.ndarray, names: Sequence[str], threshold: float | None) -> list[float]:
+    """Return metrics in the order of their names; rates at a threshold are counted once for all that need them."""
     if threshold is None:
-        return [getattr(metrics, name)(labels, values) for name in names]
-    far, frr = metrics.error_rates(labels, values, threshold=threshold)
+        return [getattr(metrics, name)(labels, scores) for name in names]
+    far, frr = metrics.error_rates(labels, scores, threshold=threshold)
     rates = {"far": far, "frr": frr, "hter": (far + frr) / 2}
     return [rates[name] for name in names]
 
@@ -242,7 +242,7 @@ def _of_row(labels, scores, validation, names, groups, resamples, seed) -> _Draw
         moved = np.empty((*refits.thresholds.shape, len(own)))
         for place in np.ndindex(refits.thresholds.shape):
             again, at = (refits.llr(scores, place), threshold) if part.of_llr else (scores, refits.thresholds[place])
-            moved[place] = _values(labels, again, wanted, at)
+            moved[place] = _measured(labels, again, wanted, at)
         for number, name in enumerate(own):
             found[name] = boot.observed[0, number], boot.draws[..., 0, number], moved[..., number]
     if "loss" in names:

@@ -42,15 +42,15 @@ def names_of(groups: ArrayLike, size: int, name: str) -> np.ndarray:
     return column.where(column.notna() & (column.astype(str) != ""), "unknown").astype(str).to_numpy()
 
 
-def less_both(parts: Sequence[float | np.ndarray], both: float | np.ndarray) -> float | np.ndarray:
-    """Return what one kind of unit moves, squared, or what two kinds do less what both move at once.
+def less_cells(kinds: Sequence[float | np.ndarray], cells: float | np.ndarray) -> float | np.ndarray:
+    """Return the variance of one kind of unit; of two kinds, their sum less that of their cells, which both contain.
 
-    The first two both hold the noise of single clips; the result is never below the larger of the two.
+    It is never below the larger of the two.
     """
-    if len(parts) == 1:
-        return parts[0]
-    one, other = parts
-    return np.maximum(one + other - both, np.maximum(one, other))
+    if len(kinds) == 1:
+        return kinds[0]
+    one, other = kinds
+    return np.maximum(one + other - cells, np.maximum(one, other))
 
 
 class Strata:
@@ -133,7 +133,7 @@ class Strata:
                 for member in (*self._members, self.member)
             ]
             own = [one / (1 - 1 / kind.effective) for one, kind in zip(squares, kinds, strict=False)]
-            variance = less_both(own, squares[-1])
+            variance = less_cells(own, squares[-1])
             least = min(kind.effective for kind in kinds)
             found.append(float(np.clip(normal.var() / variance, least, size)) if variance > 0 else least)
         return found[0], found[1]

@@ -47,7 +47,7 @@ from numpy.typing import ArrayLike
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import bootstrap, exchange, limits, metrics
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD, Bootstrap, SortedScores
-from dfdlib.evaluation.drawing import Strata, less_both
+from dfdlib.evaluation.drawing import Strata, less_cells
 from dfdlib.evaluation.units import Units
 
 #: Every metric that has an interval; "far", "frr" and "hter" need a threshold.
@@ -332,8 +332,8 @@ def curve_band(
         ends = np.quantile(one, [outer, 1 - outer], axis=0)
         below.append(np.maximum(observed - ends[0], 0) ** 2)
         above.append(np.maximum(ends[1] - observed, 0) ** 2)
-    low = observed - np.sqrt(less_both(below[:2], below[-1]))
-    high = observed + np.sqrt(less_both(above[:2], above[-1]))
+    low = observed - np.sqrt(less_cells(below[:2], below[-1]))
+    high = observed + np.sqrt(less_cells(above[:2], above[-1]))
     for place in np.flatnonzero(np.ptp(draws, axis=(0, 1)) == 0):
         low[place], high[place] = limits.without_spread("frr", float(observed[place]), strata, scores, level)
     low, high = np.clip(low, 0, observed), np.clip(high, observed, 1)

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from dfdlib.evaluation import metrics
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD
-from dfdlib.evaluation.drawing import Strata, less_both
+from dfdlib.evaluation.drawing import Strata, less_cells
 
 _RATES = ("eer", "macro_eer", *AT_THRESHOLD)
 # Metrics fitted to the test set, and the share of the squared correction that is added to their variance.
@@ -100,7 +100,7 @@ def own(draws: np.ndarray, strata: Strata, *, more: float = 0.0) -> Spread:
     if len(kinds) == 1:
         return kinds[0]
     _, freedom = _combined(kinds)
-    return Spread(float(less_both([kind.variance for kind in kinds], variances[-1])), freedom)
+    return Spread(float(less_cells([kind.variance for kind in kinds], variances[-1])), freedom)
 
 
 def _bias(draws: np.ndarray, observed: float) -> float:

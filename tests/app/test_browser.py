@@ -162,8 +162,8 @@ def test_what_a_microphone_hears(page):
 def test_who_closes_the_page_in_the_middle_takes_nobody_along(page, browser, served, clips_of):
     gone = browser.new_page()
     gone.goto(served)
-    give(gone, clips_of / "long.wav")
-    gone.wait_for_timeout(300)  # long enough for the file to arrive, too short for the answer
+    with gone.expect_request(lambda asked: "/queue/join" in asked.url and "long.wav" in (asked.post_data or "")):
+        give(gone, clips_of / "long.wav")
     gone.close()
     give(page, clips_of / "real.wav")
     page.get_by_role("heading", name="real.wav").wait_for()

@@ -233,3 +233,9 @@ def test_large_strata_are_drawn_with_the_same_chances(rng):
 def test_groups_that_cannot_be_drawn(groups, message):
     with pytest.raises(DataError, match=message):
         drawing.Strata(np.array([1, 0, 1, 0]), groups)
+
+
+def test_what_two_kinds_of_unit_share_counts_once():
+    one, other, cells = (np.array(row, float) for row in ([1, 4, 0], [2, 1, 0], [5, 1, 0]))
+    assert drawing.less_cells([one, other], cells).tolist() == [2, 4, 0]
+    assert drawing.less_cells([one], cells) is one

@@ -96,7 +96,7 @@ def measure(table: pd.DataFrame, *, root: str | Path, map_: Callable = map) -> p
 def look(path: str) -> tuple[float, str]:
     """Return the seconds of speech in a recording, and why it cannot be used ("" when it can)."""
     try:
-        wave, rate = audio.load_at_native_rate(path, off_zero=True)  # the chain takes the mean away
+        wave, rate = audio.load_at_native_rate(path, off_zero=True)  # the high-pass of `trim` takes the mean away
         if rate < LOWEST_RATE and not path.endswith(".gsm"):
             return 0.0, f"recorded at {rate} Hz"
         seconds = len(chain.trim(audio.resample(wave, rate=rate, to=audio.RATE))) / audio.RATE

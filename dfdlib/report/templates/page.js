@@ -5,8 +5,9 @@ document.getElementById("theme").addEventListener("click", () => {
   try { localStorage.setItem("theme", root.dataset.theme); } catch {}
 });
 
-// Folded parts: all open, to search them or to print them, or all closed.
+// Folded parts: all open, to search them or to print their tables, or all closed.
 const parts = document.getElementById("parts");
+parts.hidden = !document.querySelector("main details");
 parts.addEventListener("click", () => {
   const open = parts.textContent.startsWith("Open");
   for (const part of document.querySelectorAll("main details")) part.open = open;

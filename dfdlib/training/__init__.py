@@ -7,6 +7,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["augment", "clips", "codecs", "effects", "loop", "parallel", "rawboost", "recipe", "saving"],
+    submodules=["augment", "clips", "codecs", "loop", "parallel", "rawboost", "recipe", "saving"],
     submod_attrs={"recipe": ["Recipe"]},
 )

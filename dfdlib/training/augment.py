@@ -10,10 +10,6 @@ makes it, in whatever order, after whatever interruption.
 ================  ======================================================================================
 ``rawboost=N``    RawBoost, N from 1 to 8 as its authors number the combinations (see `RawBoost`)
 ``codec``         through one of the codecs that this installation has; ``codec=mp3+opus`` through one of these
-``noise``         white or pink noise; ``noise=white`` or ``noise=pink`` for one of them
-``gain``          louder or softer
-``band-limit``    without the lowest and highest frequencies
-``time-mask``     short stretches of silence
 ================  ======================================================================================
 
 ``@`` and a number make it the probability for a clip: ``codec@0.5``. Effects come in the order they are named.
@@ -28,8 +24,7 @@ import numpy as np
 from dfdlib.data import audio
 from dfdlib.errors import ParameterError
 from dfdlib.training.codecs import CODECS, CODINGS, available_codecs
-from dfdlib.training.effects import BandLimit, Effect, Gain, Noise, TimeMask, check_choice, limit
-from dfdlib.training.rawboost import RawBoost
+from dfdlib.training.rawboost import RawBoost, limit
 
 
 def rng(seed: int, epoch: int, clip: str | int) -> np.random.Generator:
@@ -47,25 +42,16 @@ def rng(seed: int, epoch: int, clip: str | int) -> np.random.Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Codec(Effect):
-    """Coded and decoded with one of several codecs, without their delay.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Of `CODECS`; one is drawn for each clip.
-
-    Raises
-    ------
-    ParameterError
-        A codec does not exist or is not installed.
-    """
+class Codec:
+    """Coded and decoded with one of several `CODECS`, drawn for each clip, without their delay."""
 
     names: tuple[str, ...]
 
-    def _check(self) -> None:
-        check_choice(self.names, CODECS, what="codec")
-        check_choice(self.names, available_codecs(), what="installed codec")
+    def __post_init__(self):
+        for known, what in ((CODECS, "codec"), (available_codecs(), "installed codec")):
+            for name in self.names:
+                if name not in known:
+                    raise ParameterError(f"no {what} is called {name!r}; there are {', '.join(known) or 'none'}")
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
         coding = CODINGS[self.names[rng.integers(len(self.names))]]
@@ -78,17 +64,9 @@ class Codec(Effect):
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """An effect, and how probable it is for a clip.
+    """An effect, and how probable it is for a clip, from 0 to 1."""
 
-    Parameters
-    ----------
-    effect : Effect
-        What is done.
-    probability : float
-        From 0 to 1.
-    """
-
-    effect: Effect
+    effect: RawBoost | Codec
     probability: float = 1.0
 
     def __post_init__(self):
@@ -97,13 +75,7 @@ class Augmentation:
 
     @classmethod
     def parse(cls, text: str) -> "Augmentation":
-        """Return what a name stands for (see the top of this module).
-
-        Raises
-        ------
-        ParameterError
-            There is no such effect, or it does not take that value.
-        """
+        """Return what a name stands for (see the top of this module)."""
         chosen, at, probability = text.partition("@")
         name, _, value = (part.strip() for part in chosen.partition("="))
         if name not in _EFFECTS:
@@ -111,27 +83,19 @@ class Augmentation:
         try:
             return cls(effect=_EFFECTS[name](value), probability=float(probability) if at else 1.0)
         except ValueError as error:
-            raise ParameterError(
-                f"augmentation {text!r}: {error}; examples: rawboost=4, codec=mp3+opus@0.5, gain"
-            ) from error
+            raise ParameterError(f"augmentation {text!r}: {error}; examples: rawboost=4, codec=mp3+opus@0.5") from error
         except ParameterError as error:
             raise ParameterError(f"augmentation {text!r}: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmenter:
-    """Augmentations one after the other.
-
-    Parameters
-    ----------
-    parts : tuple of Augmentation
-        In this order.
-    """
+    """Augmentations one after the other."""
 
     parts: tuple[Augmentation, ...]
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """Return an augmented copy of a waveform.
+        """Return an augmented copy, float32 of shape (n,), with no sample beyond ±1 if any effect was applied.
 
         Parameters
         ----------
@@ -141,11 +105,6 @@ class Augmenter:
             In hertz.
         rng : Generator
             Where everything is drawn from; `augment.rng` makes one.
-
-        Returns
-        -------
-        ndarray of float32, shape (n,)
-            No sample beyond ±1 if any effect was applied.
         """
         if wave.ndim != 1 or not len(wave):
             raise ParameterError(f"wave of shape {wave.shape}: expected (samples,), at least one")
@@ -167,24 +126,7 @@ def build(names: Sequence[str]) -> Augmenter:
     return Augmenter(parts=tuple(map(Augmentation.parse, names)))
 
 
-def _chosen(value: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split("+"))
-
-
-def _without_value(effect: type):
-    def make(value: str) -> Effect:
-        if value:
-            raise ValueError("takes no value")
-        return effect()
-
-    return make
-
-
 _EFFECTS = {
     "rawboost": lambda value: RawBoost(algorithm=int(value)),
-    "codec": lambda value: Codec(names=_chosen(value) if value else available_codecs()),
-    "noise": lambda value: Noise(colours=_chosen(value)) if value else Noise(),
-    "gain": _without_value(Gain),
-    "band-limit": _without_value(BandLimit),
-    "time-mask": _without_value(TimeMask),
+    "codec": lambda value: Codec(names=tuple(map(str.strip, value.split("+"))) if value else available_codecs()),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dfdlib.training.effects import Range
+from dfdlib.training.rawboost import Range
 
 
 @dataclass(frozen=True, kw_only=True)

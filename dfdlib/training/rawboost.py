@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dfdlib.errors import ParameterError
-from dfdlib.training.effects import Checked, Effect, Range, add_at, apply_filters, band_pass, limit, response
+
+#: Lowest and highest value; a value between is drawn uniformly.
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notches(Checked):
+class Notches:
     """The random filter of RawBoost: band-stop filters in a row, its highest gain given.
 
     Parameters
@@ -36,13 +38,9 @@ class Notches(Checked):
     coefficients: Range = (10, 100)
     gain: Range = (0.0, 0.0)
 
-    def _check(self) -> None:
-        if self.bands < 1 or min(self.centre + self.width) <= 0 or self.coefficients[0] < 1:
-            raise ParameterError(f"{self}: bands, frequencies and coefficients must be above 0")
-
 
 @dataclass(frozen=True, kw_only=True)
-class Convolutive(Effect):
+class Convolutive:
     """Linear and non-linear convolutive noise: powers of the waveform, each through a filter of its own, summed.
 
     Parameters
@@ -59,10 +57,6 @@ class Convolutive(Effect):
     bias: Range = (5.0, 20.0)
     notches: Notches = field(default_factory=Notches)
 
-    def _check(self) -> None:
-        if self.orders < 1:
-            raise ParameterError(f"orders={self.orders}: must be at least 1")
-
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
         responses = draw_filters(self.notches, self.orders, rate=rate, rng=rng)
         responses[1:] *= 10 ** (-rng.uniform(*self.bias, (self.orders - 1, 1)) / 20)
@@ -75,7 +69,7 @@ class Convolutive(Effect):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Impulsive(Effect):
+class Impulsive:
     """Impulsive, signal-dependent noise: some samples become louder, softer or turned round.
 
     Parameters
@@ -89,10 +83,6 @@ class Impulsive(Effect):
     share: float = 0.1
     gain: float = 2.0
 
-    def _check(self) -> None:
-        if not 0 <= self.share <= 1 or not 0 < self.gain < np.inf:
-            raise ParameterError(f"{self}: the share must be from 0 to 1, the gain above 0")
-
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
         count = int(len(wave) * rng.uniform(0, self.share))
         places = rng.choice(len(wave), count, replace=False, shuffle=False)
@@ -103,7 +93,7 @@ class Impulsive(Effect):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stationary(Effect):
+class Stationary:
     """Stationary noise that does not depend on the signal: white noise through a random filter.
 
     Parameters
@@ -124,7 +114,7 @@ class Stationary(Effect):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawBoost(Effect):
+class RawBoost:
     """RawBoost: convolutive (1), impulsive (2) and stationary (3) noise and their combinations.
 
     Parameters
@@ -140,7 +130,7 @@ class RawBoost(Effect):
     impulsive: Impulsive = field(default_factory=Impulsive)
     stationary: Stationary = field(default_factory=Stationary)
 
-    def _check(self) -> None:
+    def __post_init__(self):
         if self.algorithm not in range(1, 9):
             raise ParameterError(f"algorithm={self.algorithm!r}: RawBoost numbers its combinations from 1 to 8")
 
@@ -167,3 +157,69 @@ def draw_filters(notches: Notches, number: int, *, rate: int, rng: np.random.Gen
     responses = (1 - response(passed, size=size)).reshape(*shape, -1).prod(axis=1)
     gain = 10 ** (rng.uniform(*notches.gain, (number, 1)) / 20)
     return responses * (gain / np.abs(responses).max(axis=1, keepdims=True))
+
+
+def limit(wave: np.ndarray) -> np.ndarray:
+    """Turn a waveform down to a peak of 1 where it goes beyond, and return it as float32."""
+    peak = np.abs(wave).max()
+    return (wave / peak if peak > 1 else wave).astype(np.float32, copy=False)
+
+
+def add_at(wave: np.ndarray, noise: np.ndarray, *, snr: float) -> np.ndarray:
+    """Add noise to a waveform at a ratio of their energies in decibels; to silence none is added."""
+    energy = np.linalg.norm(noise)
+    if energy == 0:
+        return wave
+    return wave + noise * np.float32(np.linalg.norm(wave) / energy * 10 ** (-snr / 20))
+
+
+# Filters have taps that mirror around time zero: they delay nothing, and their frequency response is real.
+
+
+def band_pass(low: np.ndarray, high: np.ndarray, counts: np.ndarray, *, rate: int) -> np.ndarray:
+    """Return taps from time zero on, shape (F, n), of band-pass filters: an ideal one in a Hamming window.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (F,)
+        The band's ends, in hertz.
+    counts : ndarray of int, shape (F,)
+        Taps of each filter, on both sides of time zero and there: odd.
+    """
+    half = (counts // 2)[:, None]
+    times = np.arange(half.max() + 1)[None]
+    window = np.where(times <= half, 0.54 + 0.46 * np.cos(np.pi * times / np.maximum(half, 1)), 0)
+    low, high = (2 * edge[:, None] / rate for edge in (low, high))
+    return (high * np.sinc(high * times) - low * np.sinc(low * times)) * window
+
+
+def response(taps: np.ndarray, *, size: int) -> np.ndarray:
+    """Return the response at size // 2 + 1 frequencies for taps from time zero on."""
+    from scipy import fft
+
+    mirrored = np.zeros((len(taps), size))
+    mirrored[:, : taps.shape[1]] = taps
+    mirrored[:, size - taps.shape[1] + 1 :] = taps[:, :0:-1]
+    return fft.rfft(mirrored).real
+
+
+def apply_filters(waves: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Return the sum of waves, shape (F, n), each through its filter, whose response has shape (F, K).
+
+    In blocks that overlap, which is twice as fast as one transform of the whole clip.
+    """
+    from scipy import fft
+
+    count, length = waves.shape
+    reach = responses.shape[1] - 1  # taps before and after time zero
+    size, step = 8 * reach, 6 * reach
+    taps = fft.irfft(responses, 2 * reach)
+    mirrored = np.zeros((count, size), dtype=np.float32)
+    mirrored[:, :reach] = taps[:, :reach]
+    mirrored[:, size - reach :] = taps[:, reach:]
+    blocks = -(-length // step)
+    padded = np.zeros((count, blocks * step + 2 * reach), dtype=np.float32)
+    padded[:, reach : reach + length] = waves
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::step]
+    spectra = (fft.rfft(windows) * fft.rfft(mirrored).real[:, None]).sum(axis=0)
+    return fft.irfft(spectra, size)[:, reach : reach + step].ravel()[:length]

@@ -17,7 +17,6 @@ BATCH, SAMPLES = 16, 32_000
 NAMES = [
     *(f"rawboost={number}" for number in range(1, 9)),
     *(f"codec={name}" for name in augment.CODECS),
-    *("noise=white", "noise=pink", "gain", "band-limit", "time-mask"),
 ]
 
 

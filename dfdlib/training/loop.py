@@ -149,8 +149,7 @@ def _run(model: network.Detector, training: Clips, validation: Clips, saver: Sav
     # Lightning keeps the mode it finds, and a detector that was loaded is in evaluation mode.
     trained.train()
     with _quiet_lightning(), _prepared(trained, recipe), _interrupts():
-        folder = saver.checkpoint.parent
-        trainer = _trainer(recipe, callbacks=[saver], device=device, folder=folder, done=state.epoch)
+        trainer = _trainer(recipe, callbacks=[saver], device=device, done=state.epoch)
         if state.epoch < recipe.epochs and not saver.is_out_of_patience():
             trainer.fit(
                 Learner(trained, recipe=recipe, clips=training, state=state),
@@ -281,17 +280,11 @@ def _prepared(model: network.Detector, recipe: Recipe) -> Iterator[None]:
             module.__class__ = kind
 
 
-def _trainer(
-    recipe: Recipe, *, callbacks: list[lightning.Callback], device: str, folder: Path, done: int
-) -> lightning.Trainer:
+def _trainer(recipe: Recipe, *, callbacks: list[lightning.Callback], device: str, done: int) -> lightning.Trainer:
     hardware = {"devices": 1}
-    if processes.count() > 1:
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", processes.count()))
-        hardware = {
-            "devices": local,
-            "num_nodes": processes.count() // local,
-            "strategy": parallel.strategy(recipe),
-        }
+    if (count := processes.count()) > 1:
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", count))
+        hardware = {"devices": local, "num_nodes": count // local, "strategy": parallel.strategy(recipe)}
     return lightning.Trainer(
         max_epochs=recipe.epochs - done,
         accelerator=machine.device(device),
@@ -300,7 +293,7 @@ def _trainer(
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip,
         callbacks=callbacks,
-        logger=[_logger(name, folder) for name in recipe.loggers] if processes.is_first() else False,
+        logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -311,18 +304,6 @@ def _trainer(
         # Where a kernel has no deterministic form (there are none on the CPU), say so and go on.
         deterministic="warn",
     )
-
-
-def _logger(name: str, folder: Path):
-    from lightning.pytorch import loggers
-
-    try:
-        if name == "tensorboard":
-            return loggers.TensorBoardLogger(folder, name="tensorboard")
-        os.environ.setdefault("WANDB_MODE", "offline")
-        return loggers.WandbLogger(save_dir=folder, project="dfdlib", offline=os.environ["WANDB_MODE"] == "offline")
-    except ModuleNotFoundError as error:
-        raise RunError(f"loggers: {name} is not installed ({error}); pip install {name}, or leave it out") from error
 
 
 def versions() -> list[str]:

@@ -21,7 +21,7 @@ Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 AboveZero = Annotated[float, pydantic.Field(gt=0)]
 
 #: Settings that do not change what comes out, only how and where it is computed or shown.
-WITHOUT_EFFECT = {"workers", "save_every", "loggers", "checkpointing"}
+WITHOUT_EFFECT = {"workers", "save_every", "checkpointing"}
 
 
 class Settings(pydantic.BaseModel):
@@ -67,8 +67,6 @@ class Settings(pydantic.BaseModel):
         Processes that decode clips; 0 decodes between the steps.
     save_every : float
         Seconds after which the state of the training is written, to go on from after a kill.
-    loggers : tuple of {"tensorboard", "wandb"}
-        Where losses are logged beside the CSV file.
     strategy : {"auto", "ddp", "fsdp"}
         How several processes train one network: each with all of it (what "auto" chooses), or each with a part, for
         networks that no single GPU holds.
@@ -96,7 +94,6 @@ class Settings(pydantic.BaseModel):
     select: Literal["validation_loss", "validation_eer"] = "validation_loss"
     workers: Natural = 0
     save_every: Annotated[float, pydantic.Field(ge=0)] = 120.0
-    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
 
     @pydantic.field_validator("augment")

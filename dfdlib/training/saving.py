@@ -112,7 +112,7 @@ class Saver(lightning.Callback):
         if min(state.rows, key=lambda row: (row[self.recipe.select], row["validation_loss"])) is row:
             state.best_epoch = row["epoch"]
             self._save_best(learner)
-        self._save_history(trainer)
+        self._save_history()
         self._save_state(trainer, learner)
         self.progress(
             f"epoch {row['epoch']}/{self.recipe.epochs}: train loss {row['train_loss']:.4f}, validation loss "
@@ -160,15 +160,12 @@ class Saver(lightning.Callback):
         self._write(lambda: self.state.write(path, inputs=self.inputs, model=model, optimizer=optimizer))
         self._saved = time.monotonic()
 
-    def _save_history(self, trainer: lightning.Trainer) -> None:
+    def _save_history(self) -> None:
         def write() -> None:
             with files.atomic(self.checkpoint.with_suffix(".csv")) as file:
                 pd.DataFrame(self.state.rows).to_csv(file, index=False)
 
         self._write(write)
-        row = self.state.rows[-1]
-        for logger in trainer.loggers:
-            logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"])
 
     def _write(self, write: Callable[[], None]) -> None:
         if not processes.is_first():

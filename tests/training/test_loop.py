@@ -340,27 +340,6 @@ def test_a_state_of_another_training_is_not_gone_on_from(fit, tmp_path):
     assert lines[2].startswith("epoch 1/2")
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
-def test_loggers_by_name(fit, tmp_path, name, monkeypatch):
-    pytest.importorskip(name)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    fit(but(epochs=1, loggers=(name,)))
-    found = [path for path in (tmp_path / name).rglob("*") if path.is_file()]
-    assert any("events.out" in path.name or path.suffix == ".wandb" for path in found)
-
-
-def test_a_logger_that_is_missing_says_what_to_install(fit, monkeypatch):
-    from lightning.pytorch import loggers
-
-    def missing(*arguments, **options):
-        raise ModuleNotFoundError("no wandb")
-
-    monkeypatch.setattr(loggers, "WandbLogger", missing)
-    with pytest.raises(RunError, match=r"wandb is not installed .*pip install wandb"):
-        fit(but(loggers=("wandb",)))
-
-
 # Processes
 
 SCRIPT = """

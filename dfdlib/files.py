@@ -33,7 +33,6 @@ class Output:
     ----------
     option : str
         What names it in messages, as ``--out``.
-    path : Path
     suffixes : tuple of str
         What the name may end with; anything if empty. Devices may have any name.
     folder : bool
@@ -60,7 +59,6 @@ def check_outputs(outputs: Iterable[Output], *, inputs: Iterable[str | Path] = (
 
     Parameters
     ----------
-    outputs : iterable of Output
     inputs : iterable of str or Path
         Files and folders that the command reads.
 
@@ -223,11 +221,6 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
         The file to write. Its folder is made when missing.
     mode : {"w", "wb"}
         Text (UTF-8, newlines as written) or bytes.
-
-    Raises
-    ------
-    RunError
-        The folder cannot be written or the disk is full.
     """
     options = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     if _is_special(path):

@@ -19,13 +19,7 @@ def cores() -> int:
 
 
 def device(name: str) -> str:
-    """Return the device that one of `DEVICES` stands for here, "cpu" or "cuda".
-
-    Raises
-    ------
-    ParameterError
-        There is no such device, or not here.
-    """
+    """Return the device that one of `DEVICES` stands for here, "cpu" or "cuda"."""
     if name not in DEVICES:
         raise ParameterError(f"device={name!r}: choose one of {', '.join(DEVICES)}")
     if name == "cpu":

@@ -48,7 +48,6 @@ class Shard:
     ----------
     number : int
         From 0.
-    count : int
     """
 
     number: int = 0
@@ -56,13 +55,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the shard that a text such as ``2/8`` names, which counts from 1.
-
-        Raises
-        ------
-        ParameterError
-            It names none.
-        """
+        """Return the shard that a text such as ``2/8`` names, which counts from 1."""
         found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             raise ParameterError(f"{text!r} is no shard; write 1/8 for the first of eight, up to 8/8")
@@ -158,13 +151,7 @@ def from_first(make: Callable[[], T]) -> T:
 
 
 def wait() -> None:
-    """Wait until every process has come this far.
-
-    Raises
-    ------
-    RunError
-        A process has gone.
-    """
+    """Wait until every process has come this far."""
     from_first(lambda: None)
 
 
@@ -173,7 +160,6 @@ def pool(workers: int, *, prepare: Callable[[], None] | None = None) -> "Process
 
     Parameters
     ----------
-    workers : int
     prepare : callable, optional
         A function of a module, which each process calls once at its start.
     """

@@ -69,7 +69,6 @@ class Assessment:
 
     Attributes
     ----------
-    file, detector, channel : str
     demonstration : bool
         The detector's scores mean nothing outside the demo's corpora.
     outcome : str
@@ -84,7 +83,6 @@ class Assessment:
         Natural logarithm, above 0 for bona fide, with its range; None without a calibration.
     done : str
         What was done to the file before the detector got it.
-    facts : tuple of Fact
     windows : tuple of Window
         None where the clip is no longer than one.
     """
@@ -128,7 +126,6 @@ def assess_by_each(
 
     Parameters
     ----------
-    clip : str or Path
     bases : iterable of Basis
         The detectors, and what is known of their scores.
     channel : str

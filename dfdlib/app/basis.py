@@ -30,7 +30,6 @@ class Scale:
 
     Attributes
     ----------
-    calibration : Calibration
     refits : carried.Refits
         Calibrations on validation trials drawn again, with their voices and sentences.
     """
@@ -61,9 +60,6 @@ class Basis:
 
     Attributes
     ----------
-    name : str
-    scorer : Scorer
-    preprocessing : Preprocessing
     scales : dict of str to Scale
         By the names of `CHANNELS`, as far as they were measured.
     tested : DataFrame or None

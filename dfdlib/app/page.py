@@ -86,11 +86,6 @@ def served(load: Callable[[], "Known"], *, port: int | None = None) -> Iterator[
         Called once, in the background, while the page is there already.
     port : int, optional
         By default a free one from 7860 on.
-
-    Raises
-    ------
-    RunError
-        The port is taken.
     """
     lock, known = threading.Lock(), functools.cache(load)
 

@@ -138,15 +138,7 @@ Shard = Annotated[
 
 
 def check_outputs(*outputs: files.Output, inputs: Iterable[str | Path | None] = ()) -> bool:
-    """Check what a command is going to write, as `files.check_outputs`, and tell whether some is standard output.
-
-    Raises
-    ------
-    BadParameter
-        An output has a wrong name.
-    RunError
-        An output cannot be written.
-    """
+    """Check what a command is going to write, as `files.check_outputs`, and tell whether some is standard output."""
     try:
         files.check_outputs(outputs, inputs=[place for place in inputs if place is not None])
     except ParameterError as error:

@@ -67,11 +67,6 @@ def stream(path: str | Path, *, rate: int, block: int) -> Iterator[np.ndarray]:
     ------
     ndarray of float32, shape (block,)
         The last one may be shorter, but is not empty. Together they are what `load` returns.
-
-    Raises
-    ------
-    ParameterError
-        `rate` or `block` is below one.
     """
     if block < 1:
         raise ParameterError(f"block={block}: must be at least 1")
@@ -129,13 +124,6 @@ def fit(wave: np.ndarray, *, length: int) -> np.ndarray:
     Returns
     -------
     ndarray, shape (length,)
-
-    Raises
-    ------
-    ParameterError
-        `length` is below one.
-    DataError
-        `wave` is empty: nothing can be repeated.
     """
     if length < 1:
         raise ParameterError(f"length={length}: a window has at least one sample")

@@ -118,7 +118,6 @@ class Description(_Entry):
     ----------
     title, what, licence, home : str
         For people.
-    lists : tuple of List
     folders : tuple of Folders
         Rules for clips that no list names; the first that fits counts.
     names : str
@@ -131,12 +130,10 @@ class Description(_Entry):
         Clips as published, by part, checked against the lists themselves or their publication.
     unverified : dict of str to int
         The same where that was not possible: shown as "about", and compared with nothing.
-    hours : float or None
     pair : str
         Column that names the bona fide recording of each spoof.
     segments : str
         Pattern of files with the labels of a clip's segments, as ``{clip}\\.vad``.
-    get : Source
     """
 
     title: str
@@ -197,11 +194,6 @@ def describe(name: str) -> tuple[str, Description, str]:
     name : str
         A name of `all_of_them`, with ``/PART`` for another part than the published one; a ``.yaml`` file with a
         description; or the columns of a list, as "speaker path - attack label".
-
-    Raises
-    ------
-    ParameterError
-        No such name, or a wrong description.
     """
     if " " in name.strip() and "path" in name.split():
         entry = {"title": "list", "lists": [{"files": _ANY_LIST, "columns": name}]}

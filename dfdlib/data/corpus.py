@@ -68,13 +68,7 @@ class Corpus:
         return len(self.table)
 
     def split(self, name: str) -> "Corpus":
-        """Return the clips of one split.
-
-        Raises
-        ------
-        DataError
-            The corpus has no clip in that split.
-        """
+        """Return the clips of one split."""
         rows = self.table[self.table["split"] == name]
         if rows.empty:
             known = sorted(set(self.table["split"]) - {""})
@@ -101,7 +95,6 @@ class Corpus:
         ----------
         share : float
             Strictly between 0 and 1.
-        seed : int
 
         Raises
         ------

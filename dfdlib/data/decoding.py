@@ -75,13 +75,7 @@ def length(path: Path) -> tuple[int, int]:
 
 
 def is_sound(path: str | Path) -> bool:
-    """Tell from the beginning of a file, whatever its name, whether it is of a kind that holds sound.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    """
+    """Tell from the beginning of a file, whatever its name, whether it is of a kind that holds sound."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
     # Text is no sound. FFmpeg would take some for a playlist, and open what it names.

@@ -43,7 +43,6 @@ class File(NamedTuple):
 
     Attributes
     ----------
-    url : str
     name : str
         What to call it.
     size : int or None
@@ -68,7 +67,6 @@ def fetch(source: Source, folder: Path, *, say: Say) -> None:
 
     Parameters
     ----------
-    source : corpora.Source
     folder : Path
         Made when missing.
     say : callable
@@ -194,13 +192,7 @@ class _Resumed:
 
 
 def zenodo(record: str) -> tuple[list[File], str]:
-    """Return the files of a record of Zenodo, and its licence.
-
-    Raises
-    ------
-    RunError
-        The record cannot be had.
-    """
+    """Return the files of a record of Zenodo, and its licence."""
     import requests
 
     url = f"{ZENODO}/api/records/{record}"
@@ -223,13 +215,7 @@ def zenodo(record: str) -> tuple[list[File], str]:
 
 
 def huggingface(repo: str, folder: Path, *, only: str = "", kind: str = "dataset", say: Say) -> None:
-    """Get the files of a repository of Hugging Face; `only` is a pattern of their names, `kind` dataset or model.
-
-    Raises
-    ------
-    RunError
-        It is not installed, the repository cannot be had, or asks for an agreement.
-    """
+    """Get the files of a repository of Hugging Face; `only` is a pattern of their names, `kind` dataset or model."""
     hub = _imported("huggingface_hub", "huggingface-hub")
     page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo}"
     errors = _imported("huggingface_hub.errors", "huggingface-hub")
@@ -257,13 +243,7 @@ def huggingface(repo: str, folder: Path, *, only: str = "", kind: str = "dataset
 
 
 def kaggle(handle: str, folder: Path, *, say: Say) -> None:
-    """Get a data set of Kaggle.
-
-    Raises
-    ------
-    RunError
-        It is not installed, or Kaggle asks to sign in or refuses.
-    """
+    """Get a data set of Kaggle."""
     hub = _imported("kagglehub", "kagglehub")
     page = f"https://www.kaggle.com/datasets/{handle}"
     say(f"{page}: its licence is stated there")

@@ -90,7 +90,6 @@ class Memory:
 
         Parameters
         ----------
-        paths : iterable of str
         look : callable (path)
         durations : bool
             Whether durations are needed.

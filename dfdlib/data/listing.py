@@ -30,13 +30,7 @@ class Listed(NamedTuple):
 
 
 def in_places(paths: list[Path]) -> Listed:
-    """List the clips of folders, manifests and single files.
-
-    Raises
-    ------
-    DataError
-        The only path does not exist.
-    """
+    """List the clips of folders, manifests and single files."""
     parts: list[pd.DataFrame | list[search.Clip]] = []
     left_out, places, unlisted, seek = [], set(), Counter(), search.Search(_tell)
     for given in paths:

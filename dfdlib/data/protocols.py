@@ -56,8 +56,6 @@ def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> 
 
     Parameters
     ----------
-    path : str or Path
-    form : List
     corpus : str
         What to call the corpus in messages.
     names : str
@@ -95,7 +93,6 @@ def recognise(path: str | Path, *, corpus: str | None = None) -> Read:
 
     Parameters
     ----------
-    path : str or Path
     corpus : str, optional
         Whose list it is (see `corpora.describe`); by default that is made out from its content.
 

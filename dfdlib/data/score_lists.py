@@ -36,7 +36,6 @@ class ScoreList:
 
     Attributes
     ----------
-    path : Path
     read_as : str
         The form of the file, for whoever wants to know what was made of it.
     table : DataFrame

@@ -236,13 +236,7 @@ def _also(frame: pd.DataFrame, header: list[str], own: Mapping[str, str]) -> pd.
 
 
 def _names(path: Path, header: list[str], own: Mapping[str, str]) -> list[str]:
-    """Return what columns are called here, "" for those without a heading.
-
-    Raises
-    ------
-    DataError
-        A heading is there twice, one of `own` is not there, or none is known to stand for the path.
-    """
+    """Return what columns are called here, "" for those without a heading."""
     by_word: dict[str, int] = {}
     for place, cell in enumerate(header):
         if cell and by_word.setdefault(plain(cell), place) != place:

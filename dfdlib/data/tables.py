@@ -148,7 +148,6 @@ def labels(raw: Raw, *, needed: bool, words: Mapping[str, str] | None = None) ->
 
     Parameters
     ----------
-    raw : Raw
     needed : bool
         Refuse rows without one.
     words : mapping of str to str

@@ -59,11 +59,6 @@ class AasistConfiguration:
     graph_dropout, pool_dropout, branch_dropout, readout_dropout : float
         Dropout, in training only: on the input of graph attention, on what graph pooling scores, on the output of
         each branch, and before the last layer.
-
-    Raises
-    ------
-    ParameterError
-        A value is outside its range.
     """
 
     features: int
@@ -172,13 +167,7 @@ class Aasist(GraphHead):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return logits of shape (B, 2) for features of shape (B, T, inputs).
-
-        Raises
-        ------
-        ParameterError
-            T is below three frames, the fewest that leave one temporal node.
-        """
+        """Return logits of shape (B, 2) for features of shape (B, T, inputs)."""
         if features.shape[1] < POOL:
             raise ParameterError(f"features of {features.shape[1]} frames: the back end needs at least {POOL}")
         image = self.LL(features).transpose(1, 2).unsqueeze(1)  # (B, 1, features, T)

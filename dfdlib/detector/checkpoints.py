@@ -141,11 +141,6 @@ def copies(path: str | Path, content: Content) -> dict[str, torch.Tensor]:
 
     What happens to the file later does not change them. Each page of the file is given back once it is copied, so
     that file and copies together take no more memory than either. Half precision becomes single precision.
-
-    Raises
-    ------
-    CheckpointError
-        There is NaN or infinity in a tensor.
     """
     # Double precision only when the weights have it throughout.
     kinds = {tensor.dtype for tensor in content.tensors.values() if tensor.is_floating_point()}
@@ -161,13 +156,7 @@ def copies(path: str | Path, content: Content) -> dict[str, torch.Tensor]:
 
 
 def refuse_non_finite(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Make sure that there is neither NaN nor infinity in `tensors`.
-
-    Raises
-    ------
-    CheckpointError
-        There is.
-    """
+    """Make sure that there is neither NaN nor infinity in `tensors`."""
     # A sum is finite only if all its terms are, and costs far less than looking at each; a sum may overflow, so what
     # it finds is looked at again.
     doubtful = [name for name, tensor in tensors.items() if not tensor.sum().isfinite()]

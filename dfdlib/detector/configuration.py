@@ -46,11 +46,6 @@ class DetectorConfiguration:
         Sampling rate of the waveforms, in hertz.
     normalise : bool
         Whether each clip is brought to a mean of zero and a variance of one first.
-
-    Raises
-    ------
-    ParameterError
-        The back end is none, or gives other than two logits, or it and the front end do not go together.
     """
 
     name: str
@@ -144,13 +139,7 @@ class DetectorConfiguration:
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "DetectorConfiguration":
-        """Return the configuration that `to_dict` was called on.
-
-        Raises
-        ------
-        ParameterError
-            A key is missing or unknown, or a value is out of range.
-        """
+        """Return the configuration that `to_dict` was called on."""
         inner = _checked(cls, values, optional=("normalise",))
         front, back = inner["frontend"], inner["backend"]
         if front is not None:
@@ -279,11 +268,5 @@ SIGNATURES = {
 
 
 def named(name: str) -> DetectorConfiguration:
-    """Return one of `CONFIGURATIONS`.
-
-    Raises
-    ------
-    ParameterError
-        There is none of that name.
-    """
+    """Return one of `CONFIGURATIONS`."""
     return CONFIGURATIONS[registry.plain(name)]

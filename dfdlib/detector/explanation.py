@@ -112,17 +112,8 @@ def explain(
     ----------
     wave : ndarray, shape (n_samples,)
         At the rate of `preprocessing`, as `audio.load` gives it. What lies beyond the first window is not looked at.
-    model : Detector or Scorer
-    preprocessing : Preprocessing
     batch_size : int
         Windows per forward pass; a second of sound takes twenty.
-
-    Raises
-    ------
-    DataError
-        The waveform is empty.
-    CheckpointError
-        The detector gave a score that is not finite.
     """
     clip = _Clip(wave, as_scorer(model), preprocessing, batch_size)
     occluder = Occluder(clip.wave, rate=preprocessing.rate)
@@ -182,7 +173,6 @@ def faithfulness(curves: pd.DataFrame, *, unit: str, level: float = 0.95) -> pd.
         Rows of `deletion`, with a column that says what ties clips together.
     unit : str
         That column, as ``speaker``: each unit counts with the mean of its clips.
-    level : float
 
     Returns
     -------

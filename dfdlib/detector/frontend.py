@@ -66,11 +66,6 @@ class FrontendConfiguration:
         they do so after each, and the encoder at its beginning.
     code_words : int
         Over 0: what serves pre-training is that of HuBERT, which tells so many sounds apart.
-
-    Raises
-    ------
-    ParameterError
-        A size is not a positive whole number, or the sizes do not go together.
     """
 
     convolutions: tuple[tuple[int, int, int], ...]
@@ -182,11 +177,6 @@ class Frontend(nn.Module):
     ----------
     configuration : FrontendConfiguration
         Usually one of `CONFIGURATIONS`.
-
-    Raises
-    ------
-    RunError
-        fairseq is not installed.
     """
 
     def __init__(self, configuration: FrontendConfiguration):

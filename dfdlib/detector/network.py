@@ -70,11 +70,6 @@ class Detector(nn.Module):
         -------
         Tensor, shape (B, 2)
             Column 0 spoof, column 1 bona fide.
-
-        Raises
-        ------
-        ParameterError
-            The shape is another, or the clips are shorter than `configuration.least_samples`.
         """
         self.configuration.check(waveforms.shape)
         waveforms = self.normalised(waveforms)
@@ -133,11 +128,6 @@ def build(configuration: str | DetectorConfiguration, *, seed: int | None = None
     seed : int, optional
         Equal seeds give equal weights, and torch's global generator is left as it was. Without a seed the weights
         come from that generator.
-
-    Raises
-    ------
-    ParameterError
-        There is no configuration of that name.
     """
     configuration = _configuration(configuration)
     if seed is None:
@@ -150,13 +140,7 @@ def build(configuration: str | DetectorConfiguration, *, seed: int | None = None
 
 
 def skeleton(configuration: str | DetectorConfiguration) -> Detector:
-    """Return a detector on the meta device: tensors with shapes and no values, which cost next to nothing.
-
-    Raises
-    ------
-    ParameterError
-        There is no configuration of that name.
-    """
+    """Return a detector on the meta device: tensors with shapes and no values, which cost next to nothing."""
     with torch.device("meta"), NoDrawing():
         return Detector(_configuration(configuration))
 
@@ -204,13 +188,6 @@ def load_frontend_weights(model: Detector, path: str | Path) -> Detector:
     """Put the weights of a pre-trained wav2vec 2.0 (fairseq's `xlsr2_300m.pt`) into the front end, and return `model`.
 
     The back end keeps its weights.
-
-    Raises
-    ------
-    CheckpointError
-        As `load`.
-    ParameterError
-        The detector has no front end.
     """
     if model.ssl_model is None:
         raise ParameterError(f"{path}: the detector {model.configuration.name} has no front end to put weights into")
@@ -236,11 +213,6 @@ def save(path: str | Path, model: Detector, *, metadata: Mapping[str, str]) -> N
         Its weights are written as they are, on whatever device and in whatever precision.
     metadata : mapping of str to str
         What to note in the file: where the weights come from, with what settings.
-
-    Raises
-    ------
-    ParameterError
-        The metadata holds something else than text.
     """
     from safetensors.torch import save as to_bytes
 
@@ -255,13 +227,7 @@ def save(path: str | Path, model: Detector, *, metadata: Mapping[str, str]) -> N
 
 
 def describe(path: str | Path) -> Description:
-    """Return what a checkpoint file holds, without building a detector.
-
-    Raises
-    ------
-    CheckpointError
-        The file is missing, damaged or unsafe, or is no checkpoint.
-    """
+    """Return what a checkpoint file holds, without building a detector."""
     content = checkpoints.read(path)
     configuration, metadata = _of_header(path, content)
     shapes = checkpoints.shapes(content.tensors)

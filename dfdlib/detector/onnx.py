@@ -166,13 +166,7 @@ class OnnxScorer:
             )
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
-        """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
-
-        Raises
-        ------
-        ParameterError
-            The shape is another, or the windows are shorter than `least_samples`.
-        """
+        """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n)."""
         if windows.ndim != 2:
             raise ParameterError(f"windows of shape {windows.shape}: expected (clips, samples)")
         if windows.shape[1] < self.least_samples:

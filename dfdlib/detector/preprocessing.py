@@ -29,7 +29,6 @@ class Preprocessing:
 
     Attributes
     ----------
-    name : str
     rate : int
         The rate in Hz that clips are resampled to. The detector takes what it gets for 16,000 Hz, so any other number
         is a mistake on purpose.
@@ -48,13 +47,7 @@ class Preprocessing:
 
     @classmethod
     def named(cls, name: str, *, window: str = "fixed") -> Self:
-        """Return one of `PREPROCESSING` with a window of `WINDOWS`, by their names.
-
-        Raises
-        ------
-        ParameterError
-            There is no such name.
-        """
+        """Return one of `PREPROCESSING` with a window of `WINDOWS`, by their names."""
         if name not in PREPROCESSING:
             raise ParameterError(f"preprocessing={name!r}: choose one of {', '.join(PREPROCESSING)}")
         if window not in WINDOWS:

@@ -22,8 +22,6 @@ class Entry:
 
     Attributes
     ----------
-    what : str
-    parameters : int
     trained_on : str
         The published weights.
     results : str
@@ -31,7 +29,6 @@ class Entry:
         could not be looked up.
     source : str
         Where these results, the network and mostly the weights come from.
-    code_licence, weights_licence : str
     checkpoint : str
         The form of the file.
     urls : mapping of str to str
@@ -240,13 +237,7 @@ _SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
 
 
 def plain(name: str) -> str:
-    """Return the name of an entry, for it or another name of it.
-
-    Raises
-    ------
-    ParameterError
-        There is none of that name.
-    """
+    """Return the name of an entry, for it or another name of it."""
     found = ALIASES.get(name, name)
     if found not in ENTRIES:
         raise ParameterError(f"no detector is called {name!r}; there are {', '.join(ENTRIES)}")
@@ -254,13 +245,7 @@ def plain(name: str) -> str:
 
 
 def weights(name: str, data: Path) -> Path | None:
-    """Return the file of weights of a detector in a folder of data: in ``weights/NAME``, or made by this project.
-
-    Raises
-    ------
-    ParameterError
-        There are several.
-    """
+    """Return the file of weights of a detector in a folder of data: in ``weights/NAME``, or made by this project."""
     name = plain(name)
     found = files_in(data / "weights" / name)
     if len(found) > 1:
@@ -271,13 +256,7 @@ def weights(name: str, data: Path) -> Path | None:
 
 
 def required_weights(name: str, data: Path) -> Path:
-    """Return the file of `weights`.
-
-    Raises
-    ------
-    RunError
-        They are not here: what to do.
-    """
+    """Return the file of `weights`."""
     name = plain(name)
     if found := weights(name, data):
         return found

@@ -60,7 +60,6 @@ def score(
         Labels are carried along, never looked at.
     model : Detector or Scorer
         A detector is put into evaluation mode and runs on whatever device it is.
-    preprocessing : Preprocessing
     cache : Cache, optional
         Where logits are looked up, and kept batch by batch.
     batch_size : int

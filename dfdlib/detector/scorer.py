@@ -102,13 +102,7 @@ class TorchScorer:
             self._frontend = FrozenFrontend(model.ssl_model, layers=model.configuration.takes_layers)
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
-        """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
-
-        Raises
-        ------
-        ParameterError
-            The shape is another, or the windows are shorter than `least_samples`.
-        """
+        """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n)."""
         self._model.configuration.check(windows.shape)
         self._model.eval()
         frames = self._model.configuration.frames(windows.shape[1])
@@ -272,13 +266,7 @@ def as_scorer(model: detector.Detector | Scorer) -> Scorer:
 
 
 def finite_logits(scorer: Scorer, windows: np.ndarray, *, names: list[str]) -> np.ndarray:
-    """Return the logits of windows, shape (B, 2), which come from the B clips `names`.
-
-    Raises
-    ------
-    CheckpointError
-        A logit is not finite.
-    """
+    """Return the logits of windows, shape (B, 2), which come from the B clips `names`."""
     logits = scorer.logits(windows)
     bad = ~np.isfinite(logits).all(axis=1)
     if bad.any():

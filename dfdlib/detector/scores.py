@@ -50,13 +50,7 @@ class Scores:
             self.worded().to_parquet(file, index=False)
 
     def require_labels_of(self, clips: pd.DataFrame) -> None:
-        """Look every label up again in a table of clips, by ``sha256``.
-
-        Raises
-        ------
-        DataError
-            A row has another label than the clip of its sound has there: labels and scores are in different orders.
-        """
+        """Look every label up again in a table of clips, by ``sha256``."""
         known = set(zip(clips["sha256"], clips["label"].fillna(-1), strict=True))
         rows = zip(self.table["path"], self.table["sha256"], self.table["label"].fillna(-1), strict=True)
         for path, clip, label in rows:
@@ -83,7 +77,6 @@ def read_scores(path: str | Path, *, drop_copies: bool = False) -> Scores:
 
     Parameters
     ----------
-    path : str or Path
     drop_copies : bool
         Drop rows that equal an earlier one; else they are refused.
 

@@ -32,11 +32,6 @@ def load() -> ModuleType:
     """Return the module of fairseq's network, and leave logging and warnings as they were.
 
     It is a plain import where fairseq has been imported already, and where it is not built as expected here.
-
-    Raises
-    ------
-    RunError
-        fairseq cannot be imported.
     """
     with _LOCK:
         if NETWORK in sys.modules:

@@ -116,13 +116,7 @@ class Augmenter:
 
 
 def build(names: Sequence[str]) -> Augmenter:
-    """Return what applies the named augmentations, in their order.
-
-    Raises
-    ------
-    ParameterError
-        A name is unknown, or does not take that value.
-    """
+    """Return what applies the named augmentations, in their order."""
     return Augmenter(parts=tuple(map(Augmentation.parse, names)))
 
 

@@ -22,8 +22,6 @@ class Clips(Dataset):
 
     Parameters
     ----------
-    corpus : Corpus
-    recipe : Recipe
     training : bool
         Cut long clips at random, and augment; validation clips are cut at their beginning and left as they are.
     """

@@ -95,7 +95,6 @@ def fit(
         Changed in place; at the end it holds the best epoch's weights, in evaluation mode.
     training, validation : Corpus
         Both classes in each.
-    recipe : Recipe
     checkpoint : str or Path
         Where the best weights go (safetensors).
     metadata : dict, optional
@@ -219,13 +218,7 @@ class Learner(lightning.LightningModule):
 
 
 def frozen_parameters(model: network.Detector, recipe: Recipe) -> list[torch.nn.Parameter]:
-    """Return the parameters that a recipe freezes.
-
-    Raises
-    ------
-    ParameterError
-        More layers than the encoder has, or there is no front end.
-    """
+    """Return the parameters that a recipe freezes."""
     if recipe.freeze == "none":
         return []
     if model.ssl_model is None:

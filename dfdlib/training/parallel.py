@@ -17,13 +17,7 @@ _GATHERED = sharded.StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 def check(recipe: Recipe, *, training: int, validation: int) -> None:
-    """Refuse a recipe that these processes cannot train on so many clips.
-
-    Raises
-    ------
-    ParameterError
-        Sharded weights with one process, or a process without a clip.
-    """
+    """Refuse a recipe that these processes cannot train on so many clips."""
     if processes.count() == 1:
         if recipe.is_sharded:
             raise ParameterError("strategy = fsdp: one process alone cannot shard a network; start it with torchrun")

@@ -31,7 +31,6 @@ class Audit:
 
     Attributes
     ----------
-    name : str
     size : int
         Clips of the corpus, those that cannot be decoded included.
     findings : tuple of Finding
@@ -140,11 +139,6 @@ def examine(
         Of `shortcuts.shortcut`.
     progress : callable, optional
         Called with the number of clips decoded and their total.
-
-    Raises
-    ------
-    DataError
-        No clip can be decoded.
     """
     measured = measure(corpus, progress=progress)
     if measured.clips.empty:
@@ -232,13 +226,7 @@ def report(audits: Sequence[Audit], between: Iterable[Finding] = ()) -> dict:
 
 
 def write(path: str | Path, audits: Sequence[Audit], between: Iterable[Finding] = ()) -> None:
-    """Write audits to a file: as ``.csv`` a row a clip with its measures and faults, as anything else all, in JSON.
-
-    Raises
-    ------
-    RunError
-        The file cannot be written.
-    """
+    """Write audits to a file: as ``.csv`` a row a clip with its measures and faults, as anything else all, in JSON."""
     if Path(path).suffix.lower() == ".csv":
         tables.write(path, pd.concat(audit.to_frame() for audit in audits))
     else:

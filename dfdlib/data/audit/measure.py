@@ -78,11 +78,6 @@ def nuisance_features(wave: np.ndarray, rate: int) -> dict[str, float]:
     -------
     dict
         A number for each name in `NUISANCES`.
-
-    Raises
-    ------
-    DataError
-        The clip is empty.
     """
     if len(wave) == 0:
         raise DataError("an empty waveform has no features; leave the clip out")
@@ -115,7 +110,6 @@ def measure(corpus: Corpus, *, progress: Callable[[int, int], None] | None = Non
 
     Parameters
     ----------
-    corpus : Corpus
     progress : callable, optional
         Called with the number of clips done and their total.
     """

@@ -96,7 +96,6 @@ def pairs(
 
     Parameters
     ----------
-    fingerprints : sequence of Fingerprint
     paths : sequence of str
         Of the same clips; those in likely pairs are decoded once more.
     owners : sequence of int, optional

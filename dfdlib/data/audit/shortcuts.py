@@ -88,11 +88,8 @@ def shortcut(
         Of the first dealing, of the trees and of the bootstrap.
     folds : int
         With fewer sentences or speakers in a class, as many folds as those.
-    dealings : int
     target : str
         Of `units.of`.
-    resamples : int
-    level : float
 
     Raises
     ------

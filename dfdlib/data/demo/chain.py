@@ -28,13 +28,7 @@ EQUALISER_RANGE = (-30.0, 20.0)  # dB
 
 
 def trim(wave: np.ndarray) -> np.ndarray:
-    """Cut silence at both ends and shorten pauses to `LONGEST_PAUSE`.
-
-    Raises
-    ------
-    DataError
-        Nothing in it is louder than silence.
-    """
+    """Cut silence at both ends and shorten pauses to `LONGEST_PAUSE`."""
     wave = _high_pass(wave)
     active = _active_frames(wave)
     if not active.any():

@@ -88,7 +88,6 @@ def excerpt(text: str, start: float, length: float) -> tuple[str, float]:
 
     Parameters
     ----------
-    text : str
     start, length : float
         The part, as shares of the whole.
 

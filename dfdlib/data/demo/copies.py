@@ -128,13 +128,7 @@ def neural(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def weights_file() -> Path:
-    """Return the weights of the neural vocoder, which come with the project.
-
-    Raises
-    ------
-    RunError
-        They are not there.
-    """
+    """Return the weights of the neural vocoder, which come with the project."""
     path = machine.root() / "data" / "models" / "vocoder.safetensors"
     if not path.is_file():
         raise RunError(f"{path}: not there; take it from the repository, or dfd data vocoder makes it")

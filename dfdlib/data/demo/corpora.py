@@ -66,13 +66,6 @@ def build(
     -------
     Path
         `root`, absolute.
-
-    Raises
-    ------
-    ParameterError
-        An unknown part.
-    RunError
-        The packages cannot be fetched, or the folder not written.
     """
     root = Path(root).absolute()
     parts = DEFAULT_PARTS if parts is None else tuple(parts)

@@ -81,22 +81,13 @@ def read(text: str, name: str, *, speed: float, packages: Packages) -> tuple[np.
     ----------
     text : str
         Letters that the voice's character set lacks lose their accents or are not read.
-    name : str
     speed : float
         1 is the voice's own pace, less is slower; the Russian voice, which joins recorded units, has only its own.
-    packages : Packages
 
     Returns
     -------
     wave : ndarray, shape (n_samples,)
     rate : int, in Hz
-
-    Raises
-    ------
-    RunError
-        Festival or the voice is missing.
-    DataError
-        It gave no sound, or took longer than `TIMEOUT`.
     """
     voice = VOICES[name]
     words = _written(text, voice.encoding)

@@ -47,7 +47,6 @@ class Part:
 
     Attributes
     ----------
-    corpus, split, role : str
     clips : int
         Bona fide clips, where the recordings suffice.
     share : float

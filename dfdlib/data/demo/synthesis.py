@@ -22,7 +22,6 @@ class System:
 
     Attributes
     ----------
-    kind : str
     function : callable
         Of `readers` or `festival` when it reads text, of `copies` when it rebuilds a recording.
     packages : tuple of str
@@ -124,13 +123,7 @@ def voices(attack: str, *, language: str, there: Collection[str] | None = None) 
 
 
 def voice(attack: str, *, language: str, key: str, there: Collection[str] | None = None) -> Voice:
-    """Return the voice that reads for `attack`; where it has several, `key` (a sentence) picks one.
-
-    Raises
-    ------
-    ParameterError
-        It has none for the language.
-    """
+    """Return the voice that reads for `attack`; where it has several, `key` (a sentence) picks one."""
     found = voices(attack, language=language, there=there)
     if not found:
         raise ParameterError(f"attack={attack!r}: has no voice that reads {language!r}")
@@ -143,8 +136,6 @@ def read(text: str, voice: Voice, *, speed: float, packages: Packages | None = N
 
     Parameters
     ----------
-    text : str
-    voice : Voice
     speed : float
         1 is the synthesiser's own pace, less is slower.
     packages : Packages, optional
@@ -153,13 +144,6 @@ def read(text: str, voice: Voice, *, speed: float, packages: Packages | None = N
     Returns
     -------
     ndarray, shape (n_samples,), at 16 kHz
-
-    Raises
-    ------
-    DataError
-        The synthesiser gave no sound for the text.
-    RunError
-        It is not among the packages.
     """
     try:
         wave, rate = SYSTEMS[voice.attack].function(text, voice.name, speed=speed, packages=packages)

@@ -108,14 +108,8 @@ def vocode(wave: np.ndarray, *, weights: Path | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    wave : ndarray
     weights : Path, optional
         By default `copies.weights_file`.
-
-    Raises
-    ------
-    RunError
-        The weights are missing or of another network.
     """
     model, loud = load(weights or copies.weights_file()), chain.rms(wave) + 1e-9
     padded = np.pad(wave * (LEVEL / loud), (SIZE, SIZE + -len(wave) % HOP)).astype(np.float32)

@@ -79,11 +79,6 @@ def make(unpacked: Path, *, weights: Path, progress: Callable[[str], None] = pri
         A safetensors file; the card is written beside it as ``.md``.
     progress : callable, optional
         Called with a line now and then.
-
-    Raises
-    ------
-    RunError
-        A package is missing, or the files cannot be written.
     """
     held, recipe = recordings(unpacked, HELD_OUT, most=MEASURED), Recipe()
     heard = recordings(unpacked, VOICES, most=EACH)
@@ -91,13 +86,7 @@ def make(unpacked: Path, *, weights: Path, progress: Callable[[str], None] = pri
 
 
 def recordings(root: Path, voices: Mapping[str, str], *, most: int) -> dict[str, list[np.ndarray]]:
-    """Return trimmed recordings of voices below an unpacked system, at the network's level; bad ones are left out.
-
-    Raises
-    ------
-    RunError
-        A voice has none: its package is missing.
-    """
+    """Return trimmed recordings of voices below an unpacked system, at the network's level; bad ones are left out."""
     heard = {}
     for name, pattern in voices.items():
         paths, waves = sorted(root.glob(pattern)), []
@@ -170,7 +159,6 @@ def train(
     ----------
     heard : dict
         As `recordings` returns: every voice is drawn equally often.
-    recipe : Recipe, optional
     progress : callable, optional
         Called with a line now and then.
 

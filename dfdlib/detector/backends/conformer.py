@@ -30,11 +30,6 @@ class ConformerConfiguration:
         Values per frame, attention heads, blocks, taps of the convolution over frames.
     head_tokens : bool
         TCM: absolute positions, and a token for each head that all frames attend to.
-
-    Raises
-    ------
-    ParameterError
-        The width is not divisible by the heads.
     """
 
     width: int = 144

@@ -15,7 +15,6 @@ class MelFilters(nn.Module):
 
     Parameters
     ----------
-    filters : int
     taps : int
         Odd.
     rate : int

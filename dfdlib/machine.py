@@ -50,13 +50,7 @@ def multiplies_bfloat16() -> bool:
 
 
 def root() -> Path:
-    """Return the project's folder: ``$DFD_ROOT``, else the one this package lies in, else the current one.
-
-    Raises
-    ------
-    RunError
-        It holds no ``notebooks``: nothing is to be built or kept in a folder that was not meant.
-    """
+    """Return the folder that holds ``notebooks``: ``$DFD_ROOT``, else that of this package, else the current one."""
     named = os.environ.get("DFD_ROOT")
     places = [Path(named).absolute()] if named else [Path(__file__).absolute().parents[1], Path.cwd()]
     for place in places:

@@ -42,13 +42,7 @@ def is_first() -> bool:
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several parts of the work.
-
-    Attributes
-    ----------
-    number : int
-        From 0.
-    """
+    """One of `count` parts of the work, by its `number` from 0."""
 
     number: int = 0
     count: int = 1
@@ -85,13 +79,7 @@ def shard() -> Shard:
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Connect the processes for the length of the block, so that they can wait for each other.
-
-    Raises
-    ------
-    RunError
-        They cannot reach each other, or one has gone.
-    """
+    """Connect the processes for the length of the block, so that they can wait for each other."""
     if count() == 1:
         yield
         return
@@ -120,12 +108,7 @@ def joined() -> Iterator[None]:
 def from_first(make: Callable[[], T]) -> T:
     """Return in every process what `make` returns in the first one; the others wait, and do not call it.
 
-    Raises
-    ------
-    DfdError
-        `make` raised it, in the first process; the others end with status 1 and print nothing.
-    RunError
-        A process has gone.
+    Where it raises a DfdError, so does this in the first process; the others end with status 1 and print nothing.
     """
     if count() == 1:
         return make()
@@ -156,13 +139,7 @@ def wait() -> None:
 
 
 def pool(workers: int, *, prepare: Callable[[], None] | None = None) -> "ProcessPoolExecutor":
-    """Return a pool of processes that end with this one, even when it is killed.
-
-    Parameters
-    ----------
-    prepare : callable, optional
-        A function of a module, which each process calls once at its start.
-    """
+    """Return a pool of processes that end with this one, even when it is killed; each calls `prepare` at its start."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 

@@ -26,13 +26,7 @@ _SAMPLE = 100
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What the scores of a detector mean, by the validation trials of one channel.
-
-    Attributes
-    ----------
-    refits : carried.Refits
-        Calibrations on validation trials drawn again, with their voices and sentences.
-    """
+    """What the scores of a detector mean by the validation trials of one channel, and by those trials drawn again."""
 
     calibration: Calibration
     refits: carried.Refits

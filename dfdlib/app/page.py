@@ -80,12 +80,7 @@ _LAUNCH = {
 def served(load: Callable[[], "Known"], *, port: int | None = None) -> Iterator[gr.Blocks]:
     """Serve the page on this machine for the length of the block; then all files of its sessions are removed.
 
-    Parameters
-    ----------
-    load : callable
-        Called once, in the background, while the page is there already.
-    port : int, optional
-        By default a free one from 7860 on.
+    `load` is called once, in the background. Without a port, the page takes a free one from 7860 on.
     """
     lock, known = threading.Lock(), functools.cache(load)
 
@@ -111,15 +106,7 @@ def served(load: Callable[[], "Known"], *, port: int | None = None) -> Iterator[
 
 
 def build(known: Callable[[], "Known"], *, folder: Path) -> gr.Blocks:
-    """Return the page.
-
-    Parameters
-    ----------
-    known : callable
-        Returns what it shows, and may take its time.
-    folder : Path
-        For files of the session.
-    """
+    """Return the page, for what `known` returns in its own time; files of sessions go into a folder."""
     answers = _Answers(known, folder)
     with gr.Blocks(title="dfd: real or synthetic?", analytics_enabled=False, delete_cache=(_HOUR, _HOUR)) as page:
         gr.Markdown(_TITLE)

@@ -39,15 +39,7 @@ def refusal(name: str, reason: str) -> str:
 
 
 def clip(found: Sequence[tuple[Assessment, Basis]], wave: np.ndarray) -> str:
-    """Return what detectors say of one clip, with figures.
-
-    Parameters
-    ----------
-    found : sequence of (Assessment, Basis)
-        Of one clip, by at least one detector.
-    wave : ndarray, shape (n_samples,)
-        The clip at `audio.RATE`.
-    """
+    """Return what detectors say of one clip, with figures; `wave`, shape (n_samples,), is at `audio.RATE`."""
     first = found[0][0]
     parts = [f"<h2>{_text(first.file)}</h2>"]
     if first.demonstration:
@@ -64,10 +56,7 @@ def clip(found: Sequence[tuple[Assessment, Basis]], wave: np.ndarray) -> str:
 def occlusion(wave: np.ndarray, basis: Basis, *, channel: str) -> str:
     """Return which parts of a clip its score rests on, drawn where a deletion curve says that the picture is faithful.
 
-    Parameters
-    ----------
-    wave : ndarray, shape (n_samples,)
-        At the rate of the preprocessing; what comes after `EXPLAINED` seconds is not looked at.
+    `wave`, shape (n_samples,), is at the rate of the preprocessing; only `EXPLAINED` seconds of it are looked at.
     """
     how, scale = basis.preprocessing, basis.scales.get(channel)
     wave = wave[: EXPLAINED * how.rate]

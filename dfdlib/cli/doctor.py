@@ -32,13 +32,7 @@ CORE = {
 
 
 def examine(*, checkpoint: str | Path | None = None) -> dict[str, dict | list[str]]:
-    """Check packages, machine, data and, if one is given, a file of weights; report all that can be checked.
-
-    Returns
-    -------
-    dict
-        ``facts``: name to text; ``problems``: one line each, with the remedy.
-    """
+    """Return ``facts``, name to text, and ``problems``, lines with the remedy, of packages, machine, data, weights."""
     facts: dict[str, str] = {"python": platform.python_version()}
     problems: list[str] = []
 

@@ -14,10 +14,7 @@ from dfdlib.text import one_line
 def unpack(archive: Path, folder: Path) -> bool:
     """Unpack a zip or tar file into a folder; return False for any other file.
 
-    Raises
-    ------
-    DataError
-        It is damaged, encrypted or part of a split archive, holds a link, or a name in it leads out of the folder.
+    DataError: it is damaged, encrypted or part of a split archive, holds a link, or a name in it leads outside.
     """
     try:
         if zipfile.is_zipfile(archive):

@@ -83,14 +83,7 @@ def stream(path: str | Path, *, rate: int, block: int) -> Iterator[np.ndarray]:
 
 
 def load_at_native_rate(path: str | Path, *, off_zero: bool = False) -> tuple[np.ndarray, int]:
-    """Decode a sound file to one channel at the rate it was stored in; `off_zero` as for `load`.
-
-    Returns
-    -------
-    wave : ndarray of float32, shape (n_samples,)
-    rate : int
-        In Hz.
-    """
+    """Decode a sound file as `load` does, to its samples, float32 of shape (n_samples,), and its own rate in Hz."""
     rate, blocks = decoding.opened(Path(path), off_zero=off_zero)
     return _joined(list(blocks)), rate
 
@@ -119,12 +112,7 @@ def resample(wave: np.ndarray, *, rate: int, to: int) -> np.ndarray:
 
 
 def fit(wave: np.ndarray, *, length: int) -> np.ndarray:
-    """Cut `wave`, shape (n_samples,), to its first `length` samples, or repeat it end to end when it is shorter.
-
-    Returns
-    -------
-    ndarray, shape (length,)
-    """
+    """Cut `wave`, shape (n_samples,), to its first `length` samples, or repeat it end to end to that length."""
     if length < 1:
         raise ParameterError(f"length={length}: a window has at least one sample")
     if len(wave) == 0:

@@ -189,11 +189,8 @@ def all_of_them() -> dict[str, Description]:
 def describe(name: str) -> tuple[str, Description, str]:
     """Return name, description and part of a corpus.
 
-    Parameters
-    ----------
-    name : str
-        A name of `all_of_them`, with ``/PART`` for another part than the published one; a ``.yaml`` file with a
-        description; or the columns of a list, as "speaker path - attack label".
+    It is named by one of `all_of_them`, with ``/PART`` for another part than the published one; by a ``.yaml`` file
+    with a description; or by the columns of a list, as "speaker path - attack label".
     """
     if " " in name.strip() and "path" in name.split():
         entry = {"title": "list", "lists": [{"files": _ANY_LIST, "columns": name}]}

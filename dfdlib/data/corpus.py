@@ -162,13 +162,7 @@ def read(
     one_label: bool = True,
     remembered: Path | None = None,
 ) -> Corpus:
-    """Read a labelled corpus of both classes from a folder or a manifest; parameters and errors are those of `find`.
-
-    Raises
-    ------
-    DataError
-        It has clips of one class only, or clips without a class.
-    """
+    """Read a labelled corpus from a folder or a manifest as `find` does; DataError where it lacks clips of a class."""
     found = find([path], name=name, corpus=corpus, one_label=one_label, remembered=remembered)
     return found.require_both_classes()
 

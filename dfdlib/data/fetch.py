@@ -110,13 +110,7 @@ def fetch(source: Source, folder: Path, *, say: Say) -> None:
 
 
 def download(file: File, folder: Path, *, say: Say | None = None) -> Path:
-    """Get one file into a folder, and return where it is; a file that is there is checked, not fetched again.
-
-    Raises
-    ------
-    RunError
-        It cannot be had, or has other content than published.
-    """
+    """Get one file into a folder, and return where it is; a file that is there is checked, not fetched again."""
     import pooch
 
     pooch.get_logger().setLevel("ERROR")

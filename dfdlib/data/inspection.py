@@ -54,12 +54,8 @@ class Seen(NamedTuple):
 class Memory:
     """Keep what was found in files, and give it back for those whose size and times are as they were.
 
-    It never ends a run: a damaged file is begun anew, and where none can be written, nothing is kept.
-
-    Parameters
-    ----------
-    path : Path, optional
-        A SQLite file, whose folder is made when missing; by default nothing is kept.
+    It is a SQLite file. It never ends a run: a damaged file is begun anew; without a path, or where none can be
+    written, nothing is kept.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -86,14 +82,7 @@ class Memory:
     def seen(
         self, paths: Iterable[str], look: Callable[[str], Seen], *, durations: bool = True
     ) -> Iterator[tuple[str, Seen]]:
-        """Yield what is in each file, in the order of `paths`; `look` is called, in threads, for what is not known.
-
-        Parameters
-        ----------
-        look : callable (path)
-        durations : bool
-            Whether durations are needed.
-        """
+        """Yield what is in each file, in the order of `paths`; `look` is called, in threads, for what is not known."""
         paths = iter(paths)
         with ThreadPoolExecutor() as pool:
             while some := tuple(itertools.islice(paths, _AT_ONCE)):

@@ -144,14 +144,9 @@ def write(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def labels(raw: Raw, *, needed: bool, words: Mapping[str, str] | None = None) -> pd.array:
-    """Return the label of each row of a table: 1, 0 or missing.
+    """Return the label of each row of a table: 1, 0 or missing; where they are `needed`, rows without one are refused.
 
-    Parameters
-    ----------
-    needed : bool
-        Refuse rows without one.
-    words : mapping of str to str
-        Classes of words that the table's writer uses: "bonafide", "spoof", or another for neither; ``*`` is any word.
+    `words` are classes of words that the writer uses: "bonafide", "spoof", or another for neither; ``*`` is any word.
     """
     column = raw.frame["label"]
     own, rest = {plain(word): LABELS.get(name) for word, name in (words or {}).items()}, (words or {}).get("*")

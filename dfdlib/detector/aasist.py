@@ -124,15 +124,7 @@ SMALL = AasistConfiguration(
 
 
 class Aasist(GraphHead):
-    """Features of shape (B, T, inputs) to logits of shape (B, 2): column 0 spoof, column 1 bona fide.
-
-    Parameters
-    ----------
-    configuration : AasistConfiguration
-        `FULL` has the published sizes.
-    inputs : int
-        Values per frame that come from the front end.
-    """
+    """Features of shape (B, T, inputs) to logits of shape (B, 2): column 0 spoof, column 1 bona fide."""
 
     def __init__(self, configuration: AasistConfiguration = FULL, *, inputs: int = 1024):
         super().__init__()

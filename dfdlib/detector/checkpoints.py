@@ -92,13 +92,7 @@ class Content:
 
 
 def read(path: str | Path) -> Content:
-    """Return what a file of weights holds. Its tensors are read when they are looked at.
-
-    Raises
-    ------
-    CheckpointError
-        The file is missing, damaged or unsafe, or holds no state dict.
-    """
+    """Return what a file of weights holds, or refuse it. Its tensors are read when they are looked at."""
     try:
         with open(path, "rb") as file:
             start = file.read(200)
@@ -184,14 +178,9 @@ def sizes(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
 
 
 def seems(shapes: Mapping[str, tuple[int, ...]], *, known: Mapping[tuple[int, int], str]) -> str:
-    """Return what a state dict seems to be and what to do with it, or an empty text.
+    """Return what a state dict of such shapes seems to be and what to do with it, or an empty text.
 
-    Parameters
-    ----------
-    shapes : mapping of str to tuple of int
-        Its names and shapes.
-    known : mapping of (layers, width) to str
-        The front ends that have names.
+    `known` names front ends by their layers and width.
     """
 
     def any_starts(*beginnings: str) -> bool:

@@ -91,13 +91,7 @@ class DetectorConfiguration:
         return max(1, samples // _FRAME) if self.frontend is None else self.frontend.frames(samples)
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Make sure that waveforms of this shape are a batch that the detector can take.
-
-        Raises
-        ------
-        ParameterError
-            The shape is not (B, n), n is below `least_samples`, or not what a detector of one length takes.
-        """
+        """Refuse waveforms of another shape than (B, n), too short, or of another length than the only one it takes."""
         if len(shape) != 2:
             raise ParameterError(f"waveforms of shape {tuple(shape)}: expected (clips, samples)")
         if shape[1] < self.least_samples:

@@ -171,13 +171,7 @@ CONFIGURATIONS = {
 
 
 class Frontend(nn.Module):
-    """Waveforms to features. Its parameters are all under `model`, with fairseq's names.
-
-    Parameters
-    ----------
-    configuration : FrontendConfiguration
-        Usually one of `CONFIGURATIONS`.
-    """
+    """Waveforms to features. Its parameters are all under `model`, with fairseq's names."""
 
     def __init__(self, configuration: FrontendConfiguration):
         super().__init__()

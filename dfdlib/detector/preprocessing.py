@@ -67,10 +67,7 @@ class Preprocessing:
     def for_scorer(self, scorer: object) -> Self:
         """Return this with the rate and the window that a scorer says it takes, where it says so.
 
-        Raises
-        ------
-        ParameterError
-            The rate here is wrong on purpose, and the scorer takes one of its own.
+        ParameterError: the rate here is wrong on purpose, and the scorer takes one of its own.
         """
         rate, window = getattr(scorer, "rate", audio.RATE), getattr(scorer, "window", None)
         changes = {} if window is None else {"window": window}

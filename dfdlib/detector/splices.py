@@ -111,11 +111,8 @@ def _of_windows(windows: pd.DataFrame, borders: tuple[float, float]) -> pd.DataF
 def borders(found: pd.DataFrame, *, threshold: float) -> dict[str, float]:
     """Return how well the borders of recordings are found where the decision on `segments` changes.
 
-    Returns
-    -------
-    dict
-        ``borders``, ``found`` of them within `TOLERANCE`, each by another change, ``changes``, ``f1``, and ``chance``:
-        the share of the time that lies within the tolerance of a border.
+    That is ``borders``, ``found`` of them within `TOLERANCE`, each by another change, ``changes``, ``f1``, and
+    ``chance``: the share of the time that lies within the tolerance of a border.
     """
     count = {"borders": 0, "found": 0, "changes": 0}
     near = 0.0

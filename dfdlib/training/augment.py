@@ -28,15 +28,7 @@ from dfdlib.training.rawboost import RawBoost, limit
 
 
 def rng(seed: int, epoch: int, clip: str | int) -> np.random.Generator:
-    """Return the generator for a clip in an epoch.
-
-    Parameters
-    ----------
-    seed, epoch : int
-        Of the run.
-    clip : str or int
-        What tells the clip from all others: the SHA-256 of its samples, or its place in the corpus.
-    """
+    """Return the generator for a clip, told from all others by its SHA-256 or its place, in an epoch of a run."""
     digest = hashlib.sha256(f"{seed} {epoch} {clip}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest))
 
@@ -97,14 +89,7 @@ class Augmenter:
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
         """Return an augmented copy, float32 of shape (n,), with no sample beyond ±1 if any effect was applied.
 
-        Parameters
-        ----------
-        wave : ndarray of floating point, shape (n,)
-            Mono, nominally within [-1, 1], every sample finite.
-        rate : int
-            In hertz.
-        rng : Generator
-            Where everything is drawn from; `augment.rng` makes one.
+        `wave`, shape (n,), is mono, nominally within [-1, 1], every sample finite; the rate is in hertz.
         """
         if wave.ndim != 1 or not len(wave):
             raise ParameterError(f"wave of shape {wave.shape}: expected (samples,), at least one")

@@ -20,10 +20,7 @@ from dfdlib.training.recipe import Recipe
 class Clips(Dataset):
     """Waveforms of one length and labels of a corpus; clips that cannot be decoded are left out.
 
-    Parameters
-    ----------
-    training : bool
-        Cut long clips at random, and augment; validation clips are cut at their beginning and left as they are.
+    For training, long clips are cut at random, and augmented; validation clips are cut at their beginning.
     """
 
     def __init__(self, corpus: Corpus, *, recipe: Recipe, training: bool) -> None:

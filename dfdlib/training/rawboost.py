@@ -72,12 +72,8 @@ class Convolutive:
 class Impulsive:
     """Impulsive, signal-dependent noise: some samples become louder, softer or turned round.
 
-    Parameters
-    ----------
-    share : float
-        At most this share of the samples, drawn uniformly from 0.
-    gain : float
-        Each of these samples x becomes x + gain · x · u · v, with u and v uniform between -1 and 1.
+    Of at most `share` of the samples, drawn uniformly from 0, x becomes x + gain · x · u · v, with u and v uniform
+    between -1 and 1.
     """
 
     share: float = 0.1
@@ -94,15 +90,7 @@ class Impulsive:
 
 @dataclass(frozen=True, kw_only=True)
 class Stationary:
-    """Stationary noise that does not depend on the signal: white noise through a random filter.
-
-    Parameters
-    ----------
-    snr : Range
-        Signal-to-noise ratio over the whole clip, in decibels.
-    notches : Notches
-        The filter.
-    """
+    """Stationary noise that does not depend on the signal: white noise through a random filter, at an SNR in dB."""
 
     snr: Range = (10.0, 40.0)
     notches: Notches = field(default_factory=Notches)
@@ -117,12 +105,8 @@ class Stationary:
 class RawBoost:
     """RawBoost: convolutive (1), impulsive (2) and stationary (3) noise and their combinations.
 
-    Parameters
-    ----------
-    algorithm : int
-        1, 2 and 3 alone; in series 4 (1, 2, 3), 5 (1, 2), 6 (1, 3) and 7 (2, 3); 8 the sum of 1 and 2 in parallel.
-    convolutive, impulsive, stationary
-        Their settings; the published ones by default.
+    In series they are 4 (1, 2, 3), 5 (1, 2), 6 (1, 3) and 7 (2, 3); 8 is the sum of 1 and 2 in parallel. The settings
+    are the published ones by default.
     """
 
     algorithm: int
@@ -179,12 +163,7 @@ def add_at(wave: np.ndarray, noise: np.ndarray, *, snr: float) -> np.ndarray:
 def band_pass(low: np.ndarray, high: np.ndarray, counts: np.ndarray, *, rate: int) -> np.ndarray:
     """Return taps from time zero on, shape (F, n), of band-pass filters: an ideal one in a Hamming window.
 
-    Parameters
-    ----------
-    low, high : ndarray, shape (F,)
-        The band's ends, in hertz.
-    counts : ndarray of int, shape (F,)
-        Taps of each filter, on both sides of time zero and there: odd.
+    Bands end at `low` and `high`, in hertz; `counts` are taps on both sides and at zero, odd. All have shape (F,).
     """
     half = (counts // 2)[:, None]
     times = np.arange(half.max() + 1)[None]

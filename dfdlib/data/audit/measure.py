@@ -106,13 +106,7 @@ def nuisance_features(wave: np.ndarray, rate: int) -> dict[str, float]:
 
 
 def measure(corpus: Corpus, *, progress: Callable[[int, int], None] | None = None) -> Measured:
-    """Decode every clip of a corpus once and measure it.
-
-    Parameters
-    ----------
-    progress : callable, optional
-        Called with the number of clips done and their total.
-    """
+    """Decode every clip of a corpus once and measure it; `progress` is called with the clips done and their total."""
     paths = corpus.table["path"].tolist()
     results = []
     # Decoding and Fourier transforms leave Python's lock.

@@ -55,26 +55,14 @@ _WINDOW = np.hanning(FRAME + 1)[:-1].astype(np.float32)
 
 
 class Fingerprint(NamedTuple):
-    """The fingerprint of a clip, a word for every 16 ms.
-
-    Attributes
-    ----------
-    bits : ndarray of uint32, shape (n_frames,)
-    loud : ndarray of bool, shape (n_frames,)
-        Whether the word counts.
-    """
+    """A word of 32 bits for every 16 ms of a clip, uint32 of shape (n_frames,), and which of them count, bool."""
 
     bits: np.ndarray
     loud: np.ndarray
 
 
 def fingerprint(wave: np.ndarray) -> Fingerprint:
-    """Return the fingerprint of a clip at 16 kHz; it is empty for clips below 0.26 s.
-
-    Parameters
-    ----------
-    wave : ndarray, shape (n_samples,)
-    """
+    """Return the fingerprint of a clip at 16 kHz, shape (n_samples,); it is empty for clips below 0.26 s."""
     if len(wave) < FRAME + LAG * HOP:
         return Fingerprint(np.zeros(0, np.uint32), np.zeros(0, bool))
     frames = np.lib.stride_tricks.sliding_window_view(np.asarray(wave, np.float32), FRAME)[::HOP]

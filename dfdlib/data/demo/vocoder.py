@@ -104,13 +104,7 @@ def magnitudes(waves: torch.Tensor, *, size: int, hop: int) -> torch.Tensor:
 
 
 def vocode(wave: np.ndarray, *, weights: Path | None = None) -> np.ndarray:
-    """Make sound from the mel spectrogram and the pitch of a recording, shape (n_samples,) at 16 kHz.
-
-    Parameters
-    ----------
-    weights : Path, optional
-        By default `copies.weights_file`.
-    """
+    """Make sound from the mel spectrogram and the pitch of a recording, shape (n_samples,) at 16 kHz."""
     model, loud = load(weights or copies.weights_file()), chain.rms(wave) + 1e-9
     padded = np.pad(wave * (LEVEL / loud), (SIZE, SIZE + -len(wave) % HOP)).astype(np.float32)
     heard, sources = torch.from_numpy(padded)[None], torch.from_numpy(source(padded))[None]

@@ -29,18 +29,10 @@ class GraphHead(nn.Module):
         temperatures: tuple[float, float] = (2.0, 100.0),
         dropouts: tuple[float, float, float, float] = (0.2, 0.3, 0.2, 0.5),
     ) -> None:
-        """Make the layers.
+        """Make the layers: nodes have `before` values, `width` after graph attention, `narrow` after heterogeneous layers.
 
-        Parameters
-        ----------
-        before, width, narrow : int
-            Values per node at first, after graph attention, after the heterogeneous layers.
-        keep : tuple of float
-            Share of nodes that pools keep: spectral, temporal, those in branches.
-        temperatures : tuple of float
-            Of graph attention and of heterogeneous layers: higher makes them look at all nodes alike.
-        dropouts : tuple of float
-            In training: on the input of graph attention, on what pools score, on the branches, before the last layer.
+        Shares to `keep` are of pools: spectral, temporal, in branches. Temperatures are of graph attention and of
+        heterogeneous layers. Dropouts are before graph attention, before pools, on branches, before the last layer.
         """
         graph_dropout, pool_dropout, branch_dropout, readout_dropout = dropouts
 

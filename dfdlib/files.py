@@ -27,27 +27,14 @@ _REFUSALS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A file, or a folder, that a command is going to write.
+    """A file, or a folder, that a command is going to write."""
 
-    Attributes
-    ----------
-    option : str
-        What names it in messages, as ``--out``.
-    suffixes : tuple of str
-        What the name may end with; anything if empty. Devices may have any name.
-    folder : bool
-        It is a folder, which may exist.
-    reread : bool
-        It is read again, so it must be a file.
-    beside : Path, optional
-        The file that it is written with. One that is there without that was not written by the same command.
-    """
-
-    option: str
+    option: str  # what names it in messages, as ``--out``
     path: Path
-    suffixes: tuple[str, ...] = ()
-    folder: bool = False
-    reread: bool = False
+    suffixes: tuple[str, ...] = ()  # what the name may end with; anything if empty. Devices may have any name.
+    folder: bool = False  # it is a folder, which may exist
+    reread: bool = False  # it is read again, so it must be a file
+    # The file that it is written with. One that is there without that was not written by the same command.
     beside: Path | None = None
 
     def __str__(self) -> str:

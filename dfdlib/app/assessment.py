@@ -65,40 +65,20 @@ class Window:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a detector says of a clip.
-
-    Attributes
-    ----------
-    demonstration : bool
-        The detector's scores mean nothing outside the demo's corpora.
-    outcome : str
-        One of `OUTCOMES`.
-    reasons : tuple of str
-        Why it cannot be told; else empty.
-    evidence : str
-        The LLR in words.
-    score : float
-        Higher means bona fide.
-    llr : Interval or None
-        Natural logarithm, above 0 for bona fide, with its range; None without a calibration.
-    done : str
-        What was done to the file before the detector got it.
-    windows : tuple of Window
-        None where the clip is no longer than one.
-    """
+    """What a detector says of a clip."""
 
     file: str
     detector: str
-    demonstration: bool
+    demonstration: bool  # the detector's scores mean nothing outside the demo's corpora
     channel: str
-    outcome: str
-    reasons: tuple[str, ...]
-    evidence: str
-    score: float
-    llr: Interval | None
-    done: str
+    outcome: str  # one of `OUTCOMES`
+    reasons: tuple[str, ...]  # why it cannot be told; else empty
+    evidence: str  # the LLR in words
+    score: float  # higher means bona fide
+    llr: Interval | None  # natural logarithm, above 0 for bona fide, with its range; None without a calibration
+    done: str  # what was done to the file before the detector got it
     facts: tuple[Fact, ...]
-    windows: tuple[Window, ...]
+    windows: tuple[Window, ...]  # empty where the clip is no longer than one
 
     def to_dict(self) -> dict:
         """Return all of it as plain values for JSON."""

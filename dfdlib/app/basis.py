@@ -50,27 +50,16 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """A detector, and what an assessment of a clip rests on.
-
-    Attributes
-    ----------
-    scales : dict of str to Scale
-        By the names of `CHANNELS`, as far as they were measured.
-    tested : DataFrame or None
-        What `measure.measure` says of a sample of the clips that it was tested on; None where they are not here.
-    demonstration : bool
-        Its scores mean nothing outside the demo's corpora.
-    card : str
-        What is known of the detector, in Markdown.
-    """
+    """A detector, and what an assessment of a clip rests on."""
 
     name: str
     scorer: Scorer
     preprocessing: Preprocessing
-    scales: dict[str, Scale] = field(default_factory=dict)
+    scales: dict[str, Scale] = field(default_factory=dict)  # by the names of `CHANNELS`, as far as they were measured
+    # What `measure.measure` says of a sample of the clips that it was tested on; None where they are not here.
     tested: pd.DataFrame | None = None
-    demonstration: bool = False
-    card: str = ""
+    demonstration: bool = False  # its scores mean nothing outside the demo's corpora
+    card: str = ""  # what is known of the detector, in Markdown
 
     @classmethod
     def of_run(cls, name: str, scorer: Scorer, *, preprocessing: Preprocessing, folder: Path, **options) -> "Basis":

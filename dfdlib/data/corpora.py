@@ -27,33 +27,17 @@ class _Entry(pydantic.BaseModel):
 
 
 class List(_Entry):
-    """One kind of list of a corpus.
+    """One kind of list of a corpus."""
 
-    Attributes
-    ----------
-    files : str
-        Pattern of the end of the list's path, see `pattern`; what it captures becomes a column.
-    columns : str
-        Columns in order, for a list without headings: ``-`` for one without a meaning; those in brackets may be absent.
-    headings : dict of str to str
-        Columns by their heading, for a list with headings. Others keep their own heading.
-    labels : dict of str to str
-        Classes of words that `labels.LABEL_WORDS` lacks: bonafide, spoof or skip; ``*`` stands for any other word.
-    splits : dict of str to str
-        Splits of words that `labels.SPLIT_WORDS` lacks; ``*`` stands for any other word.
-    make : dict of str to str
-        Columns made of others, as ``{list}/{path}``.
-    only_with : dict of str to str
-        Columns that are empty where another is.
-    """
-
-    files: str
+    files: str  # pattern of the end of the list's path, see `pattern`; what it captures becomes a column
+    # Columns in order, for a list without headings: ``-`` for one without a meaning; those in brackets may be absent.
     columns: str = ""
-    headings: dict[str, str] = {}
+    headings: dict[str, str] = {}  # columns by their heading, for a list with headings. Others keep their own heading.
+    # Classes of words that `labels.LABEL_WORDS` lacks: bonafide, spoof or skip; ``*`` stands for any other word.
     labels: dict[str, Literal["bonafide", "spoof", "skip"]] = {}
-    splits: dict[str, str] = {}
-    make: dict[str, str] = {}
-    only_with: dict[str, str] = {}
+    splits: dict[str, str] = {}  # splits of words that `labels.SPLIT_WORDS` lacks; ``*`` stands for any other word
+    make: dict[str, str] = {}  # columns made of others, as ``{list}/{path}``
+    only_with: dict[str, str] = {}  # columns that are empty where another is
 
     @property
     def layouts(self) -> dict[int, list[str]]:
@@ -77,31 +61,16 @@ class Folders(_Entry):
 
 
 class Source(_Entry):
-    """Where files are downloaded from.
+    """Where files are downloaded from."""
 
-    Attributes
-    ----------
-    zenodo : tuple of str
-        Numbers of records.
-    urls : dict of str to str
-        Addresses, with their checksum as ``md5:…`` where one is published.
-    kaggle, huggingface : str
-        Names of data sets there.
-    only : str
-        Pattern of the files that are taken of a repository of Hugging Face.
-    folder : str
-        What to call the folder, where several corpora come together.
-    steps : str
-        What a person has to do, beside or instead.
-    """
-
-    zenodo: tuple[str, ...] = ()
-    urls: dict[str, str] = {}
+    zenodo: tuple[str, ...] = ()  # numbers of records
+    urls: dict[str, str] = {}  # addresses, with their checksum as ``md5:…`` where one is published
+    # Names of data sets there.
     kaggle: str = ""
     huggingface: str = ""
-    only: str = ""
-    folder: str = ""
-    steps: str = ""
+    only: str = ""  # pattern of the files that are taken of a repository of Hugging Face
+    folder: str = ""  # what to call the folder, where several corpora come together
+    steps: str = ""  # what a person has to do, beside or instead
 
     @property
     def places(self) -> list[str]:
@@ -112,44 +81,23 @@ class Source(_Entry):
 
 
 class Description(_Entry):
-    """One corpus.
+    """One corpus."""
 
-    Attributes
-    ----------
-    title, what, licence, home : str
-        For people.
-    folders : tuple of Folders
-        Rules for clips that no list names; the first that fits counts.
-    names : str
-        Regular expression of its clips' names, which tells its lists from those of others.
-    inside : str
-        Name of the folder that holds it, where it comes together with others.
-    part : str
-        The part that published figures are on: a subset, a split, or "all".
-    counts : dict of str to int
-        Clips as published, by part, checked against the lists themselves or their publication.
-    unverified : dict of str to int
-        The same where that was not possible: shown as "about", and compared with nothing.
-    pair : str
-        Column that names the bona fide recording of each spoof.
-    segments : str
-        Pattern of files with the labels of a clip's segments, as ``{clip}\\.vad``.
-    """
-
+    # `title`, `what`, `licence` and `home` are for people.
     title: str
     what: str = ""
     lists: tuple[List, ...] = ()
-    folders: tuple[Folders, ...] = ()
-    names: str = ""
-    inside: str = ""
-    part: str = "all"
-    counts: dict[str, int] = {}
-    unverified: dict[str, int] = {}
+    folders: tuple[Folders, ...] = ()  # rules for clips that no list names; the first that fits counts
+    names: str = ""  # regular expression of its clips' names, which tells its lists from those of others
+    inside: str = ""  # name of the folder that holds it, where it comes together with others
+    part: str = "all"  # the part that published figures are on: a subset, a split, or "all"
+    counts: dict[str, int] = {}  # clips as published, by part, checked against the lists or their publication
+    unverified: dict[str, int] = {}  # the same where that was not possible: shown as "about", and compared with nothing
     hours: float | None = None
     licence: str = "not stated"
     home: str = ""
-    pair: str = ""
-    segments: str = ""
+    pair: str = ""  # column that names the bona fide recording of each spoof
+    segments: str = ""  # pattern of files with the labels of a clip's segments, as ``{clip}\.vad``
     get: Source = Source()
 
     @property

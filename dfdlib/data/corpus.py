@@ -36,33 +36,21 @@ _PATHS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Corpus:
-    """A named table of clips.
+    """A named table of clips."""
 
-    Attributes
-    ----------
-    name : str
-        What the report calls it.
-    table : DataFrame
-        A row a clip: ``path`` (absolute), ``label`` (1 bona fide, 0 spoof, missing where unknown), ``split``,
-        ``speaker``, ``sentence``, ``attack`` ("bonafide" for real clips, "unknown" for others that no manifest
-        describes), ``duration`` (seconds), ``sha256`` (of the file), and whatever else a manifest holds.
-    left_out : DataFrame
-        ``path`` and ``reason`` of every clip that was found and could not be used, and of folders that cannot be read.
-    root : str
-        The folder that paths are relative to where they are written: the one that was given, or that of the file or
-        manifest; the nearest one above all that was given, or above the clips where some lie outside. "" for none.
-    other : dict of str to int
-        How many files below the folders are of each other kind (see `search`): no sound, hidden, in no list.
-    notes : tuple of str
-        How its lists were read, and how many clips they have against what is published.
-    """
-
-    name: str
+    name: str  # what the report calls it
+    # A row a clip: ``path`` (absolute), ``label`` (1 bona fide, 0 spoof, missing where unknown), ``split``,
+    # ``speaker``, ``sentence``, ``attack`` ("bonafide" for real clips, "unknown" for others that no manifest
+    # describes), ``duration`` (seconds), ``sha256`` (of the file), and whatever else a manifest holds.
     table: pd.DataFrame
+    # ``path`` and ``reason`` of every clip that was found and could not be used, and of folders that cannot be read.
     left_out: pd.DataFrame
+    # The folder that paths are relative to where they are written: the one that was given, or that of the file or
+    # manifest; the nearest one above all that was given, or above the clips where some lie outside. "" for none.
     root: str = ""
+    # How many files below the folders are of each other kind (see `search`): no sound, hidden, in no list.
     other: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # how its lists were read, and how many clips they have against what is published
 
     def __len__(self) -> int:
         return len(self.table)

@@ -39,22 +39,12 @@ Say = Callable[[str], None]
 
 
 class File(NamedTuple):
-    """A file on the web.
-
-    Attributes
-    ----------
-    name : str
-        What to call it.
-    size : int or None
-        In bytes, where it is known.
-    digest : str
-        As ``md5:…`` or ``sha256:…``; "" where none is published.
-    """
+    """A file on the web."""
 
     url: str
-    name: str
-    size: int | None = None
-    digest: str = ""
+    name: str  # what to call it
+    size: int | None = None  # in bytes, where it is known
+    digest: str = ""  # as ``md5:…`` or ``sha256:…``; "" where none is published
 
     @classmethod
     def at(cls, url: str, digest: str = "") -> "File":

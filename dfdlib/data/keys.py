@@ -26,18 +26,10 @@ _ENDINGS = rf"(?i)\.(?:{'|'.join(sorted(ending[1:] for ending in search.SOUND))}
 
 @dataclass(frozen=True)
 class Trials:
-    """Labels and scores of the same clips, ready to be evaluated, and what they were read from.
+    """Labels and scores of the same clips, ready to be evaluated, and what they were read from."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        ``path``, ``label``, ``score``, and what the key and the list say beside it.
-    facts : dict
-        What was read as what, and how many names have no partner: plain values for JSON.
-    """
-
-    table: pd.DataFrame
-    facts: dict
+    table: pd.DataFrame  # ``path``, ``label``, ``score``, and what the key and the list say beside it
+    facts: dict  # what was read as what, and how many names have no partner: plain values for JSON
 
     @property
     def labels(self) -> np.ndarray:

@@ -33,22 +33,13 @@ _SEPARATORS = (None, ",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class Read:
-    """What a list says.
+    """What a list says."""
 
-    Attributes
-    ----------
-    form : str
-        What it was read as, in words.
-    table : DataFrame
-        A row a clip: ``path`` as the list has it, ``label`` (1 bona fide, 0 spoof, missing where the list has none),
-        `TEXTS`, `LINE` and every other column, as text.
-    skipped : DataFrame
-        ``path`` and ``reason`` of clips of neither class.
-    """
-
-    form: str
+    form: str  # what it was read as, in words
+    # A row a clip: ``path`` as the list has it, ``label`` (1 bona fide, 0 spoof, missing where the list has none),
+    # `TEXTS`, `LINE` and every other column, as text.
     table: pd.DataFrame
-    skipped: pd.DataFrame
+    skipped: pd.DataFrame  # ``path`` and ``reason`` of clips of neither class
 
 
 def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> Read:

@@ -32,25 +32,14 @@ _FITTED = 200
 
 @dataclass(frozen=True)
 class ScoreList:
-    """Scores as a file has them.
-
-    Attributes
-    ----------
-    read_as : str
-        The form of the file, for whoever wants to know what was made of it.
-    table : DataFrame
-        ``path`` and ``score`` (higher means bona fide), ``label`` where the file says it, and its other columns.
-    unscored : tuple of str
-        Clips without a score.
-    prefixed : bool
-        Names begin with that of their corpus and a hyphen.
-    """
+    """Scores as a file has them."""
 
     path: Path
-    read_as: str
+    read_as: str  # the form of the file, for whoever wants to know what was made of it
+    # ``path`` and ``score`` (higher means bona fide), ``label`` where the file says it, and its other columns.
     table: pd.DataFrame
-    unscored: tuple[str, ...] = ()
-    prefixed: bool = False
+    unscored: tuple[str, ...] = ()  # clips without a score
+    prefixed: bool = False  # names begin with that of their corpus and a hyphen
 
 
 def read(

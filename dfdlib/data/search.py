@@ -58,24 +58,12 @@ def named(other: Mapping[str, int]) -> str:
 
 
 class Clip(NamedTuple):
-    """A file to be tried.
+    """A file to be tried."""
 
-    Attributes
-    ----------
-    path : str
-        By which it was reached.
-    real : str
-        Where it lies: the same for two paths to one file. A hard link is a file of its own, as a copy is.
-    told : object
-        What the names of the folders above it tell.
-    sought : bool
-        Whether its suffix says nothing, so that it need not be sound.
-    """
-
-    path: str
-    real: str
-    told: Any
-    sought: bool
+    path: str  # by which it was reached
+    real: str  # where it lies: the same for two paths to one file. A hard link is a file of its own, as a copy is.
+    told: Any  # what the names of the folders above it tell
+    sought: bool  # whether its suffix says nothing, so that it need not be sound
 
 
 class _Folder(NamedTuple):

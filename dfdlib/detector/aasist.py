@@ -40,35 +40,20 @@ def _names(kind: type) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class AasistConfiguration:
-    """The sizes of the back end.
+    """The sizes of the back end."""
 
-    Parameters
-    ----------
-    features : int
-        Rows of the image: what the linear layer makes of the front end's values per frame.
-    channels : tuple of int
-        Output channels of each residual block.
-    attention_width : int
-        Channels inside the attention over the map.
-    graph_width, heterogeneous_width : int
-        Values per node after the first graph attention layers and after the heterogeneous ones.
-    graph_temperature, heterogeneous_temperature : float
-        What attention scores are divided by in these layers: higher makes them look at all nodes alike.
-    keep : float
-        Share of the nodes that a graph pooling keeps.
-    graph_dropout, pool_dropout, branch_dropout, readout_dropout : float
-        Dropout, in training only: on the input of graph attention, on what graph pooling scores, on the output of
-        each branch, and before the last layer.
-    """
-
-    features: int
-    channels: tuple[int, ...]
-    attention_width: int
+    features: int  # rows of the image: what the linear layer makes of the front end's values per frame
+    channels: tuple[int, ...]  # output channels of each residual block
+    attention_width: int  # channels inside the attention over the map
+    # Values per node after the first graph attention layers and after the heterogeneous ones.
     graph_width: int
     heterogeneous_width: int
+    # What attention scores are divided by in these layers: higher makes them look at all nodes alike.
     graph_temperature: float = 2.0
     heterogeneous_temperature: float = 100.0
-    keep: float = 0.5
+    keep: float = 0.5  # share of the nodes that a graph pooling keeps
+    # Dropout, in training only: on the input of graph attention, on what graph pooling scores, on the output of each
+    # branch, and before the last layer.
     graph_dropout: float = 0.2
     pool_dropout: float = 0.3
     branch_dropout: float = 0.2

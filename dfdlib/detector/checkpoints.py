@@ -68,27 +68,14 @@ _PREFIXED = re.compile(rf"^(?:{_PREFIX.pattern})+|(?<=\.)(?:_orig_mod\.|_fsdp_wr
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a file of weights holds.
+    """What a file of weights holds."""
 
-    Attributes
-    ----------
-    kind : str
-        `dfdlib` for files with our header, else `state dict`, `training checkpoint` or `Lightning checkpoint`.
-    tensors : dict of str to Tensor
-        Under their plain names, in the file's order. Take `copies`: those of most files are views of it.
-    header : str or None
-        What our own files say about themselves, as JSON.
-    mapped : bool
-        Whether the tensors are views of the file.
-    stripped : tuple of str
-        Which of `PREFIXES` were taken away from names.
-    """
-
-    kind: str
+    kind: str  # `dfdlib` for files with our header, else `state dict`, `training checkpoint` or `Lightning checkpoint`
+    # Under their plain names, in the file's order. Take `copies`: those of most files are views of it.
     tensors: dict[str, torch.Tensor]
-    header: str | None = None
-    mapped: bool
-    stripped: tuple[str, ...] = ()
+    header: str | None = None  # what our own files say about themselves, as JSON
+    mapped: bool  # whether the tensors are views of the file
+    stripped: tuple[str, ...] = ()  # which of `PREFIXES` were taken away from names
 
 
 def read(path: str | Path) -> Content:

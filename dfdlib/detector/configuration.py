@@ -32,27 +32,13 @@ _FRAME = 320
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfiguration:
-    """What a detector is made of.
+    """What a detector is made of."""
 
-    Parameters
-    ----------
-    name : str
-        What to call it.
-    frontend : FrontendConfiguration or None
-        The wav2vec 2.0 network; None where the back end reads waveforms.
-    backend : object
-        The settings of one of `BACKENDS`.
-    rate : int
-        Sampling rate of the waveforms, in hertz.
-    normalise : bool
-        Whether each clip is brought to a mean of zero and a variance of one first.
-    """
-
-    name: str
-    frontend: frontend.FrontendConfiguration | None
-    backend: object
-    rate: int = RATE
-    normalise: bool = False
+    name: str  # what to call it
+    frontend: frontend.FrontendConfiguration | None  # the wav2vec 2.0 network; None where the back end reads waveforms
+    backend: object  # the settings of one of `BACKENDS`
+    rate: int = RATE  # sampling rate of the waveforms, in hertz
+    normalise: bool = False  # whether each clip is brought to a mean of zero and a variance of one first
 
     def __post_init__(self):
         if type(self.backend) not in _KINDS:

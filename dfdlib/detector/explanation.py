@@ -41,24 +41,13 @@ _FLOOR, _QUIETEST = 0.1, np.sqrt(-np.log(1 - 0.1))
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the score of a clip rests on.
+    """What the score of a clip rests on."""
 
-    Attributes
-    ----------
-    times : ndarray, shape (n + 1,)
-        Edges of the slices, in seconds.
-    bands : ndarray, shape (6,)
-        Edges of the bands, in Hz.
-    change : ndarray, shape (n, 5)
-        The score of the clip less the score without the cell: above zero, the cell speaks for bona fide.
-    score : float
-        Of the whole clip.
-    """
-
-    times: np.ndarray
-    bands: np.ndarray
+    times: np.ndarray  # edges of the slices, in seconds, shape (n + 1,)
+    bands: np.ndarray  # edges of the bands, in Hz, shape (6,)
+    # The score of the clip less the score without the cell: above zero, the cell speaks for bona fide; shape (n, 5).
     change: np.ndarray
-    score: float
+    score: float  # of the whole clip
 
     def table(self, *, slope: float = 1.0) -> pd.DataFrame:
         """Return a row a cell: ``start end`` (s), ``low high`` (Hz), ``change``.

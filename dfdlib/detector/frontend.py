@@ -42,45 +42,28 @@ def _is_size(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class FrontendConfiguration:
-    """The sizes of a wav2vec 2.0 network.
+    """The sizes of a wav2vec 2.0 network."""
 
-    Parameters
-    ----------
-    convolutions : tuple of (channels, kernel, stride)
-        The feature extractor, first layer first.
-    width, layers, heads, feed_forward : int
-        The transformer encoder: values per frame, layers, attention heads, width inside a layer.
-    position_kernel, position_groups : int
-        The convolution that tells the encoder where a frame is.
-    quantize_targets : bool
-        Whether the network carries the quantiser of pre-training; it is never used here.
-    final_width : int
-        Width of the projections of pre-training; never used here.
-    convolution_bias : bool
-        Whether the convolutions of the feature extractor have a bias.
-    group_norm : bool
-        The feature extractor normalises after its first layer alone, each channel over the whole clip, in place of
-        every frame after each layer.
-    norm_first : bool
-        The encoder's layers normalise before attention and feed-forward, and the encoder once more at its end; else
-        they do so after each, and the encoder at its beginning.
-    code_words : int
-        Over 0: what serves pre-training is that of HuBERT, which tells so many sounds apart.
-    """
-
+    # The feature extractor, first layer first: (channels, kernel, stride).
     convolutions: tuple[tuple[int, int, int], ...]
+    # The transformer encoder: values per frame, layers, attention heads, width inside a layer.
     width: int
     layers: int
     heads: int
     feed_forward: int
+    # The convolution that tells the encoder where a frame is.
     position_kernel: int
     position_groups: int
-    quantize_targets: bool
-    final_width: int
-    convolution_bias: bool = True
+    quantize_targets: bool  # whether the network carries the quantiser of pre-training; it is never used here
+    final_width: int  # width of the projections of pre-training; never used here
+    convolution_bias: bool = True  # whether the convolutions of the feature extractor have a bias
+    # The feature extractor normalises after its first layer alone, each channel over the whole clip, in place of every
+    # frame after each layer.
     group_norm: bool = False
+    # The encoder's layers normalise before attention and feed-forward, and the encoder once more at its end; else they
+    # do so after each, and the encoder at its beginning.
     norm_first: bool = True
-    code_words: int = 0
+    code_words: int = 0  # over 0: what serves pre-training is that of HuBERT, which tells so many sounds apart
 
     def __post_init__(self):
         # Configurations also come out of files, and fairseq evaluates the description of the convolutions as

@@ -25,24 +25,17 @@ WINDOWS = {"fixed": FIXED_WINDOW, "full": None}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to a clip's waveform, and which number is its score.
-
-    Attributes
-    ----------
-    rate : int
-        The rate in Hz that clips are resampled to. The detector takes what it gets for 16,000 Hz, so any other number
-        is a mistake on purpose.
-    window : int or None
-        Clips are cut, or repeated end to end, to this many samples. None takes the full clip. One
-        over 30 s gives windows of 30 s, the last of which ends with the clip, and the mean of their logits counts;
-        nothing is repeated but clips under 0.5 s.
-    score : {"difference", "logit"}
-        The logit of bona fide minus the logit of spoof, or the logit of bona fide alone.
-    """
+    """What is done to a clip's waveform, and which number is its score."""
 
     name: str
+    # The rate in Hz that clips are resampled to. The detector takes what it gets for 16,000 Hz, so any other number is
+    # a mistake on purpose.
     rate: int = audio.RATE
+    # Clips are cut, or repeated end to end, to this many samples. None takes the full clip. One over 30 s gives windows
+    # of 30 s, the last of which ends with the clip, and the mean of their logits counts; nothing is repeated but clips
+    # under 0.5 s.
     window: int | None = FIXED_WINDOW
+    # One of `difference`, `logit`. The logit of bona fide minus the logit of spoof, or the logit of bona fide alone.
     score: str = "difference"
 
     @classmethod

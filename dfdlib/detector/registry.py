@@ -18,38 +18,22 @@ _AASIST = "https://raw.githubusercontent.com/clovaai/aasist/a04c9863f63d44471dde
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A detector that people compare with.
-
-    Attributes
-    ----------
-    trained_on : str
-        The published weights.
-    results : str
-        Published equal error rates, of `source` unless another place is named; "not verified" where that
-        could not be looked up.
-    source : str
-        Where these results, the network and mostly the weights come from.
-    checkpoint : str
-        The form of the file.
-    urls : mapping of str to str
-        Addresses of weights and their checksums, "" where none is published.
-    huggingface : str
-        A repository of weights.
-    steps : str
-        What a person has to do for the weights.
-    """
+    """A detector that people compare with."""
 
     what: str
     parameters: int
-    trained_on: str
+    trained_on: str  # the published weights
+    # Published equal error rates, of `source` unless another place is named; "not verified" where that could not be
+    # looked up.
     results: str
-    source: str
+    source: str  # where these results, the network and mostly the weights come from
     code_licence: str
     weights_licence: str
-    checkpoint: str
+    checkpoint: str  # the form of the file
+    # Addresses of weights and their checksums, "" where none is published.
     urls: Mapping[str, str] = field(default_factory=dict)
-    huggingface: str = ""
-    steps: str = ""
+    huggingface: str = ""  # a repository of weights
+    steps: str = ""  # what a person has to do for the weights
 
     @property
     def places(self) -> list[str]:

@@ -41,18 +41,10 @@ BLOCK = {"cpu": 100, "cuda": 25_000}
 
 @typing.runtime_checkable
 class Scorer(typing.Protocol):
-    """Windows of samples to logits.
+    """Windows of samples to logits."""
 
-    Attributes
-    ----------
-    fingerprint : str
-        A SHA-256 over the weights and whatever else changes the numbers: what logits are cached under.
-    least_samples : int
-        The shortest window that it takes.
-    """
-
-    fingerprint: str
-    least_samples: int
+    fingerprint: str  # a SHA-256 over the weights and whatever else changes the numbers: what logits are cached under
+    least_samples: int  # the shortest window that it takes
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
         """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n)."""

@@ -14,21 +14,11 @@ from dfdlib.errors import DataError
 
 @dataclass(frozen=True)
 class Scores:
-    """The clips of a corpus with their scores; a higher score means bona fide.
+    """The clips of a corpus with their scores; a higher score means bona fide."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        The corpus's columns, then ``score``, ``checkpoint`` and ``preprocessing`` (fingerprints).
-    left_out : DataFrame
-        ``path`` and ``reason`` of clips that the corpus or the decoder refused.
-    root : str
-        As `Corpus.root`.
-    """
-
-    table: pd.DataFrame
-    left_out: pd.DataFrame
-    root: str = ""
+    table: pd.DataFrame  # the corpus's columns, then ``score``, ``checkpoint`` and ``preprocessing`` (fingerprints)
+    left_out: pd.DataFrame  # ``path`` and ``reason`` of clips that the corpus or the decoder refused
+    root: str = ""  # as `Corpus.root`
 
     @property
     def labels(self) -> np.ndarray:

@@ -55,24 +55,12 @@ _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mi
 
 @dataclass(frozen=True)
 class Training:
-    """What a training leaves.
+    """What a training leaves."""
 
-    Attributes
-    ----------
-    history : DataFrame
-        A row an epoch: ``epoch`` (from 1), ``train_loss``, ``validation_loss``, ``validation_eer``.
-    best_epoch : int
-        The one whose weights were kept.
-    checkpoint : Path
-        Those weights, in safetensors.
-    left_out : DataFrame
-        ``path`` and ``reason`` of clips that could not be decoded.
-    """
-
-    history: pd.DataFrame
-    best_epoch: int
-    checkpoint: Path
-    left_out: pd.DataFrame
+    history: pd.DataFrame  # a row an epoch: ``epoch`` (from 1), ``train_loss``, ``validation_loss``, ``validation_eer``
+    best_epoch: int  # the one whose weights were kept
+    checkpoint: Path  # those weights, in safetensors
+    left_out: pd.DataFrame  # ``path`` and ``reason`` of clips that could not be decoded
 
 
 def fit(

@@ -18,43 +18,23 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Notches:
-    """The random filter of RawBoost: band-stop filters in a row, its highest gain given.
+    """The random filter of RawBoost: band-stop filters in a row, its highest gain given."""
 
-    Parameters
-    ----------
-    bands : int
-        Band-stop filters in a row.
-    centre, width : Range
-        Centre and width of the stopped band, in hertz.
-    coefficients : Range
-        Coefficients of each filter, made odd; with more of them the band is stopped more sharply.
-    gain : Range
-        Gain where the filter passes most, in decibels.
-    """
-
-    bands: int = 5
+    bands: int = 5  # band-stop filters in a row
+    # Centre and width of the stopped band, in hertz.
     centre: Range = (20.0, 8000.0)
     width: Range = (100.0, 1000.0)
+    # Coefficients of each filter, made odd; with more of them the band is stopped more sharply.
     coefficients: Range = (10, 100)
-    gain: Range = (0.0, 0.0)
+    gain: Range = (0.0, 0.0)  # gain where the filter passes most, in decibels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convolutive:
-    """Linear and non-linear convolutive noise: powers of the waveform, each through a filter of its own, summed.
+    """Linear and non-linear convolutive noise: powers of the waveform, each through a filter of its own, summed."""
 
-    Parameters
-    ----------
-    orders : int
-        The highest power; 1 is linear.
-    bias : Range
-        By how many decibels the powers from 2 on are softer than the first.
-    notches : Notches
-        The filters.
-    """
-
-    orders: int = 5
-    bias: Range = (5.0, 20.0)
+    orders: int = 5  # the highest power; 1 is linear
+    bias: Range = (5.0, 20.0)  # by how many decibels the powers from 2 on are softer than the first
     notches: Notches = field(default_factory=Notches)
 
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:

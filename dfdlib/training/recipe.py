@@ -25,75 +25,45 @@ WITHOUT_EFFECT = {"workers", "save_every", "checkpointing"}
 
 
 class Settings(pydantic.BaseModel):
-    """What can be chosen.
-
-    Attributes
-    ----------
-    epochs, batch_size : int
-        A batch is shared out among processes, if there are several.
-    accumulate : int
-        Batches whose gradients are added up before a step.
-    optimizer : {"adam", "adamw", "sgd"}
-        Adam's weight decay is an L2 term in the gradient, AdamW's is decoupled; SGD has a momentum of 0.9.
-    learning_rate, weight_decay : float
-    schedule : {"constant", "linear", "cosine", "one-cycle"}
-        After the warm-up the rate stays, or falls to nothing along a line or a cosine. One cycle is a cosine both ways
-        with a warm-up of 30 % (Smith and Topin, arXiv 1708.07120).
-    warmup : float
-        The share of all steps in which the rate rises from nothing.
-    class_weights : {"none", "balanced"} or (float, float)
-        Weights of spoof and bona fide clips in the loss; balanced makes both classes weigh the same.
-    freeze : {"none", "extractor", "frontend"} or int
-        What is not trained: nothing, the front end's convolutions, all of the front end, or its convolutions and so
-        many of the encoder's lower layers.
-    clip : float or None
-        The largest norm that a gradient may have; larger ones are scaled down.
-    precision : {"float32", "bfloat16", "float16"}
-        Of matrix products; weights stay in float32.
-    checkpointing : bool
-        Compute the encoder's activations twice rather than keep them: much less memory, a third more time.
-    patience : int or None
-        Stop after so many epochs without a better one.
-    window : int or None
-        Samples of a training clip at 16 kHz: a longer clip is cut at a random place, a shorter one repeated. None
-        takes the profile's.
-    sampler : {"shuffled", "unshuffled", "balanced-by-class", "balanced-by-attack"}
-        A new order each epoch; or spoofs, then bona fide clips; or both classes, or all attacks, equally often.
-    augment : tuple of str
-        What is done to training clips, as `augment.build` names it: ``rawboost=3``, ``codec@0.5`` and so on.
-    select : {"validation_loss", "validation_eer"}
-        What the best epoch is the lowest of.
-    workers : int
-        Processes that decode clips; 0 decodes between the steps.
-    save_every : float
-        Seconds after which the state of the training is written, to go on from after a kill.
-    strategy : {"auto", "ddp", "fsdp"}
-        How several processes train one network: each with all of it (what "auto" chooses), or each with a part, for
-        networks that no single GPU holds.
-    """
+    """What can be chosen."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    # A batch is shared out among processes, if there are several.
     epochs: Positive = 10
     batch_size: Positive = 16
-    accumulate: Positive = 1
+    accumulate: Positive = 1  # batches whose gradients are added up before a step
+    # Adam's weight decay is an L2 term in the gradient, AdamW's is decoupled; SGD has a momentum of 0.9.
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: AboveZero = 1e-6
     weight_decay: Annotated[float, pydantic.Field(ge=0)] = 1e-4
+    # After the warm-up the rate stays, or falls to nothing along a line or a cosine. One cycle is a cosine both ways
+    # with a warm-up of 30 % (Smith and Topin, arXiv 1708.07120).
     schedule: Literal["constant", "linear", "cosine", "one-cycle"] = "constant"
-    warmup: Share = 0.0
+    warmup: Share = 0.0  # the share of all steps in which the rate rises from nothing
+    # Weights of spoof and bona fide clips in the loss; balanced makes both classes weigh the same.
     class_weights: Literal["none", "balanced"] | tuple[AboveZero, AboveZero] = "none"
+    # What is not trained: nothing, the front end's convolutions, all of the front end, or its convolutions and so many
+    # of the encoder's lower layers.
     freeze: Literal["none", "extractor", "frontend"] | Positive = "none"
-    clip: AboveZero | None = None
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    clip: AboveZero | None = None  # the largest norm that a gradient may have; larger ones are scaled down
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of matrix products; weights stay in float32
+    # Compute the encoder's activations twice rather than keep them: much less memory, a third more time.
     checkpointing: bool = False
-    patience: Positive | None = None
+    patience: Positive | None = None  # stop after so many epochs without a better one
+    # Samples of a training clip at 16 kHz: a longer clip is cut at a random place, a shorter one repeated. None takes
+    # the profile's.
     window: Positive | None = None
+    # A new order each epoch; or spoofs, then bona fide clips; or both classes, or all attacks, equally often.
     sampler: Literal["shuffled", "unshuffled", "balanced-by-class", "balanced-by-attack"] = "shuffled"
+    # What is done to training clips, as `augment.build` names it: ``rawboost=3``, ``codec@0.5`` and so on.
     augment: tuple[str, ...] = ()
-    select: Literal["validation_loss", "validation_eer"] = "validation_loss"
-    workers: Natural = 0
+    select: Literal["validation_loss", "validation_eer"] = "validation_loss"  # what the best epoch is the lowest of
+    workers: Natural = 0  # processes that decode clips; 0 decodes between the steps
+    # Seconds after which the state of the training is written, to go on from after a kill.
     save_every: Annotated[float, pydantic.Field(ge=0)] = 120.0
+    # How several processes train one network: each with all of it (what "auto" chooses), or each with a part, for
+    # networks that no single GPU holds.
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
 
     @pydantic.field_validator("augment")
@@ -113,21 +83,11 @@ class Settings(pydantic.BaseModel):
 
 
 class Recipe(Settings):
-    """Everything that decides what training does.
+    """Everything that decides what training does."""
 
-    Attributes
-    ----------
-    window : int
-        As `Settings`, with the profile's put in.
-    rate : int
-        The rate in Hz that clips are resampled to; anything but 16,000 is a mistake on purpose.
-    seed : int
-        Of the order, the cuts, the augmentation and the dropout.
-    """
-
-    window: Positive = 64_600
-    rate: Positive = 16_000
-    seed: Natural = 0
+    window: Positive = 64_600  # as `Settings`, with the profile's put in
+    rate: Positive = 16_000  # the rate in Hz that clips are resampled to; anything but 16,000 is a mistake on purpose
+    seed: Natural = 0  # of the order, the cuts, the augmentation and the dropout
 
     @property
     def is_sharded(self) -> bool:

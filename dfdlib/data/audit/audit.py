@@ -27,55 +27,29 @@ SUFFIXES = (".json", ".csv")
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a corpus.
-
-    Attributes
-    ----------
-    size : int
-        Clips of the corpus, those that cannot be decoded included.
-    findings : tuple of Finding
-        The gravest first.
-    counts : DataFrame
-        As `Corpus.summary`.
-    clips : DataFrame
-        The decodable clips: the corpus' columns, `NUISANCES`, `measure.FACTS`, and
-        ``found``: the kinds of the findings about each.
-    by_class : DataFrame
-        A row for each ``split``, ``label`` and ``feature``: ``lower_quartile``, ``median``, ``upper_quartile`` and
-        ``unit``.
-    formats : DataFrame
-        ``clips`` of each ``split``, ``label``, ``format``, ``rate`` (Hz) and ``channels``.
-    pairs : DataFrame
-        Of one sound: ``first`` and ``second`` (paths), ``kind`` ("exact", "copy" or "rebuilt"), ``shift`` (s), ``bits``
-        and ``correlation`` (see `near_duplicates.pairs`).
-    left_out : DataFrame
-        ``path`` and ``reason``.
-    other : dict of str to int
-        How many files there are of each other kind.
-    shortcut : Shortcut or None
-        None where it could not be measured.
-    shortcut_refused : str
-        Why not.
-    fingerprints : list of near_duplicates.Fingerprint
-        Of the decodable clips, for `across`.
-    root : str
-        As `Corpus.root`: `to_dict` and `write` give paths relative to it.
-    """
+    """What was found in a corpus."""
 
     name: str
-    size: int
-    findings: tuple[Finding, ...]
-    counts: pd.DataFrame
+    size: int  # clips of the corpus, those that cannot be decoded included
+    findings: tuple[Finding, ...]  # the gravest first
+    counts: pd.DataFrame  # as `Corpus.summary`
+    # The decodable clips: the corpus' columns, `NUISANCES`, `measure.FACTS`, and ``found``: the kinds of the findings
+    # about each.
     clips: pd.DataFrame
+    # A row for each ``split``, ``label`` and ``feature``: ``lower_quartile``, ``median``, ``upper_quartile`` and
+    # ``unit``.
     by_class: pd.DataFrame
-    formats: pd.DataFrame
+    formats: pd.DataFrame  # ``clips`` of each ``split``, ``label``, ``format``, ``rate`` (Hz) and ``channels``
+    # Of one sound: ``first`` and ``second`` (paths), ``kind`` ("exact", "copy" or "rebuilt"), ``shift`` (s), ``bits``
+    # and ``correlation`` (see `near_duplicates.pairs`).
     pairs: pd.DataFrame
-    left_out: pd.DataFrame
-    other: dict[str, int]
-    shortcut: Shortcut | None
-    shortcut_refused: str
+    left_out: pd.DataFrame  # ``path`` and ``reason``
+    other: dict[str, int]  # how many files there are of each other kind
+    shortcut: Shortcut | None  # None where it could not be measured
+    shortcut_refused: str  # why not
+    # Of the decodable clips, for `across`.
     fingerprints: list[near_duplicates.Fingerprint] = dataclasses.field(repr=False)
-    root: str = ""
+    root: str = ""  # as `Corpus.root`: `to_dict` and `write` give paths relative to it
 
     @property
     def features(self) -> pd.DataFrame:

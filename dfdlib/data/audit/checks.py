@@ -57,33 +57,17 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """One thing that was found."""
 
-    Attributes
-    ----------
-    severity : str
-        One of `SEVERITIES`.
-    kind : str
-        One of `KINDS`.
-    title : str
-        What it is, in a sentence without a full stop.
-    clips : int
-        How many clips it concerns.
-    examples : tuple of str
-        A few of them, as paths below the corpus' folder; clips of one pair are joined by "=" (the same sound) or
-        "~" (rebuilt).
-    remedy : str
-        What to do.
-    rows : tuple of int
-        Which clips, by their place in the table that was checked; empty where it is the corpus as a whole.
-    """
-
-    severity: str
-    kind: str
-    title: str
-    clips: int
+    severity: str  # one of `SEVERITIES`
+    kind: str  # one of `KINDS`
+    title: str  # what it is, in a sentence without a full stop
+    clips: int  # how many clips it concerns
+    # A few of them, as paths below the corpus' folder; clips of one pair are joined by "=" (the same sound) or "~"
+    # (rebuilt).
     examples: tuple[str, ...]
-    remedy: str
+    remedy: str  # what to do
+    # Which clips, by their place in the table that was checked; empty where it is the corpus as a whole.
     rows: tuple[int, ...] = ()
 
 

@@ -48,21 +48,12 @@ ENERGY_SHARE = 0.99  # of a clip's energy lies below its bandwidth
 
 
 class Measured(NamedTuple):
-    """A corpus, measured.
+    """A corpus, measured."""
 
-    Attributes
-    ----------
-    clips : DataFrame
-        `NUISANCES` and `FACTS` of the clips that can be decoded, under the index that they have in the corpus.
-    fingerprints : list of near_duplicates.Fingerprint
-        Of the same clips, in the same order.
-    left_out : DataFrame
-        ``path`` and ``reason`` of the others, and of those that the corpus left out itself.
-    """
-
+    # `NUISANCES` and `FACTS` of the clips that can be decoded, under the index that they have in the corpus.
     clips: pd.DataFrame
-    fingerprints: list[near_duplicates.Fingerprint]
-    left_out: pd.DataFrame
+    fingerprints: list[near_duplicates.Fingerprint]  # of the same clips, in the same order
+    left_out: pd.DataFrame  # ``path`` and ``reason`` of the others, and of those that the corpus left out itself
 
 
 def nuisance_features(wave: np.ndarray, rate: int) -> dict[str, float]:

@@ -30,33 +30,20 @@ MUCH, PART, NOTHING = "much", "part", "nothing shown"
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What the nuisances of a corpus give away.
+    """What the nuisances of a corpus give away."""
 
-    Attributes
-    ----------
-    eer : Interval
-        Of the best of up to four: two classifiers, two ways of dealing clips out. Chance is 0.5; above it is chance
-        too: nothing that holds in some folds holds in the next.
-    classifier : str
-        Which one that was: "logistic regression" or "boosted trees".
-    features : DataFrame
-        A row for each nuisance, the most telling first: ``feature``, ``unit``, ``bonafide`` and ``spoof`` (medians),
-        ``auc`` with ``auc_low`` and ``auc_high`` (0.5 tells nothing; below it, spoof clips have the larger values),
-        ``eer`` (of that feature alone, in the better direction).
-    finding : str
-        `MUCH`, `PART` or `NOTHING`.
-    verdict : str
-        The same in a sentence.
-    ways : DataFrame
-        A row for each way of dealing clips out to folds: ``folds_by`` ("sentence", "speaker" or "clip"),
-        ``classifier`` (the better one), ``eer low high``.
-    """
-
+    # Of the best of up to four: two classifiers, two ways of dealing clips out. Chance is 0.5; above it is chance too:
+    # nothing that holds in some folds holds in the next.
     eer: Interval
-    classifier: str
+    classifier: str  # which one that was: "logistic regression" or "boosted trees"
+    # A row for each nuisance, the most telling first: ``feature``, ``unit``, ``bonafide`` and ``spoof`` (medians),
+    # ``auc`` with ``auc_low`` and ``auc_high`` (0.5 tells nothing; below it, spoof clips have the larger values),
+    # ``eer`` (of that feature alone, in the better direction).
     features: pd.DataFrame
-    finding: str
-    verdict: str
+    finding: str  # `MUCH`, `PART` or `NOTHING`
+    verdict: str  # the same in a sentence
+    # A row for each way of dealing clips out to folds: ``folds_by`` ("sentence", "speaker" or "clip"), ``classifier``
+    # (the better one), ``eer low high``.
     ways: pd.DataFrame
 
 

@@ -26,21 +26,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Packages:
-    """Unpacked packages.
+    """Unpacked packages."""
 
-    Attributes
-    ----------
-    root : Path
-        Holds their files as the system's root would: ``root/usr/share/…``.
-    versions : dict of str to str
-        The version of each package asked for that this release has.
-    missing : tuple of str
-        The packages asked for that it has not.
-    """
-
-    root: Path
-    versions: dict[str, str] = field(compare=False)
-    missing: tuple[str, ...] = ()
+    root: Path  # holds their files as the system's root would: ``root/usr/share/…``
+    versions: dict[str, str] = field(compare=False)  # the version of each package asked for that this release has
+    missing: tuple[str, ...] = ()  # the packages asked for that it has not
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which programs from these packages find their libraries and data."""

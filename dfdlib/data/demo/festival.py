@@ -42,24 +42,12 @@ _PLAIN = str.maketrans("’‘–—\\", "'',, ", '“”„"«»') | {ord("…"
 
 @dataclass(frozen=True)
 class FestivalVoice:
-    """What Festival is told to load and to read with a voice.
+    """What Festival is told to load and to read with a voice."""
 
-    Attributes
-    ----------
-    function : str
-        Loads the voice.
-    packages : tuple of str
-        Those with the voice and with what it needs besides Festival.
-    encoding : str
-        Of the texts it reads.
-    pace : str
-        The command that sets the speed, where there is one.
-    """
-
-    function: str
-    packages: tuple[str, ...]
-    encoding: str = "latin-1"
-    pace: str = _STRETCH
+    function: str  # loads the voice
+    packages: tuple[str, ...]  # those with the voice and with what it needs besides Festival
+    encoding: str = "latin-1"  # of the texts it reads
+    pace: str = _STRETCH  # the command that sets the speed, where there is one
 
 
 def _english(function: str, package: str, pace: str = _STRETCH) -> FestivalVoice:

@@ -43,39 +43,19 @@ SAY_LITTLE = ("stamps-en", "stamps-nl")
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a corpus: whose voices, how many bona fide clips (spoof clips are as many), and what they are like.
-
-    Attributes
-    ----------
-    clips : int
-        Bona fide clips, where the recordings suffice.
-    share : float
-        Of the sentences that voices of several roles say, against the other parts.
-    length : tuple of float
-        The shortest and the longest clip, s.
-    attacks : dict of str to float
-        Share of each attack among the spoof clips that it can make.
-    codec : str
-        The last codec of the chain; by default the one that the recording was published in.
-    without : tuple of str
-        Voices of the role that are left out.
-    hiss : tuple of float
-        The range of the noise that is added, dB of the clip's level.
-    twins : int
-        Spoof clips of each bona fide one, by as many attacks.
-    """
+    """A part of a corpus: whose voices, how many bona fide clips (spoof clips are as many), and what they are like."""
 
     corpus: str
     split: str
     role: str
-    clips: int
-    share: float
-    length: tuple[float, float]
-    attacks: dict[str, float]
-    codec: str = ""
-    without: tuple[str, ...] = ()
-    hiss: tuple[float, float] = chain.HISS
-    twins: int = 1
+    clips: int  # bona fide clips, where the recordings suffice
+    share: float  # of the sentences that voices of several roles say, against the other parts
+    length: tuple[float, float]  # the shortest and the longest clip, s
+    attacks: dict[str, float]  # share of each attack among the spoof clips that it can make
+    codec: str = ""  # the last codec of the chain; by default the one that the recording was published in
+    without: tuple[str, ...] = ()  # voices of the role that are left out
+    hiss: tuple[float, float] = chain.HISS  # the range of the noise that is added, dB of the clip's level
+    twins: int = 1  # spoof clips of each bona fide one, by as many attacks
 
 
 _SOURCE, _TWO, _ELSEWHERE = (1.0, 3.0), (2.0, 2.0), (2.0, 3.2)

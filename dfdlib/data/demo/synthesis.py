@@ -18,25 +18,14 @@ from dfdlib.errors import DataError, ParameterError
 
 @dataclass(frozen=True)
 class System:
-    """A spoof system.
-
-    Attributes
-    ----------
-    function : callable
-        Of `readers` or `festival` when it reads text, of `copies` when it rebuilds a recording.
-    packages : tuple of str
-        Those that every voice needs: Debian's of `PROGRAMS`, or Python's of `PYTHON`.
-    voices : dict of str to tuple of str
-        Names of the voices of each language; none for a system that rebuilds recordings.
-    speaker : str
-        How manifests name a voice.
-    """
+    """A spoof system."""
 
     kind: str
-    function: Callable
-    packages: tuple[str, ...] = ()
+    function: Callable  # of `readers` or `festival` when it reads text, of `copies` when it rebuilds a recording
+    packages: tuple[str, ...] = ()  # those that every voice needs: Debian's of `PROGRAMS`, or Python's of `PYTHON`
+    # Names of the voices of each language; none for a system that rebuilds recordings.
     voices: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    speaker: str = ""
+    speaker: str = ""  # how manifests name a voice
 
 
 #: Debian packages of programs; `Voice.packages` names those of voices.

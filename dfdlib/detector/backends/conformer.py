@@ -22,21 +22,14 @@ _FARTHEST, _MOST_FRAMES = 512, 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class ConformerConfiguration:
-    """The sizes of a conformer back end.
+    """The sizes of a conformer back end."""
 
-    Parameters
-    ----------
-    width, heads, blocks, kernel : int
-        Values per frame, attention heads, blocks, taps of the convolution over frames.
-    head_tokens : bool
-        TCM: absolute positions, and a token for each head that all frames attend to.
-    """
-
+    # Values per frame, attention heads, blocks, taps of the convolution over frames.
     width: int = 144
     heads: int = 4
     blocks: int = 4
     kernel: int = 31
-    head_tokens: bool = False
+    head_tokens: bool = False  # TCM: absolute positions, and a token for each head that all frames attend to
 
     def __post_init__(self):
         if self.heads < 1 or self.width % self.heads:

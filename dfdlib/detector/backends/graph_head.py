@@ -29,7 +29,7 @@ class GraphHead(nn.Module):
         temperatures: tuple[float, float] = (2.0, 100.0),
         dropouts: tuple[float, float, float, float] = (0.2, 0.3, 0.2, 0.5),
     ) -> None:
-        """Make the layers: nodes have `before` values, then `width` in graph attention, `narrow` in heterogeneous layers.
+        """Make the layers: nodes have `before` values, `width` after graph attention, `narrow` in branches.
 
         Shares to `keep` are of pools: spectral, temporal, in branches. Temperatures are of graph attention and of
         heterogeneous layers. Dropouts are before graph attention, before pools, on branches, before the last layer.

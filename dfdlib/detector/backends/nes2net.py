@@ -18,30 +18,16 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True)
 class Nes2NetConfiguration:
-    """The sizes of Nes2Net.
+    """The sizes of Nes2Net."""
 
-    Parameters
-    ----------
-    groups, inner_groups : int
-        Channels are split into so many groups, and those of each group again.
-    stacked : bool
-        Nes2Net-X: an inner group is summed over all groups before it, with learned weights.
-    dilation : int
-        Of the inner convolutions, in frames.
-    pooling : {"mean", "attentive"}
-        What is made of all frames: their mean, or attentive statistics.
-    activation : {"relu", "selu"}
-    outputs : int
-        A detector has two.
-    """
-
+    # Channels are split into so many groups, and those of each group again.
     groups: int = 8
     inner_groups: int = 8
-    stacked: bool = True
-    dilation: int = 2
-    pooling: Literal["mean", "attentive"] = "mean"
+    stacked: bool = True  # Nes2Net-X: an inner group is summed over all groups before it, with learned weights
+    dilation: int = 2  # of the inner convolutions, in frames
+    pooling: Literal["mean", "attentive"] = "mean"  # what is made of all frames: their mean, or attentive statistics
     activation: Literal["relu", "selu"] = "relu"
-    outputs: int = 2
+    outputs: int = 2  # a detector has two
 
     @property
     def least_frames(self) -> int:

@@ -25,25 +25,16 @@ POOL = 3
 
 @dataclass(frozen=True, kw_only=True)
 class RawAasistConfiguration:
-    """The sizes of AASIST on waveforms; the defaults are those of AASIST.
+    """The sizes of AASIST on waveforms; the defaults are those of AASIST."""
 
-    Parameters
-    ----------
-    filters, taps : int
-        Fixed filters, and samples of each.
-    channels : tuple of int
-        Output channels of each residual block.
-    graph_width, heterogeneous_width : int
-        Values per node after the first graph attention layers and after the heterogeneous ones.
-    keep : tuple of float
-        Share of nodes that pools keep: spectral, temporal, those in branches.
-    """
-
+    # Fixed filters, and samples of each.
     filters: int = 70
     taps: int = 129
-    channels: tuple[int, ...] = (32, 32, 64, 64, 64, 64)
+    channels: tuple[int, ...] = (32, 32, 64, 64, 64, 64)  # output channels of each residual block
+    # Values per node after the first graph attention layers and after the heterogeneous ones.
     graph_width: int = 64
     heterogeneous_width: int = 32
+    # Share of nodes that pools keep: spectral, temporal, those in branches.
     keep: tuple[float, float, float] = (0.5, 0.7, 0.5)
 
     @property

@@ -19,24 +19,14 @@ from dfdlib.detector.backends.filters import MelFilters
 
 @dataclass(frozen=True, kw_only=True)
 class RawNet2Configuration:
-    """The sizes of RawNet2.
+    """The sizes of RawNet2."""
 
-    Parameters
-    ----------
-    filters, taps : int
-        Fixed filters, and samples of each.
-    channels : tuple of int
-        Output channels of each block.
-    recurrent : int
-        Width of the three recurrent layers.
-    norm_first : bool
-        Whether a block's first convolution sees the normalised input (ASVspoof 5) or the input itself (2021).
-    """
-
+    # Fixed filters, and samples of each.
     filters: int = 20
     taps: int = 1025
-    channels: tuple[int, ...] = (20, 20, 128, 128, 128, 128)
-    recurrent: int = 1024
+    channels: tuple[int, ...] = (20, 20, 128, 128, 128, 128)  # output channels of each block
+    recurrent: int = 1024  # width of the three recurrent layers
+    # Whether a block's first convolution sees the normalised input (ASVspoof 5) or the input itself (2021).
     norm_first: bool = False
 
     @property

@@ -17,18 +17,10 @@ POOL = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SlsConfiguration:
-    """The sizes of SLS.
+    """The sizes of SLS."""
 
-    Parameters
-    ----------
-    frames : int
-        Exactly so many come from the front end: the first linear layer has a fixed size.
-    hidden : int
-        Width of the layer before the last.
-    """
-
-    frames: int = 201
-    hidden: int = 1024
+    frames: int = 201  # exactly so many come from the front end: the first linear layer has a fixed size
+    hidden: int = 1024  # width of the layer before the last
 
     @property
     def least_frames(self) -> int:

@@ -197,17 +197,11 @@ def _plain(value: object) -> object:
 
 @contextlib.contextmanager
 def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """Open a temporary file that takes the place of `path` when the block ends well.
+    """Open a temporary file, text in UTF-8 or bytes, that takes the place of `path` when the block ends well.
 
     A reader sees the old file or the new one, never a part; a killed process leaves the old one. The target of a
-    symbolic link is replaced, not the link. A device or a pipe gets all that was written when the block ends well.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to write. Its folder is made when missing.
-    mode : {"w", "wb"}
-        Text (UTF-8, newlines as written) or bytes.
+    symbolic link is replaced, not the link. A device or a pipe gets all that was written when the block ends well. A
+    missing folder is made.
     """
     options = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     if _is_special(path):

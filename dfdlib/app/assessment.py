@@ -104,16 +104,8 @@ def assess_by_each(
 ) -> list[Assessment]:
     """Say what each of several detectors makes of one clip, which is looked at once.
 
-    Parameters
-    ----------
-    bases : iterable of Basis
-        The detectors, and what is known of their scores.
-    channel : str
-        What the clip came through, one of `CHANNELS`: its calibration is used.
-    cache : Cache, optional
-        As `score` takes it.
-    windows : bool
-        Score the parts of a long clip as well.
+    Calibrations are those of `channel`, one of `CHANNELS`, what the clip came through. With `windows`, the parts of a
+    long clip are scored as well.
 
     Raises
     ------

@@ -54,15 +54,6 @@ def load(path: str | Path, *, rate: int, off_zero: bool = False) -> np.ndarray:
 def stream(path: str | Path, *, rate: int, block: int) -> Iterator[np.ndarray]:
     """Decode a sound file as `load` does, and hand out the samples as they come.
 
-    Parameters
-    ----------
-    path : str or Path
-        As for `load`.
-    rate : int
-        The sample rate of the blocks, in Hz.
-    block : int
-        Samples per block.
-
     Yields
     ------
     ndarray of float32, shape (block,)

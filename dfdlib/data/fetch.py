@@ -55,12 +55,7 @@ class File(NamedTuple):
 def fetch(source: Source, folder: Path, *, say: Say) -> None:
     """Get all of a source into a folder and unpack it; what is there already is kept.
 
-    Parameters
-    ----------
-    folder : Path
-        Made when missing.
-    say : callable
-        Called with lines for the user: licences, sizes, files.
+    `say` is called with lines for the user: licences, sizes, files.
 
     Raises
     ------

@@ -99,17 +99,10 @@ def trials(
 
 
 def match(names: pd.Series, others: pd.Series, *, prefixed: bool = False) -> tuple[np.ndarray, str]:
-    """Find for each name the one of the others that is the same clip.
+    """Find for each name the one of the others that is the same clip; there are no copies among either.
 
     Names are compared whole but for the endings of sound files; where nothing fits, without the folders that one of
-    both lists has more of, one by one.
-
-    Parameters
-    ----------
-    names, others : Series of str, shapes (n,) and (m,)
-        Each without copies.
-    prefixed : bool
-        Try the names without their beginning up to the first hyphen in the end.
+    both lists has more of, one by one; and, if `prefixed`, without their beginning up to the first hyphen in the end.
 
     Returns
     -------

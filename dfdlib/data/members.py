@@ -42,14 +42,7 @@ class _There(NamedTuple):
 
 
 def of_corpus(paths: list[Path], *, corpus: str) -> Listed:
-    """List the clips of a corpus below folders that hold its lists and its sound.
-
-    Parameters
-    ----------
-    paths : list of Path
-        Folders, lists and single clips.
-    corpus : str
-        As `corpora.describe` takes it.
+    """List the clips of a corpus, as `corpora.describe` takes it, below folders that hold its lists and its sound.
 
     Raises
     ------

@@ -43,14 +43,7 @@ class Read:
 
 
 def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> Read:
-    """Read a list as a description says.
-
-    Parameters
-    ----------
-    corpus : str
-        What to call the corpus in messages.
-    names : str
-        Regular expression of its clips' names.
+    """Read a list as a description says; `names` is a regular expression of the corpus's clips.
 
     Raises
     ------
@@ -82,15 +75,7 @@ def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> 
 def recognise(path: str | Path, *, corpus: str | None = None) -> Read:
     """Read a list with labels, whoever wrote it: a public corpus's, a table with headings, or names and labels.
 
-    Parameters
-    ----------
-    corpus : str, optional
-        Whose list it is (see `corpora.describe`); by default that is made out from its content.
-
-    Raises
-    ------
-    DataError
-        It is none of these, and the message says what its first line is.
+    Whose it is is made out from its content, unless `corpus` says it (see `corpora.describe`).
     """
     path = Path(path)
     head = _head(path)

@@ -77,21 +77,9 @@ class _Folder(NamedTuple):
 class Search:
     """A search of one or several folders, each of which is gone through once.
 
-    Parameters
-    ----------
-    tell : callable (told, name)
-        Returns what is known in a folder of that name, from what is known in the folder that it is in.
-    keep : callable (path), optional
-        Tells which files that are no sound are kept for the caller.
-
-    Attributes
-    ----------
-    left_out : list of (path, reason)
-        Files that cannot be clips, and folders that cannot be read: a row for each.
-    used : set of str
-        Paths that are neither clips nor other files.
-    kept : list of str
-        Files that `keep` asked for.
+    `tell` (told, name) returns what is known in a folder of that name, from what is known in the folder that it is in.
+    `keep` (path) tells which files that are no sound are kept for the caller, in `kept`. `left_out` has a path and a
+    reason for files that cannot be clips, and folders that cannot be read; paths in `used` are passed over.
     """
 
     def __init__(self, tell: Callable[[Any, str], Any], *, keep: Callable[[str], bool] | None = None) -> None:
@@ -114,16 +102,9 @@ class Search:
         return dict(self._other + Counter(kind for kind, place in self._linked if place not in self._seen))
 
     def below(self, root: str, *, told: Any) -> list[Clip]:
-        """Return the clips below a folder that no earlier search came to, in the order of their folders and names.
+        """Return the clips below an absolute path that no earlier search came to, by folders and names.
 
         Those that a link led to come last: the other path to such a clip is the better one.
-
-        Parameters
-        ----------
-        root : str
-            An absolute path.
-        told : object
-            What is known in it.
         """
         direct, linked = [], []
         real = os.path.realpath(root)

@@ -121,18 +121,9 @@ def deletion(
     seed: int = 0,
     batch_size: int = 16,
 ) -> pd.DataFrame:
-    """Return what it costs the decision on a clip to hide more and more of it.
+    """Return what it costs the decision on a clip, bona fide from a threshold on, to hide more and more of it.
 
-    Parameters
-    ----------
-    wave, model, preprocessing, batch_size
-        As in `explain`.
-    explanation : Explanation
-        Of this clip.
-    threshold : float
-        The decision is bona fide from here on.
-    seed : int
-        Of the random orders, and of the noise.
+    The seed is of the random orders and of the noise.
 
     Returns
     -------

@@ -8,12 +8,7 @@ from torch.nn import functional as F
 class ResidualBlock(nn.Module):
     """Two convolutions across bands and times, and a shortcut around them; keeps the size of the map.
 
-    Parameters
-    ----------
-    before, after : int
-        Channels in and out.
-    first : bool
-        The first block has no `bn1`; the others have one that is not used (see the top of this module).
+    The first block has no `bn1`; the others have one that is not used (see `aasist`).
     """
 
     def __init__(self, before: int, after: int, *, first: bool):
@@ -35,16 +30,9 @@ class ResidualBlock(nn.Module):
 
 
 class GraphAttention(nn.Module):
-    """Each node becomes a mix of all nodes of its graph, plus itself.
+    """Each node becomes a mix of all nodes of its graph, plus itself: `before` values per node in, `after` out.
 
-    Parameters
-    ----------
-    before, after : int
-        Values per node in and out.
-    temperature : float
-        What the attention scores are divided by.
-    dropout : float
-        Dropout on the input.
+    Attention scores are divided by the temperature; dropout is on the input.
     """
 
     def __init__(self, before: int, after: int, *, temperature: float, dropout: float):
@@ -69,15 +57,7 @@ class HeterogeneousGraphAttention(nn.Module):
     """Graph attention over two kinds of nodes at once, and a master node that attends over all of them.
 
     Which learned vector scores a pair of nodes depends on their kinds: both of kind 1, both of kind 2, or one of each.
-
-    Parameters
-    ----------
-    before, after : int
-        Values per node in and out.
-    temperature : float
-        What the attention scores are divided by.
-    dropout : float
-        Dropout on the input nodes of both kinds.
+    Attention scores are divided by the temperature; dropout is on the input nodes of both kinds.
     """
 
     def __init__(self, before: int, after: int, *, temperature: float, dropout: float):
@@ -103,16 +83,7 @@ class HeterogeneousGraphAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return both kinds of nodes and the master node, each with `after` values.
 
-        Parameters
-        ----------
-        first, second : Tensor, shape (B, N1, before) and (B, N2, before)
-            The nodes of kind 1 and of kind 2.
-        master : Tensor, shape (B, 1, before)
-            The master node.
-
-        Returns
-        -------
-        tuple of Tensor, shapes (B, N1, after), (B, N2, after) and (B, 1, after)
+        They come with shapes (B, N1, before), (B, N2, before) and (B, 1, before).
         """
         n = first.shape[1]
         nodes = self.input_dropout(torch.cat([self.proj_type1(first), self.proj_type2(second)], dim=1))
@@ -133,14 +104,7 @@ class HeterogeneousGraphAttention(nn.Module):
 class GraphPool(nn.Module):
     """Keep the nodes with the highest scores, each multiplied by its score.
 
-    Parameters
-    ----------
-    width : int
-        Values per node.
-    keep : float
-        Share of the nodes to keep, rounded down, but at least one node.
-    dropout : float
-        Dropout on what the score is computed from.
+    The share to keep is rounded down, but at least one node; dropout is on what the score is computed from.
     """
 
     def __init__(self, width: int, *, keep: float, dropout: float):

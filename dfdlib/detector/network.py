@@ -34,16 +34,11 @@ BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class Detector(nn.Module):
-    """Waveforms to logits: a back end, fed by a front end of its own or by the waveforms.
+    """Waveforms to logits: a back end, fed by a front end of its own or by the waveforms. `build` makes one.
 
     It is made as a subclass of the back end's class as well, which stands in `CLASSES`, because that is how the
     published files name their parameters: those of the front end begin with `ssl_model.model.`, those of the back end
     with nothing.
-
-    Parameters
-    ----------
-    configuration : DetectorConfiguration
-        Usually one of `CONFIGURATIONS`; `build` is the usual way here.
     """
 
     def __new__(cls, configuration: DetectorConfiguration | None = None):
@@ -59,17 +54,9 @@ class Detector(nn.Module):
             self.ssl_model.model.encoder.layer_norm.requires_grad_(False)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Return the logits of a batch of clips of equal length.
+        """Return the logits, shape (B, 2), column 0 spoof, column 1 bona fide, of clips of equal length, shape (B, n).
 
-        Parameters
-        ----------
-        waveforms : Tensor of floating point, shape (B, n)
-            Mono clips at `configuration.rate`, nominally within [-1, 1].
-
-        Returns
-        -------
-        Tensor, shape (B, 2)
-            Column 0 spoof, column 1 bona fide.
+        They are mono, at `configuration.rate`, nominally within [-1, 1].
         """
         self.configuration.check(waveforms.shape)
         waveforms = self.normalised(waveforms)
@@ -119,15 +106,10 @@ class Description:
 
 
 def build(configuration: str | DetectorConfiguration, *, seed: int | None = None) -> Detector:
-    """Return a detector with random weights, in training mode.
+    """Return a detector with random weights, in training mode, by a configuration or the name of one.
 
-    Parameters
-    ----------
-    configuration : str or DetectorConfiguration
-        A key of `CONFIGURATIONS`, or a configuration.
-    seed : int, optional
-        Equal seeds give equal weights, and torch's global generator is left as it was. Without a seed the weights
-        come from that generator.
+    Equal seeds give equal weights, and torch's global generator is left as it was. Without a seed the weights come
+    from that generator.
     """
     configuration = _configuration(configuration)
     if seed is None:
@@ -203,16 +185,7 @@ def load_frontend_weights(model: Detector, path: str | Path) -> Detector:
 def save(path: str | Path, model: Detector, *, metadata: Mapping[str, str]) -> None:
     """Write the weights and the configuration of `model` to a safetensors file, whole or not at all.
 
-    Equal weights and metadata give equal bytes.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to write.
-    model : Detector
-        Its weights are written as they are, on whatever device and in whatever precision.
-    metadata : mapping of str to str
-        What to note in the file: where the weights come from, with what settings.
+    Equal weights and metadata, text that says where the weights come from, give equal bytes.
     """
     from safetensors.torch import save as to_bytes
 

@@ -49,16 +49,8 @@ class Export:
 def write(path: str | Path, model: network.Detector, *, checkpoint: str | Path | None = None) -> Export:
     """Write a detector as one ONNX file, whole or not at all, once its logits agree with torch's.
 
-    What serves pre-training only is left out.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to write.
-    model : Detector
-        It is put into evaluation mode, on the processor, in single precision.
-    checkpoint : str or Path, optional
-        The file that the weights came from; its SHA-256 goes into the metadata.
+    What serves pre-training only is left out. The detector is put into evaluation mode, on the processor, in single
+    precision. The SHA-256 of the checkpoint, the file that the weights came from, goes into the metadata.
 
     Raises
     ------
@@ -109,19 +101,12 @@ def write(path: str | Path, model: network.Detector, *, checkpoint: str | Path |
 class OnnxScorer:
     """Score with a file that `write` wrote, run by onnxruntime.
 
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
     Attributes
     ----------
     fingerprint : str
         SHA-256 of the file.
-    least_samples : int
-        The shortest window it takes.
-    rate : int
-        Sampling rate of the windows, in hertz.
+    least_samples, rate : int
+        The shortest window it takes, and their sampling rate in hertz.
 
     Raises
     ------

@@ -120,14 +120,8 @@ class TorchScorer:
 class FrozenFrontend:
     """A front end whose weights do not change any more: the same features, sooner.
 
-    It shares most weights with `network` and keeps its own copy of those that it needs in another form.
-
-    Parameters
-    ----------
-    network : Frontend
-        On the device and in the precision to compute with.
-    layers : bool
-        Give what each layer of the encoder hands to the next, as `Frontend.forward` does.
+    It shares most weights with `network` and keeps its own copy of those that it needs in another form. With `layers`
+    it gives what each layer of the encoder hands to the next, as `Frontend.forward` does.
     """
 
     def __init__(self, network: frontend.Frontend, *, layers: bool = False):

@@ -63,18 +63,7 @@ class Scores:
 
 
 def read_scores(path: str | Path, *, drop_copies: bool = False) -> Scores:
-    """Read scores from a table with the columns ``path``, ``label`` and ``score``.
-
-    Parameters
-    ----------
-    drop_copies : bool
-        Drop rows that equal an earlier one; else they are refused.
-
-    Raises
-    ------
-    DataError
-        The file is missing or is not what `tables.read` takes, or holds a label or score that is none.
-    """
+    """Read scores from a table with ``path``, ``label`` and ``score``, as `tables.read` does."""
     path = Path(path)
     if not path.is_file():
         raise DataError("there is no such file; 'dfd score' writes one", path=path)

@@ -80,20 +80,10 @@ def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def pairs_of_one_sound(
     clips: pd.DataFrame, fingerprints: Sequence[near_duplicates.Fingerprint], *, owners: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Return pairs of clips of one recording, of different owners where these are given.
+    """Return pairs of clips of one recording, of different `owners`, shape (n_clips,), where these are given.
 
-    Parameters
-    ----------
-    clips : DataFrame
-        ``path``, ``sound`` and ``level``, numbered from 0. Silent ones are passed over.
-    fingerprints : sequence of near_duplicates.Fingerprint
-        Of the same clips.
-    owners : ndarray of int, shape (n_clips,), optional
-
-    Returns
-    -------
-    DataFrame
-        As `near_duplicates.pairs`, with ``kind`` ("exact", "copy" or "rebuilt") in place of ``same``.
+    The clips have ``path``, ``sound`` and ``level``, numbered from 0; silent ones are passed over. What is returned is
+    as `near_duplicates.pairs` has it, with ``kind`` ("exact", "copy" or "rebuilt") in place of ``same``.
     """
     audible = np.flatnonzero(~_silent(clips))
     sounds = clips["sound"].to_numpy()

@@ -57,19 +57,7 @@ class Measured(NamedTuple):
 
 
 def nuisance_features(wave: np.ndarray, rate: int) -> dict[str, float]:
-    """Measure one clip.
-
-    Parameters
-    ----------
-    wave : ndarray, shape (n_samples,)
-    rate : int
-        In Hz.
-
-    Returns
-    -------
-    dict
-        A number for each name in `NUISANCES`.
-    """
+    """Return a number for each of `NUISANCES` of one clip, shape (n_samples,), at a rate in Hz."""
     if len(wave) == 0:
         raise DataError("an empty waveform has no features; leave the clip out")
     wave = np.asarray(wave, np.float64)

@@ -80,22 +80,16 @@ def fingerprint(wave: np.ndarray) -> Fingerprint:
 def pairs(
     fingerprints: Sequence[Fingerprint], paths: Sequence[str], *, owners: Sequence[int] | None = None
 ) -> pd.DataFrame:
-    """Find pairs of clips of one recording.
+    """Find pairs of clips of one recording, of different `owners` where these are given.
 
-    Parameters
-    ----------
-    paths : sequence of str
-        Of the same clips; those in likely pairs are decoded once more.
-    owners : sequence of int, optional
-        What each clip belongs to; pairs within one owner are passed over.
+    The clips in likely pairs are decoded once more, from their paths.
 
     Returns
     -------
     DataFrame
         ``first`` and ``second`` (numbers of clips, first < second), ``shift`` (s; what the second begins with comes
-        so much later in the first), ``bits`` (share that differs), ``correlation`` of the waves, and ``same``:
-        True for one sound stored twice, False for a clip rebuilt from the other or from what the other was rebuilt
-        from.
+        so much later in the first), ``bits`` (share that differs), ``correlation`` of the waves, and ``same``: True
+        for one sound stored twice, False where one was rebuilt from the other, or both from another.
     """
     first, second, shift = _candidates(fingerprints, owners)
     first, second, shift, bits, frames = _compare(fingerprints, first, second, shift)

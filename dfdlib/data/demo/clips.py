@@ -20,27 +20,7 @@ SAFETY = 1.08  # times the length that a clip needs
 
 
 def make(row: dict, files_: Sequence[Path], *, packages: debian.Packages | None = None) -> np.ndarray:
-    """Make one clip of the plan.
-
-    Parameters
-    ----------
-    row : dict
-        A row of `plan`.
-    files_ : sequence of Path
-        The recordings it names.
-    packages : Packages, optional
-        Where espeak-ng and flite are, for the attacks that need them.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,), at 16 kHz
-        Of ``row["length"]`` seconds.
-
-    Raises
-    ------
-    DataError
-        A recording cannot be read or holds no speech, or a synthesiser gave no sound.
-    """
+    """Make one clip of the plan from the recordings that its row names: shape (n_samples,) at 16 kHz."""
     rng = np.random.default_rng(_seed(row["clip"]))
     partner = _speech(tuple(map(str, files_)))
     wave, start = partner, row["start"]
@@ -84,19 +64,9 @@ def reader(row: dict, packages: debian.Packages) -> synthesis.Voice:
 
 
 def excerpt(text: str, start: float, length: float) -> tuple[str, float]:
-    """Return the words of `text` around a part of it, and where that part starts in them.
+    """Return the words of `text` around a part of it, and where that part starts in them, as a share of them.
 
-    Parameters
-    ----------
-    start, length : float
-        The part, as shares of the whole.
-
-    Returns
-    -------
-    excerpt : str
-        The part with `AROUND` of its length on either side, in whole words.
-    start : float
-        As a share of the excerpt.
+    The part is given by `start` and `length` as shares of the whole, and gets `AROUND` of its length on either side.
     """
     words = text.split()
     first = int(max(0.0, start - AROUND * length) * len(words))

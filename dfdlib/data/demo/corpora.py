@@ -48,7 +48,7 @@ def build(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Build the demo corpora below `root`, or finish a build that was stopped; do nothing where all are built.
+    """Build the demo corpora below `root`, or finish a build that was stopped; return `root`, absolute.
 
     Parameters
     ----------
@@ -61,11 +61,6 @@ def build(
         Processes; by default one a core.
     progress : callable, optional
         Called with (step, done, total); by default a bar on a terminal and plain lines elsewhere, on stderr.
-
-    Returns
-    -------
-    Path
-        `root`, absolute.
     """
     root = Path(root).absolute()
     parts = DEFAULT_PARTS if parts is None else tuple(parts)

@@ -52,16 +52,8 @@ def fetch(
 ) -> Packages:
     """Download and unpack packages below `folder`, unless they are there already.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Keeps apt's lists, the packages, the record and the unpacked files.
-    data : sequence of str
-        Packages taken alone.
-    programs : sequence of str
-        Packages taken with the libraries they need and this system lacks.
-    progress : callable, optional
-        Called with (what is fetched, done, total).
+    Those of `data` are taken alone, `programs` with the libraries they need and this system lacks; `progress` is called
+    with (what is fetched, done, total).
 
     Raises
     ------

@@ -63,19 +63,10 @@ VOICES = {
 
 
 def read(text: str, name: str, *, speed: float, packages: Packages) -> tuple[np.ndarray, int]:
-    """Read `text` with one of `VOICES`: to the same samples, whatever was read before.
+    """Read `text` with one of `VOICES`: to the same samples, shape (n_samples,), and rate in Hz, whatever came before.
 
-    Parameters
-    ----------
-    text : str
-        Letters that the voice's character set lacks lose their accents or are not read.
-    speed : float
-        1 is the voice's own pace, less is slower; the Russian voice, which joins recorded units, has only its own.
-
-    Returns
-    -------
-    wave : ndarray, shape (n_samples,)
-    rate : int, in Hz
+    Letters that the voice's character set lacks lose their accents or are not read. A speed of 1 is the voice's own
+    pace, less is slower; the Russian voice, which joins recorded units, has only its own.
     """
     voice = VOICES[name]
     words = _written(text, voice.encoding)

@@ -109,14 +109,9 @@ COLUMNS = (
 
 
 def plan(recordings: pd.DataFrame, *, there: Collection[str] | None = None) -> pd.DataFrame:
-    """Return a row for every clip to make.
+    """Return a row for every clip to make of recordings, as `recordings.measure` returns them.
 
-    Parameters
-    ----------
-    recordings : DataFrame
-        As `recordings.measure` returns: the catalogue with ``seconds`` of speech.
-    there : collection of str, optional
-        Names of the Debian packages that could be fetched; by default all count as there.
+    `there` names the Debian packages that could be fetched; by default all count as there.
 
     Returns
     -------
@@ -153,19 +148,9 @@ def plan(recordings: pd.DataFrame, *, there: Collection[str] | None = None) -> p
 
 
 def related_sentences(texts: dict[str, Sequence[str]], *, words: int = 4) -> dict[str, str]:
-    """Group prompts that share a sentence.
+    """Return the group of each prompt, by ids, given its texts, one a language.
 
-    Parameters
-    ----------
-    texts : dict
-        The id of each prompt and its texts (one a language).
-    words : int
-        Prompts belong together when a whole sentence of at least so many words, or their whole text, is the same.
-
-    Returns
-    -------
-    dict
-        The id of each prompt and the id of its group.
+    Prompts belong together when a whole sentence of at least `words` words, or their whole text, is the same.
     """
     parent = {name: name for name in texts}
 

@@ -79,14 +79,7 @@ def parse_transcripts(text: str) -> dict[str, str]:
 def measure(table: pd.DataFrame, *, root: str | Path, map_: Callable = map) -> pd.DataFrame:
     """Add to each recording the ``seconds`` of speech in it, and the ``reason`` why it cannot be used, if any.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As `catalogue` returns.
-    root : str or Path
-        The folder that it was made of.
-    map_ : callable
-        The `map` of a pool, to use several processes.
+    `map_` is that of a pool, to use several processes.
     """
     paths = [str(Path(root) / name) for name in table["file"]]
     seen = pd.DataFrame(list(map_(look, paths)), columns=["seconds", "reason"], index=table.index)

@@ -90,16 +90,9 @@ class Voice:
 
 
 def voices(attack: str, *, language: str, there: Collection[str] | None = None) -> tuple[Voice, ...]:
-    """Return the voices of a system that read `language`, none where it cannot.
+    """Return the voices of a system that read `language`, as ``en`` or ``en_GB``; none where it cannot.
 
-    Parameters
-    ----------
-    attack : str
-        One of `READERS`.
-    language : str
-        As the recordings' packages write it: ``en``, ``en_GB``.
-    there : collection of str, optional
-        Names of the Debian packages that could be fetched; by default all count as there.
+    `there` names the Debian packages that could be fetched; by default all count as there.
     """
     system, found = SYSTEMS[attack], []
     # Who reads English reads British English, where it has no voice for that.
@@ -121,19 +114,7 @@ def voice(attack: str, *, language: str, key: str, there: Collection[str] | None
 
 @functools.lru_cache(maxsize=16)
 def read(text: str, voice: Voice, *, speed: float, packages: Packages | None = None) -> np.ndarray:
-    """Read `text` aloud.
-
-    Parameters
-    ----------
-    speed : float
-        1 is the synthesiser's own pace, less is slower.
-    packages : Packages, optional
-        Where Debian's programs are; the other synthesisers are Python packages.
-
-    Returns
-    -------
-    ndarray, shape (n_samples,), at 16 kHz
-    """
+    """Read `text` aloud, to shape (n_samples,) at 16 kHz; a speed of 1 is the voice's own pace, less is slower."""
     try:
         wave, rate = SYSTEMS[voice.attack].function(text, voice.name, speed=speed, packages=packages)
     except (RuntimeError, ValueError, KeyError, OSError) as error:

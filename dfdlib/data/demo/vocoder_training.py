@@ -69,16 +69,9 @@ class Recipe:
 
 
 def make(unpacked: Path, *, weights: Path, progress: Callable[[str], None] = print) -> str:
-    """Train the vocoder, write its weights and its card, and return the card.
+    """Train the vocoder on the demo's unpacked packages, write its weights and its card, and return the card.
 
-    Parameters
-    ----------
-    unpacked : Path
-        The demo's packages, unpacked.
-    weights : Path
-        A safetensors file; the card is written beside it as ``.md``.
-    progress : callable, optional
-        Called with a line now and then.
+    The card is written beside the weights, a safetensors file, as ``.md``.
     """
     held, recipe = recordings(unpacked, HELD_OUT, most=MEASURED), Recipe()
     heard = recordings(unpacked, VOICES, most=EACH)
@@ -153,19 +146,9 @@ def spectral_distances(waves: torch.Tensor, others: torch.Tensor) -> tuple[torch
 def train(
     heard: dict[str, list[np.ndarray]], *, recipe: Recipe | None = None, progress: Callable[[str], None] = print
 ) -> vocoder.Vocoder:
-    """Train a vocoder, the same for the same recordings and recipe.
+    """Train a vocoder, the same for the same recordings and recipe; every voice is drawn equally often.
 
-    Parameters
-    ----------
-    heard : dict
-        As `recordings` returns: every voice is drawn equally often.
-    progress : callable, optional
-        Called with a line now and then.
-
-    Returns
-    -------
-    Vocoder
-        With the average of its weights over the last steps.
+    Its weights are the average over the last steps.
     """
     recipe = recipe or Recipe()
     with vocoder.one_thread():

@@ -11,14 +11,7 @@ class MelFilters(nn.Module):
     """Band-pass filters with edges evenly spaced on the mel scale from 0 Hz to half the rate; nothing is learned.
 
     Filter i passes edge i to edge i + 1: the difference of two ideal low-pass filters under a Hamming window, as in
-    SincNet (M. Ravanelli and Y. Bengio, SLT 2018), with edges that stay where they are.
-
-    Parameters
-    ----------
-    taps : int
-        Odd.
-    rate : int
-        Of the waveforms, in Hz.
+    SincNet (M. Ravanelli and Y. Bengio, SLT 2018), with edges that stay where they are. Taps are odd.
     """
 
     def __init__(self, *, filters: int, taps: int, rate: int = 16_000):

@@ -111,10 +111,10 @@ def weights_fetch(
 def _checked(path: Path, name: str) -> str:
     """Return the SHA-256 of weights, having made sure that they fit, and are those of the first download."""
     from dfdlib.detector import network
-    from dfdlib.detector.configuration import SIGNATURES
 
     told = network.describe(path)
-    if SIGNATURES.get(told.configuration) != SIGNATURES[name]:
+    known = told.configuration in network.CONFIGURATIONS
+    if not known or network.shapes_of(told.configuration) != network.shapes_of(name):
         found = told.configuration or told.seems or "no detector that is known"
         raise RunError(f"{path}: is not {name} by its names and shapes, but {found}")
     record = path.with_name(f"{path.name}.sha256")

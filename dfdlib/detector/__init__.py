@@ -10,7 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "aasist",
         "backends",
-        "bare",
         "checkpoints",
         "configuration",
         "explanation",

@@ -20,7 +20,7 @@ References
    augmentation", Odyssey 2022.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -32,10 +32,6 @@ from dfdlib.errors import ParameterError
 
 #: The image shrinks by this factor in both directions before the first convolution.
 POOL = 3
-
-
-def _names(kind: type) -> list[str]:
-    return [field.name for field in fields(AasistConfiguration) if field.type is kind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +56,9 @@ class AasistConfiguration:
     readout_dropout: float = 0.5
 
     def __post_init__(self):
-        if not isinstance(self.channels, tuple) or not self.channels:
-            raise ParameterError(f"channels={self.channels!r}: expected at least one block")
-        sizes = {"channels": self.channels}
-        sizes |= {name: (getattr(self, name),) for name in _names(int)}
-        for name, values in sizes.items():
-            if not all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values):
-                raise ParameterError(f"{name}={getattr(self, name)!r}: must be positive and whole")
         if self.features < POOL:
             raise ParameterError(f"features={self.features}: must be at least {POOL}, or no spectral node is left")
-        for name in _names(float):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                raise ParameterError(f"{name}={value!r}: must be a number")
+        for name, value in vars(self).items():
             if name.endswith("dropout") and not 0 <= value < 1:
                 raise ParameterError(f"{name}={value}: must be at least 0 and below 1")
             if name.endswith("temperature") and not 0 < value < float("inf"):

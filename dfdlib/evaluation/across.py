@@ -30,17 +30,9 @@ def carried(
 ) -> "DataFrame":
     """Return the errors of every corpus at the EER threshold of each of them.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-    by, target : str
-        Of `units.of`. Of clips on their own, no resamples are needed: FAR and FRR are shares with Wilson's
-        intervals, which `mean` joins.
-    level, **options
-        Of `intervals.intervals`. Intervals say what other clips of the measured corpus would change; the threshold
-        stays.
-    progress : callable, optional
-        Takes how many corpora are done, and of how many.
+    Intervals, by the options of `units.of` and `intervals.intervals`, say what other clips of the measured corpus would
+    change; the threshold stays. Of clips on their own, no resamples are needed: FAR and FRR are shares with Wilson's
+    intervals, which `mean` joins. ``progress`` takes how many corpora are done, and of how many.
 
     Returns
     -------

@@ -20,19 +20,9 @@ if TYPE_CHECKING:
 def by_attack(labels: ArrayLike, scores: ArrayLike, attacks: ArrayLike) -> "DataFrame":
     """Return one row for each attack: its spoof trials against all bona fide trials.
 
-    A pooled EER hides an attack that always succeeds; this table shows it.
-
-    Parameters
-    ----------
-    labels, scores : array_like, shape (n,)
-    attacks : array_like of str, shape (n,)
-        Name of the attack of each spoof trial; what bona fide rows say is ignored. A missing name counts as
-        "unknown".
-
-    Returns
-    -------
-    DataFrame
-        Columns ``attack n_bonafide n_spoof eer auc``, sorted by attack.
+    A pooled EER hides an attack that always succeeds; this table shows it. Labels, scores and names of attacks are
+    (n,); what bona fide rows say of an attack is ignored, and a missing name counts as "unknown". Columns
+    ``attack n_bonafide n_spoof eer auc``, sorted by attack.
     """
     import pandas as pd
 
@@ -55,16 +45,9 @@ def errors(
     A group with trials of both classes is measured in itself. One with spoofs alone, as an attack is, is set against
     all bona fide trials, and one with bona fide trials alone against all spoofs.
 
-    Parameters
-    ----------
-    table, target, by
-        As in `attack_changes`.
-    scores : array_like, shape (n,) or ndarray, shape (seeds, n)
-    column : str
-        Of the table; a missing or empty name in it counts as "unknown". What bona fide rows say of an attack is
-        ignored.
-    **options
-        Of `intervals.intervals`: resamples, level, seed.
+    Table, target and ``by`` are as in `attack_changes`, scores (n,) or (seeds, n), and ``options`` (resamples, level,
+    seed) of `intervals.intervals`. A missing or empty name in the column counts as "unknown"; what bona fide rows say
+    of an attack is ignored.
 
     Returns
     -------
@@ -136,10 +119,7 @@ def attack_changes(
         A row a trial, for `units.of`: ``label``, ``attack``, and where known ``speaker`` and ``sentence``.
     before, after : array_like, shape (n,) or ndarray, shape (seeds, n)
         Scores, as in `intervals.changes`; ``after`` may be several systems by name, each set against ``before``.
-    target, by, resamples, level, seed
-        Of `units.of` and `intervals.intervals`.
-    trained : bool
-        Of `family.judge`.
+        All other options are of `units.of`, `intervals.intervals` and `family.judge`.
 
     Returns
     -------

@@ -7,12 +7,12 @@ the EER threshold of the validation trials, and is carried with it.
 
 Method
 ------
-``llr = slope * score + intercept`` by prior-weighted logistic regression (Brümmer and du Preez, 2006; BOSARIS,
-2011): each class weighs what the prior says, however many trials it has. At the default prior of one half the
-quantity that is minimised is Cllr itself. No regularisation where the classes overlap. Where a threshold separates
-them the best slope would be infinite; then the targets are those of Platt (1999), (n + 1) / (n + 2) instead of 1
-and 1 / (n + 2) instead of 0 for a class of n trials, which gives the same map however the scores are scaled.
-The slope is never negative: where the scores do not rank bona fide clips above spoofs, every LLR is 0.
+``llr = slope * score + intercept`` by logistic regression in which both classes weigh one half, however many trials
+they have (Brümmer and du Preez, 2006; BOSARIS, 2011): the quantity that is minimised is Cllr itself. No
+regularisation where the classes overlap. Where a threshold separates them the best slope would be infinite; then the
+targets are those of Platt (1999), (n + 1) / (n + 2) instead of 1 and 1 / (n + 2) instead of 0 for a class of n
+trials, which gives the same map however the scores are scaled. The slope is never negative: where the scores do not
+rank bona fide clips above spoofs, every LLR is 0.
 
 No LLR is beyond what so many validation trials can support (`evidence.bounds`): a map that was fitted to a few
 hundred clips cannot know that some score is a million times as frequent in one class.
@@ -44,32 +44,16 @@ _QUANTILES = 201  # kept of each class, to compare other corpora with
 
 @dataclass(frozen=True)
 class Calibration:
-    """A rising map from scores to natural-log likelihood ratios, and the trials that it was fitted on.
+    """A rising map from scores to natural-log likelihood ratios, and the validation trials that it was fitted on."""
 
-    Attributes
-    ----------
-    p_spoof : float
-        The prior that weighed the classes.
-    n_bonafide, n_spoof : int
-        Validation trials.
-    threshold : float
-        The EER threshold of the validation trials, on the scale of the scores.
-    slope, intercept : float
-    lowest, highest : float
-        The bounds of its LLRs: `evidence.bounds` of the validation trials.
-    bonafide, spoof : tuple of float
-        Validation scores of each class, rising: all of them, or 201 evenly spaced quantiles of more.
-    """
-
-    p_spoof: float
     n_bonafide: int
     n_spoof: int
-    threshold: float
+    threshold: float  #: the EER threshold, on the scale of the scores
     slope: float
     intercept: float
-    lowest: float
+    lowest: float  #: bounds of its LLRs: `evidence.bounds`
     highest: float
-    bonafide: tuple[float, ...]
+    bonafide: tuple[float, ...]  #: scores, rising: all of them, or 201 evenly spaced quantiles of more
     spoof: tuple[float, ...]
 
     def llr(self, scores: ArrayLike) -> np.ndarray:
@@ -99,24 +83,11 @@ def logistic() -> "Pipeline":
     return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
 
 
-def fit(labels: ArrayLike, scores: ArrayLike, *, p_spoof: float = 0.5, fewest: int = FEWEST) -> Calibration:
-    """Fit a calibration to validation trials.
+def fit(labels: ArrayLike, scores: ArrayLike, *, fewest: int = FEWEST) -> Calibration:
+    """Fit a calibration to validation trials (n,): never those that the result is evaluated on.
 
-    Parameters
-    ----------
-    labels, scores : array_like, shape (n,)
-        Validation trials: never those that the result is evaluated on.
-    p_spoof : float
-        How much spoof trials weigh together, whatever their number; one half minimises Cllr.
-    fewest : int
-        Trials that each class must have.
-
-    Raises
-    ------
-    DataError
-        Trials that `metrics` refuses, or fewer than ``fewest`` of a class.
+    Trials that `metrics` refuses, or fewer than ``fewest`` of a class, are a `DataError`.
     """
-    _check_prior(p_spoof)
     labels, scores = metrics.validate(labels, scores)
     real = labels == metrics.BONAFIDE
     bonafide, spoof = np.sort(scores[real]), np.sort(scores[~real])
@@ -125,10 +96,9 @@ def fit(labels: ArrayLike, scores: ArrayLike, *, p_spoof: float = 0.5, fewest: i
             f"{bonafide.size} bona fide and {spoof.size} spoof trials are too few to calibrate on; "
             f"give at least {fewest} of each"
         )
-    slope, intercept = _logistic(bonafide, spoof, p_spoof)
+    slope, intercept = _logistic(bonafide, spoof)
     lowest, highest = evidence.bounds(labels, slope * scores + intercept)
     return Calibration(
-        p_spoof=float(p_spoof),
         n_bonafide=bonafide.size,
         n_spoof=spoof.size,
         threshold=metrics.eer(labels, scores).threshold,
@@ -149,8 +119,9 @@ def probability(llr: ArrayLike, *, p_spoof: float) -> np.ndarray:
     """
     from scipy.special import expit
 
-    _check_prior(p_spoof)
-    return expit(finite(llr) + _prior_log_odds(p_spoof))
+    if not 0 < p_spoof < 1:
+        raise ParameterError(f"p_spoof={p_spoof}: must lie between 0 and 1, both excluded")
+    return expit(finite(llr) + math.log1p(-p_spoof) - math.log(p_spoof))
 
 
 def meaning(calibration: Calibration, score: float, *, priors: Sequence[float] = (0.05, 0.5)) -> str:
@@ -179,14 +150,8 @@ def meaning(calibration: Calibration, score: float, *, priors: Sequence[float] =
 def carried_costs(calibration: Calibration, labels: ArrayLike, scores: ArrayLike) -> dict[str, int | float]:
     """Return the costs of a carried calibration on a test set, beside what a choice on that set could reach.
 
-    The calibration was fitted on other trials; the scores are as the detector gave them.
-
-    Returns
-    -------
-    dict
-        ``n_bonafide n_spoof``; chosen on the test set: ``eer eer_threshold min_cllr min_dcf``; at the carried
-        threshold: ``threshold far frr hter``; of the LLRs ``cllr act_dcf``, and of raw scores read as LLRs ``cllr_raw
-        act_dcf_raw``.
+    ``n_bonafide n_spoof``; chosen on the test set: ``eer eer_threshold min_cllr min_dcf``; at the carried threshold:
+    ``threshold far frr hter``; of the LLRs ``cllr act_dcf``, and of raw scores read as LLRs ``cllr_raw act_dcf_raw``.
     """
     llr = calibration.llr(scores)
     raw = metrics.evaluate(labels, scores, threshold=calibration.threshold)
@@ -205,7 +170,7 @@ class Reliability(NamedTuple):
     """Stated probabilities of bona fide and how often they came true; all (k,), one entry a bin.
 
     ``predicted`` is the mean probability in the bin, ``observed`` the share of bona fide, ``low`` and ``high`` its
-    95 % interval, ``counts`` the trials. The first four hold at the stated prior, not at the shares of the test set.
+    95 % interval, ``counts`` the trials. The first four hold where half of the clips are spoofs.
     """
 
     predicted: np.ndarray
@@ -215,26 +180,17 @@ class Reliability(NamedTuple):
     counts: np.ndarray
 
 
-def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: float = 0.5) -> Reliability:
-    """Compare stated probabilities of bona fide with how often they came true.
+def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10) -> Reliability:
+    """Compare probabilities of bona fide, stated at even odds, with how often they came true.
 
-    Trials are sorted by LLR and cut into ``bins`` of as many trials each, equal LLRs staying together, so that there
-    may be fewer bins. The interval of a share is Wilson's (1927) for independent trials; from the shares of the test
-    set to the stated prior, odds are multiplied by the ratio of the two priors' odds.
-
-    Parameters
-    ----------
-    labels, llr : array_like, shape (n,)
-        Log-likelihood ratios of trials that they were not fitted on.
-    bins : int
-        At least 1.
-    p_spoof : float
-        The prior at which probabilities and shares are given; one half counts both classes alike.
+    Trials are sorted by LLR (n,) and cut into ``bins`` of as many trials each, equal LLRs staying together, so that
+    there may be fewer bins. The interval of a share is Wilson's (1927) for independent trials; from the shares of the
+    test set to even odds, odds are multiplied by the ratio of the two.
     """
     if bins < 1:
         raise ParameterError(f"bins={bins}: must be at least 1")
     labels, llr = metrics.validate(labels, llr)
-    stated = probability(llr, p_spoof=p_spoof)
+    stated = probability(llr, p_spoof=0.5)
     order = np.argsort(llr, kind="stable")
     ranks = np.arange(llr.size)
     first = np.concatenate(([True], np.diff(llr[order]) > 0))
@@ -243,8 +199,8 @@ def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: f
     bin_of = np.unique(start * bins // llr.size, return_inverse=True)[1]
     real = labels[order] == metrics.BONAFIDE
     counts, bonafide = np.bincount(bin_of), np.bincount(bin_of, weights=real)
-    # What a bona fide trial weighs against a spoof, so that the classes weigh what the prior says.
-    ratio = (1 - p_spoof) / p_spoof * (llr.size - bonafide.sum()) / bonafide.sum()
+    # What a bona fide trial weighs against a spoof, so that both classes weigh one half.
+    ratio = (llr.size - bonafide.sum()) / bonafide.sum()
     weight = np.where(real, ratio, 1.0)
     predicted = np.bincount(bin_of, weights=weight * stated[order]) / np.bincount(bin_of, weights=weight)
     share = bonafide / counts
@@ -257,7 +213,7 @@ def reliability(labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: f
 # --- fits, on the sorted scores of the two classes ---
 
 
-def _logistic(bonafide: np.ndarray, spoof: np.ndarray, p_spoof: float) -> tuple[float, float]:
+def _logistic(bonafide: np.ndarray, spoof: np.ndarray) -> tuple[float, float]:
     scores = np.concatenate((bonafide, spoof))
     sizes = [bonafide.size, spoof.size]
     # Scale to -1 … 1, so that neither tiny nor huge scores lose digits.
@@ -270,29 +226,27 @@ def _logistic(bonafide: np.ndarray, spoof: np.ndarray, p_spoof: float) -> tuple[
     target = [1.0, 0.0]
     if bonafide[0] >= spoof[-1]:
         target = [(sizes[0] + 1) / (sizes[0] + 2), 1 / (sizes[1] + 2)]
-    weight = [(1 - p_spoof) / sizes[0], p_spoof / sizes[1]]
-    slope, intercept = _least_entropy(
-        scaled, np.repeat(target, sizes), np.repeat(weight, sizes), _prior_log_odds(p_spoof)
-    )
+    weight = [0.5 / sizes[0], 0.5 / sizes[1]]
+    slope, intercept = _least_entropy(scaled, np.repeat(target, sizes), np.repeat(weight, sizes))
     # A reach among the denormal numbers would make the slope infinite.
     slope /= max(reach, 1e6 * np.finfo(float).tiny)
     return float(slope), float(intercept - slope * middle)
 
 
-def _least_entropy(x: np.ndarray, target: np.ndarray, weight: np.ndarray, offset: float) -> np.ndarray:
-    """Return slope and intercept (2,): those of the least weighted cross-entropy of slope * x + intercept + offset."""
+def _least_entropy(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return slope and intercept (2,): those of the least weighted cross-entropy of slope * x + intercept."""
     from scipy.optimize import minimize
     from scipy.special import expit
 
     design = np.stack([x, np.ones_like(x)])
 
     def cost(place: np.ndarray) -> tuple[float, np.ndarray]:
-        logit = place @ design + offset
+        logit = place @ design
         gradient = design @ (weight * (expit(logit) - target))
         return float(weight @ (np.logaddexp(0.0, logit) - target * logit)), gradient
 
     def curvature(place: np.ndarray) -> np.ndarray:
-        share = expit(place @ design + offset)
+        share = expit(place @ design)
         return (design * (weight * share * (1 - share))) @ design.T
 
     place = minimize(cost, np.zeros(2), jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-7}).x
@@ -306,16 +260,7 @@ def summary(scores: np.ndarray) -> tuple[float, ...]:
     return tuple(kept.tolist())
 
 
-def _prior_log_odds(p_spoof: float) -> float:
-    return math.log1p(-p_spoof) - math.log(p_spoof)
-
-
 def _chance(value: float) -> str:
     if value < 0.001:
         return "under 0.1 %"
     return "over 99.9 %" if value > 0.999 else metrics.percent(value)
-
-
-def _check_prior(p_spoof: float) -> None:
-    if not 0 < p_spoof < 1:
-        raise ParameterError(f"p_spoof={p_spoof}: must lie between 0 and 1, both excluded")

@@ -33,13 +33,10 @@ REFITS = 200
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """The trials that a threshold and a calibration were chosen on: labels, scores, and what is drawn together.
+    """The trials that a threshold and a calibration were chosen on, and what is drawn together."""
 
-    Of several seeds, scores are (seeds, n).
-    """
-
-    labels: np.ndarray
-    scores: np.ndarray
+    labels: np.ndarray  #: (n,)
+    scores: np.ndarray  #: (n,), or (seeds, n)
     groups: "Units | ArrayLike | None" = None
 
 
@@ -101,17 +98,12 @@ def intervals(
     Parameters
     ----------
     labels : array_like, shape (n,)
-        Of the test set.
     scores : array_like, shape (n,) or ndarray, shape (seeds, n)
-        As the detector gives them, on the scale of the validation's. With several rows, as of several seeds, a metric
-        is the mean over the rows, each by a threshold and a calibration of its own.
-    validation : Validation
-        With as many rows of scores.
+        As the detector gives them, on the scale of the validation's. With several rows, and as many of validation
+        scores, a metric is the mean over the rows, each by a threshold and a calibration of its own.
     names : sequence of str
         Of `METRICS` and `EVIDENCE`: "far", "frr" and "hter" at the EER threshold of the validation trials, the others
-        of the log-likelihood ratios by `calibration.fit`.
-    groups, resamples, level, seed
-        As in `intervals.intervals`.
+        of the log-likelihood ratios by `calibration.fit`. All other options are of `intervals.intervals`.
     """
     boot = _carried(labels, scores, validation, names, groups, resamples, seed)
     first = np.atleast_2d(scores)[0]

@@ -37,13 +37,7 @@ class Verdict(NamedTuple):
 
 
 def parse(text: str) -> Claim:
-    """Return the claim that is written as ``eer=0.01278`` or ``eer=1.278%``.
-
-    Raises
-    ------
-    ParameterError
-        Another form, an unknown metric, or a share that is none.
-    """
+    """Return the claim that is written as ``eer=0.01278`` or ``eer=1.278%``; a `ParameterError` if it is none."""
     name, _, number = (part.strip() for part in text.partition("="))
     found = re.fullmatch(r"(\d*)\.?(\d*)\s*(%?)", number)
     if name not in (*SHARES, *COSTS, *COUNTS) or found is None or not found[1] + found[2]:
@@ -59,15 +53,7 @@ def parse(text: str) -> Claim:
 
 
 def check(claim: Claim, labels: ArrayLike, scores: ArrayLike, found: "Mapping") -> Verdict:
-    """Compare a claim with what the scores give.
-
-    Parameters
-    ----------
-    claim : Claim
-    labels, scores : array_like, shape (n,)
-    found : mapping
-        As `intervals.evaluate` returns it.
-    """
+    """Compare a claim with labels and scores (n,), and with what `intervals.evaluate` has found of them."""
     name, value = claim.metric, float(found[claim.metric])
     low, high = found.get(f"{name}_ci", (math.nan, math.nan))
     hulls = {"interpolated": metrics.eer_interpolated, "convex-hull": metrics.eer_convex_hull} if name == "eer" else {}

@@ -109,18 +109,9 @@ def bounds(labels: ArrayLike, llr: ArrayLike) -> Bounds:
 def precision(far: Interval, frr: Interval, *, p_spoof: float) -> dict[str, Interval]:
     """Return what an accepted and a rejected clip are worth where a share of the clips is spoofed.
 
-    Parameters
-    ----------
-    far, frr : Interval
-        At a threshold that was fixed beforehand. The limits of the result hold where both of these do: for a level of
-        95 % give intervals of 97.5 %.
-    p_spoof : float
-        The prevalence of spoofs, strictly between 0 and 1.
-
-    Returns
-    -------
-    dict of Interval
-        "accepted": the share of bona fide clips among those accepted; "rejected": that of spoofs among those rejected.
+    "accepted" is the share of bona fide clips among those accepted, "rejected" that of spoofs among those rejected, at
+    a threshold that was fixed beforehand. The limits of the result hold where both of FAR and FRR do: for a level of
+    95 % give intervals of 97.5 %. ``p_spoof`` is the prevalence of spoofs, strictly between 0 and 1.
     """
     if not 0 < p_spoof < 1:
         raise ParameterError(f"p_spoof={p_spoof}: must lie between 0 and 1, both excluded")

@@ -58,15 +58,8 @@ def judge(changes: Sequence[Change], *, level: float = 0.95, trained: bool = Fal
 
     A change is shown or it is not. The seeds are why it is not, where the clips alone would have shown the mean over
     these very trainings, or where single trainings changed to both sides, each beyond its own interval; that they
-    differ in sign says nothing by itself.
-
-    Parameters
-    ----------
-    changes : sequence of Change
-        Their resamples have to be `enough`.
-    level : float
-    trained : bool
-        Whether the changes are by training: then nothing is shown of one.
+    differ in sign says nothing by itself. Where the changes are by training (``trained``), nothing is shown of one.
+    The resamples of the changes have to be `enough`.
     """
     p_values = [change.at(level).p for change in changes]
     adjusted, levels = holm(p_values), holm_levels(p_values, level=level)
@@ -116,12 +109,12 @@ def holm_levels(p_values: ArrayLike, *, level: float = 0.95) -> np.ndarray:
     return 1 - risks
 
 
-def smallest_change(difference: Difference, *, level: float = 0.95, power: float = 0.8) -> float:
-    """Return the smallest true change that a test set of this kind would have shown, with so much power.
+def smallest_change(difference: Difference, *, level: float = 0.95) -> float:
+    """Return the smallest true change that a test set of this kind would have shown in four studies of five.
 
-    Half the width of the interval, times ``1 + z(power) / z((1 + level) / 2)``: 1.43 at the defaults. Where nothing
+    Half the width of the interval, times ``1 + z(0.8) / z((1 + level) / 2)``: 1.43 at a level of 95 %. Where nothing
     was shown, smaller changes than this are not ruled out.
     """
     normal = NormalDist()
     reach = max(difference.high - difference.delta, difference.delta - difference.low)
-    return reach * (1 + normal.inv_cdf(power) / normal.inv_cdf((1 + level) / 2))
+    return reach * (1 + normal.inv_cdf(0.8) / normal.inv_cdf((1 + level) / 2))

@@ -97,14 +97,7 @@ def eer_convex_hull(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def eer_conventions(labels: ArrayLike, scores: ArrayLike) -> "DataFrame":
-    """Return the equal error rate by each convention in use, and how far it is from the declared one.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``convention eer difference``: "ASVspoof" (`eer`, what this project reports), "interpolated"
-        (`eer_interpolated`) and "convex hull" (`eer_convex_hull`).
-    """
+    """Return `eer`, which this project reports, and the two others: columns ``convention eer difference``."""
     import pandas as pd
 
     counts = tally(labels, scores)
@@ -140,14 +133,9 @@ def min_dcf(
     ``DCF(t) = c_miss (1 - p_spoof) FRR(t) + c_fa p_spoof FAR(t)``, divided by the cost of the better of the two
     systems that do not listen, ``min(c_miss (1 - p_spoof), c_fa p_spoof)``. It lies between 0 and 1.
 
-    Parameters
-    ----------
-    labels, scores : array_like, shape (n,)
-    p_spoof : float
-        Share of spoofs in use, strictly between 0 and 1.
-    c_miss, c_fa : float
-        Costs of rejecting a bona fide clip and of accepting a spoof; above 0. The defaults are those of ASVspoof 5,
-        track 1 (Wang et al., 2024).
+    ``p_spoof`` is the share of spoofs in use, strictly between 0 and 1; ``c_miss`` and ``c_fa``, above 0, are the costs
+    of rejecting a bona fide clip and of accepting a spoof. The defaults are those of ASVspoof 5, track 1 (Wang et al.,
+    2024).
     """
     counts = tally(labels, scores)
     return float(detection_cost(counts.far, counts.frr, p_spoof=p_spoof, c_miss=c_miss, c_fa=c_fa).min())
@@ -201,18 +189,8 @@ def min_cllr(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def evaluate(labels: ArrayLike, scores: ArrayLike, *, threshold: float | None = None) -> dict[str, int | float]:
-    """Return every metric by name, ready for JSON.
-
-    Parameters
-    ----------
-    labels, scores : array_like, shape (n,)
-    threshold : float, optional
-        A threshold that was fixed on other data; adds ``threshold``, ``far``, ``frr`` and ``hter``.
-
-    Returns
-    -------
-    dict
-        ``n_bonafide n_spoof eer eer_threshold auc min_dcf act_dcf cllr min_cllr``.
+    """Return every metric by name, ready for JSON: ``n_bonafide n_spoof eer eer_threshold auc min_dcf act_dcf cllr
+    min_cllr``, and ``threshold far frr hter`` at a threshold that was fixed on other data.
     """
     labels, scores = validate(labels, scores)
     counts = Tally.of(labels, scores)

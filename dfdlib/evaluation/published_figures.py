@@ -16,15 +16,9 @@ from dfdlib.evaluation.limits import wilson
 def auc_bounds(eer: float, *, gap: float = 0.0) -> tuple[float, float]:
     """Return the least and the greatest AUC that are possible beside an equal error rate.
 
-    ``(1 - e)**2 <= AUC <= 1 - e**2``.
-
-    Parameters
-    ----------
-    eer : float
-        Equal error rate e as a share, 0 to 1.
-    gap : float
-        ``|FAR - FRR|`` at the threshold of the EER, when that is known. It is 0 where the ROC is read with
-        straight lines and at most half of 1 / (trials of the smaller class) when no scores tie.
+    ``(1 - e)**2 <= AUC <= 1 - e**2`` for an EER e, a share. ``gap`` is ``|FAR - FRR|`` at its threshold, when that is
+    known: 0 where the ROC is read with straight lines, and at most half of 1 / (trials of the smaller class) when no
+    scores tie.
 
     Notes
     -----
@@ -88,7 +82,7 @@ def check_figures(
     Parameters
     ----------
     eer, auc : float
-        As published, as shares from 0 to 1 (30.69 % is 0.3069).
+        As published, as shares (30.69 % is 0.3069).
     n_bonafide, n_spoof : int, optional
         Trials of each class. With both, it is also checked that the EER is the mean of a FAR of so many spoof
         trials and a FRR of so many bona fide ones at their closest, no two scores being equal.

@@ -51,24 +51,13 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What is drawn together, and for whom the interval speaks.
+    """What is drawn together, and for whom the interval speaks."""
 
-    Attributes
-    ----------
-    kinds : tuple of str
-        Columns that are drawn: ("speaker", "sentence"), one of them, another column, or none: every clip on its own.
-    members : tuple of ndarray, shape (n,)
-        The unit of each trial, for each kind.
-    target : str
-        Of `TARGETS`, or empty where the voices are not known.
-    note : str
-        Why the target is not the one that was wanted, or empty.
-    """
-
+    #: Columns that are drawn: ("speaker", "sentence"), one of them, another column, or none: every clip on its own.
     kinds: tuple[str, ...] = ()
-    members: tuple[np.ndarray, ...] = ()
-    target: str = ""
-    note: str = ""
+    members: tuple[np.ndarray, ...] = ()  #: the unit of each trial (n,), for each kind
+    target: str = ""  #: of `TARGETS`, or empty where the voices are not known
+    note: str = ""  #: why the target is not the one that was wanted, or empty
 
     @property
     def by(self) -> str:
@@ -88,12 +77,8 @@ class Units:
     def describe(self, labels: np.ndarray) -> dict[str, str | int | float]:
         """Say what an interval rests on, as plain values for tables and JSON.
 
-        Returns
-        -------
-        dict
-            ``resampled_by``, ``target``; of the kind and class with the least effective number: ``units
-            effective_units largest_share``; ``warning``: `note`, and a sentence where that number is below `MANY`; or
-            empty.
+        ``resampled_by``, ``target``; of the kind and class with the least effective number ``units effective_units
+        largest_share``; ``warning``: `note`, and a sentence where that number is below `MANY`; or empty.
         """
         least = min(self.counts(labels), key=lambda found: found.effective)
         said = [self.note] if self.note else []
@@ -124,7 +109,7 @@ def of(table: "DataFrame", *, target: str = NEW, by: str = "auto") -> Units:
         A row a trial: ``label`` (1 or 0), and where known ``speaker``, ``sentence`` and ``attack``. A spoof without a
         speaker counts its attack as its voice.
     target : str
-        The target of inference, of `TARGETS`.
+        Of `TARGETS`.
     by : str
         - "auto": what `target` asks for. Sentences of which each has one speaker add nothing to the speakers. Where a
           class has `FEW` effective speakers or fewer, the target becomes `THESE`, and `Units.note` says so; where the

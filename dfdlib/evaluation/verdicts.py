@@ -54,15 +54,12 @@ def of_change(
     ----------
     differences : mapping of str to Difference
         The metric that the claim is about comes first; others, such as "auc" and "cllr", must not contradict it.
-    p : float
-        Of the first metric, adjusted for all claims that are made together (`family.judge`).
+    p, unsettled
+        Of the first metric, by `family.judge`.
     later : str
         The rung that the later detector stands on.
-    level : float
     seeds : int, optional
         How many trainings a claim about training rests on.
-    unsettled : bool
-        Whether the seeds are why nothing is shown (`family.Judged`).
 
     Returns
     -------

@@ -48,7 +48,7 @@ def test_scores_the_wrong_way_round_are_noticed_where_labels_are_known():
 
 
 def test_single_clips_unlike_either_class():
-    fitted = Calibration(0.5, 10, 10, 3.0, 1.0, -3.0, -2.0, 2.0, (4.0, 6.0), (-6.0, 0.0))
+    fitted = Calibration(10, 10, 3.0, 1.0, -3.0, -2.0, 2.0, (4.0, 6.0), (-6.0, 0.0))
     for score in (-6.0, -3.0, 0.0, 4.0, 6.0):
         assert shift_warnings(fitted, [score]) == []
     for score, place in ((-6.1, "below all"), (6.1, "above all"), (2.0, "between the")):

@@ -133,25 +133,21 @@ class ReliabilityDisplay(Display):
 
     found: calibration.Reliability
     cllr: float
-    p_spoof: float = 0.5  #: the prior at which probabilities and shares are given
     name: str | None = None
 
     size: ClassVar = {"width": 4.1, "height": 4.7}
 
     @classmethod
-    def from_llrs(
-        cls, labels: ArrayLike, llr: ArrayLike, *, bins: int = 10, p_spoof: float = 0.5, name: str | None = None
-    ) -> Self:
+    def from_llrs(cls, labels: ArrayLike, llr: ArrayLike, *, name: str | None = None) -> Self:
         """Compute the diagram of labels (n,) and natural-log likelihood ratios (n,), in bins of as many trials each."""
-        found = calibration.reliability(labels, llr, bins=bins, p_spoof=p_spoof)
-        return cls(found, metrics.cllr(labels, llr), p_spoof, name)
+        return cls(calibration.reliability(labels, llr), metrics.cllr(labels, llr), name)
 
     def alt(self) -> str:
         found = self.found
         inside = int(((found.low <= found.predicted) & (found.predicted <= found.high)).sum())
         worst = int(np.argmax(np.abs(found.observed - found.predicted)))
         return (
-            f"Reliability{of(self.name)} on {found.counts.sum():,} trials at {100 * self.p_spoof:g} % spoofs: Cllr "
+            f"Reliability{of(self.name)} on {found.counts.sum():,} trials at 50 % spoofs: Cllr "
             f"{self.cllr:.3f}; in {inside} of {found.counts.size} bins the stated probability of bona fide lies within "
             f"the interval of the observed share; farthest off, {percent(found.predicted[worst])} stated and "
             f"{percent(found.observed[worst])} observed."
@@ -173,6 +169,6 @@ class ReliabilityDisplay(Display):
         if len(look.series(ax, "reliability")) == 1:
             look.diagonal(ax, (0, 100))
         ax.set(xlim=(-2, 102), ylim=(-2, 102), aspect="equal", anchor="S")
-        ax.set_xlabel(f"Probability of bona fide as stated (%), {100 * self.p_spoof:g} % spoofs")
+        ax.set_xlabel("Probability of bona fide as stated (%), 50 % spoofs")
         ax.set_ylabel("Share that was bona fide (%), with 95 % interval")
         look.legend_below(ax)

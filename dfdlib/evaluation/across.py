@@ -34,11 +34,8 @@ def carried(
     change; the threshold stays. Of clips on their own, no resamples are needed: FAR and FRR are shares with Wilson's
     intervals, which `mean` joins. ``progress`` takes how many corpora are done, and of how many.
 
-    Returns
-    -------
-    DataFrame
-        A row for each pair, columns ``threshold_of on threshold far frr hter low high``; ``low`` and ``high`` bound the
-        half total error rate. Where both are one corpus, the threshold was chosen on it.
+    A row for each pair, columns ``threshold_of on threshold far frr hter low high``; ``low`` and ``high`` bound the
+    half total error rate. Where both are one corpus, the threshold was chosen on it.
     """
     import pandas as pd
 

@@ -49,12 +49,9 @@ def errors(
     seed) of `intervals.intervals`. A missing or empty name in the column counts as "unknown"; what bona fide rows say
     of an attack is ignored.
 
-    Returns
-    -------
-    DataFrame
-        Columns ``<column> n_bonafide n_spoof against eer eer_low eer_high auc auc_low auc_high resampled_by target
-        effective_units warning``, sorted by group. ``against`` is "itself", "all bona fide" or "all spoof"; the counts
-        are those that the row was measured on.
+    Columns ``<column> n_bonafide n_spoof against eer eer_low eer_high auc auc_low auc_high resampled_by target
+    effective_units warning``, sorted by group. ``against`` is "itself", "all bona fide" or "all spoof"; the counts are
+    those that the row was measured on.
     """
     import pandas as pd
 
@@ -111,7 +108,11 @@ def attack_changes(
     """Return how much the EER of each attack changed between two systems or more, tested as one family.
 
     Each attack is measured against all bona fide trials. What is drawn again is chosen for each attack by itself, as an
-    attack may have one voice. `family.judge` says what is shown.
+    attack may have one voice. `family.judge` says what is shown; the options are its own, and those of `units.of` and
+    `intervals.intervals`.
+
+    Columns ``attack n_bonafide n_spoof``, those of `family.Judged.row`, and ``resampled_by target effective_units
+    warning``, sorted by attack; first ``system`` where there are several.
 
     Parameters
     ----------
@@ -119,13 +120,6 @@ def attack_changes(
         A row a trial, for `units.of`: ``label``, ``attack``, and where known ``speaker`` and ``sentence``.
     before, after : array_like, shape (n,) or ndarray, shape (seeds, n)
         Scores, as in `intervals.changes`; ``after`` may be several systems by name, each set against ``before``.
-        All other options are of `units.of`, `intervals.intervals` and `family.judge`.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``attack n_bonafide n_spoof``, those of `family.Judged.row`, and ``resampled_by target effective_units
-        warning``, sorted by attack; first ``system`` where there are several.
     """
     import pandas as pd
 

@@ -95,6 +95,8 @@ def intervals(
 ) -> dict[str, Interval]:
     """Return metrics of a test set at the threshold, and by the calibration, of validation trials.
 
+    The options are those of `intervals.intervals`.
+
     Parameters
     ----------
     labels : array_like, shape (n,)
@@ -103,7 +105,7 @@ def intervals(
         scores, a metric is the mean over the rows, each by a threshold and a calibration of its own.
     names : sequence of str
         Of `METRICS` and `EVIDENCE`: "far", "frr" and "hter" at the EER threshold of the validation trials, the others
-        of the log-likelihood ratios by `calibration.fit`. All other options are of `intervals.intervals`.
+        of the log-likelihood ratios by `calibration.fit`.
     """
     boot = _carried(labels, scores, validation, names, groups, resamples, seed)
     first = np.atleast_2d(scores)[0]

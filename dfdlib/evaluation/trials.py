@@ -10,20 +10,10 @@ SPOOF = 0
 
 
 def validate(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Check a list of trials and return it as arrays.
+    """Check trials (n,), and return their labels as int8, 1 for bona fide and 0 for spoof, and their scores as float64.
 
-    Parameters
-    ----------
-    labels : array_like, shape (n,)
-        1 for bona fide, 0 for spoof; returned as int8.
-    scores : array_like, shape (n,)
-        Higher means bona fide; returned as float64.
-
-    Raises
-    ------
-    DataError
-        Not one-dimensional, lengths that differ, pandas indexes that differ, no trials, a label other than 0 and
-        1, a score that is not a finite number, or a class without a trial.
+    A DataError says what is wrong: not one-dimensional, lengths that differ, pandas indexes that differ, no trials, a
+    label other than 0 and 1, a score that is not a finite number, or a class without a trial.
     """
     left, right = getattr(labels, "index", None), getattr(scores, "index", None)
     if hasattr(left, "equals") and hasattr(right, "equals") and len(left) == len(right) and not left.equals(right):

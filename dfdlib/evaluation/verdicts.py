@@ -50,6 +50,10 @@ def of_change(
 ) -> str:
     """Return what may be said of a change.
 
+    `ONE_SEED` of one training, whatever it shows; `UNSETTLED` where the seeds are the reason; `NOT_SHOWN` where p is
+    not below the risk; `MIXED` where another metric moved the other way, or the later detector is no better than chance
+    though the first metric improved; else `BETTER` or `WORSE`.
+
     Parameters
     ----------
     differences : mapping of str to Difference
@@ -60,13 +64,6 @@ def of_change(
         The rung that the later detector stands on.
     seeds : int, optional
         How many trainings a claim about training rests on.
-
-    Returns
-    -------
-    str
-        `ONE_SEED` of one training, whatever it shows; `UNSETTLED` where the seeds are the reason; `NOT_SHOWN` where p
-        is not below the risk; `MIXED` where another metric moved the other way, or the later detector is no better than
-        chance though the first metric improved; else `BETTER` or `WORSE`.
     """
     if later not in RUNGS:
         raise ParameterError(f"later={later!r}: must be one of {', '.join(RUNGS)}")

@@ -12,8 +12,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
-        "baseline channels clips comparison evaluation forensic jobs memo places planted profile rivals run "
-        "scored".split()
+        "baseline channels clips comparison evaluation forensic jobs places planted profile rivals run scored".split()
     ),
     submod_attrs={"profile": ["Profile"], "run": ["Run"]},
 )

@@ -61,23 +61,9 @@ def train(
     """Train the baseline, write the weights of the seed with the median validation EER, and return it and all others.
 
     What was trained before with the same recipe and clips is not trained again: results lie in a folder beside the
-    source corpus.
-
-    Parameters
-    ----------
-    settings : Profile
-        Its detector, corpora and preprocessing are used.
-    checkpoint : Path
-        Where the weights go (safetensors), with their training history beside them (.csv).
-    progress : callable, optional
-        Called with a line of text after each training.
-
-    Raises
-    ------
-    ParameterError
-        The profile has no source corpus.
-    DataError
-        It lacks a split, or two of its splits have a sound in common.
+    source corpus. The weights (safetensors) have their training history beside them (.csv); ``progress`` takes a line
+    of text after each training. A profile without a source corpus is a ParameterError, a source without one of the
+    splits, or with a sound in two of them, a DataError.
     """
     if settings.data.source is None:
         raise ParameterError(f"profile {settings.name}: has no source corpus; name one with --set data.source=FOLDER")
@@ -145,14 +131,10 @@ def _trained(settings: profile.Profile, folder: Path, seed: int) -> Trained:
 
 def _tested(settings: profile.Profile, model: network.Detector) -> tuple[dict[str, float], dict[str, float]]:
     """Return the macro EER and the AUC on the testing clips of each corpus that is there."""
-    places = {
-        "source": settings.data.source,
-        "for-2seconds": settings.data.for_2seconds,
-        "custom": settings.data.custom,
-    }
     how = Preprocessing.named(settings.preprocessing, window=settings.window)
     macro_eer, auc = {}, {}
-    for name, place in places.items():
+    for name in ("source", "for-2seconds", "custom"):
+        place = settings.data.places.get(name)
         if not isinstance(place, Path) or not place.exists():
             continue
         clips = corpus.read(place, name=name)

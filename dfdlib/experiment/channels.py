@@ -24,11 +24,8 @@ def measured(run: Run) -> pd.DataFrame:
 
     The scores are in ``scores/<stage>-for-2seconds-validation-<channel>.csv``, where `dfd app` finds them.
 
-    Returns
-    -------
-    DataFrame
-        A row a stage and channel whose codecs are installed: ``stage channel n_bonafide n_spoof eer eer_low eer_high
-        cllr cllr_recorded``: Cllr by a calibration on the same clips, and by that on the clips as recorded.
+    A row a stage and channel whose codecs are installed: ``stage channel n_bonafide n_spoof eer eer_low eer_high cllr
+    cllr_recorded``: Cllr by a calibration on the same clips, and by that on the clips as recorded.
     """
     rows = []
     for stage in STAGES:
@@ -36,8 +33,14 @@ def measured(run: Run) -> pd.DataFrame:
         for channel, (words, codecs) in CHANNELS.items():
             if set(codecs) <= set(available_codecs()):
                 found = scores(run, stage, channel)
-                row = {"stage": stage, "channel": words} | _worth(run, found)
-                rows.append(row | {"cllr_recorded": metrics.cllr(found.labels, recorded.llr(found.values))})
+                own = calibration.fit(found.labels, found.values)
+                options = {"groups": run.drawn(found.table)} | run.resampling()
+                eer = intervals.interval(found.labels, found.values, **options)
+                row = {"stage": stage, "channel": words, "n_bonafide": own.n_bonafide, "n_spoof": own.n_spoof}
+                row |= {"eer": eer.value, "eer_low": eer.low, "eer_high": eer.high}
+                for name, fitted in (("cllr", own), ("cllr_recorded", recorded)):
+                    row[name] = metrics.cllr(found.labels, fitted.llr(found.values))
+                rows.append(row)
     run.keep(channels=rows)
     return pd.DataFrame(rows)
 
@@ -66,12 +69,3 @@ def _sent(clips: pd.DataFrame, codecs: tuple[str, ...], folder: Path, seed: int)
             place = folder / f"{row}.wav"
             audio.write_wav(place, wave, rate=audio.RATE)
             yield row, str(place), files.sha256(place)
-
-
-def _worth(run: Run, found: Scores) -> dict:
-    labels, values = found.labels, found.values
-    eer = intervals.interval(labels, values, groups=run.drawn(found.table), **run.resampling())
-    own = calibration.fit(labels, values)
-    counts = {"n_bonafide": own.n_bonafide, "n_spoof": own.n_spoof}
-    ends = {"eer": eer.value, "eer_low": eer.low, "eer_high": eer.high}
-    return counts | ends | {"cllr": metrics.cllr(labels, own.llr(values))}

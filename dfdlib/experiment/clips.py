@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import functools
+import inspect
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,6 @@ from dfdlib.data import keys
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.experiment import profile
-from dfdlib.experiment.memo import once
 from dfdlib.experiment.places import CORPORA
 
 #: The corpus that the detector is fine-tuned on.
@@ -23,13 +24,25 @@ TARGET = "for-2seconds"
 ADAPTATION_SHARE = 0.4
 
 
-class Clips:
-    """The clips of a profile.
+def once(method: Callable) -> Callable:
+    """Let a method compute its answer to the same arguments once; the object keeps the answers as long as it lives."""
+    signature = inspect.signature(method)
 
-    Parameters
-    ----------
-    settings : Profile
-    """
+    @functools.wraps(method)
+    def answer(self, *args, **kwargs):
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        answers = vars(self).setdefault("_answers", {})
+        key = (method.__name__, *list(bound.arguments.values())[1:])
+        if key not in answers:
+            answers[key] = method(self, *args, **kwargs)
+        return answers[key]
+
+    return answer
+
+
+class Clips:
+    """The clips of a profile."""
 
     def __init__(self, settings: profile.Profile) -> None:
         self.profile = settings
@@ -55,14 +68,8 @@ class Clips:
     def corpus(self, name: str, *, split: str | None = "testing") -> Corpus:
         """Return a corpus: its testing split, another split, or all of it (None); no split where it has none.
 
-        What the profile's recipe is trained on is never among the testing clips.
-
-        Raises
-        ------
-        ParameterError
-            The profile has no such corpus.
-        DataError
-            Its folder is missing or has one class only.
+        What the profile's recipe is trained on is never among the testing clips. A corpus that the profile has not is a
+        ParameterError; one without a folder, or of one class, a DataError.
         """
         if name in self.profile.data.places and name not in self.with_audio:
             return self.given(name, "before")
@@ -98,12 +105,7 @@ class Clips:
         """Return what a recipe may be trained on beside the target.
 
         Of custom, the first part of a split by speaker; of source, the validation split, which the baseline was not
-        trained on.
-
-        Raises
-        ------
-        DataError
-            The profile has no such corpus, it has no splits, or its speakers are not known.
+        trained on. A corpus that is not there, has no splits, or whose speakers are not known, is a DataError.
         """
         if name not in self.with_audio:
             raise DataError(f"this profile has no clips of {name}")
@@ -155,18 +157,9 @@ class Clips:
 
 
 def keep_apart(roles: Mapping[str, Sequence[Corpus]], *, unless: str = "") -> None:
-    """Refuse clips of different roles (training, validation, testing) that have a sound in common.
+    """Refuse clips of different roles (training, validation, testing) that have a sound, by its SHA-256, in common.
 
-    Parameters
-    ----------
-    roles : mapping of str to sequence of Corpus
-    unless : str
-        What else the message says can be done.
-
-    Raises
-    ------
-    DataError
-        Two roles have a sound (by its SHA-256) in common.
+    The DataError also says ``unless``: what else can be done.
     """
     paths = {role: {} for role in roles}
     for role, several in roles.items():

@@ -29,28 +29,16 @@ from dfdlib.experiment.run import Run
 
 @dataclass(frozen=True)
 class TrainedRecipe:
-    """One recipe, trained with one seed.
-
-    Attributes
-    ----------
-    recipe : str
-    seed : int
-    checkpoint : Path
-    epochs, best_epoch : int
-    validation_loss, validation_eer : float
-        Of the epoch that was kept, on the validation split of `clips.TARGET`.
-    clips : int
-        In an epoch.
-    """
+    """One recipe, trained with one seed."""
 
     recipe: str
     seed: int
     checkpoint: Path
     epochs: int
     best_epoch: int
-    validation_loss: float
+    validation_loss: float  #: of the epoch that was kept, on the validation split of `clips.TARGET`
     validation_eer: float
-    clips: int
+    clips: int  #: in an epoch
 
 
 def describe(run: Run, name: str | None) -> str:
@@ -135,22 +123,13 @@ def tested(run: Run, trainings: Sequence[TrainedRecipe]) -> dict[str, tuple[pd.D
 
 
 def compare(run: Run, scored: Mapping[str, tuple[pd.DataFrame, dict[str, np.ndarray]]]) -> pd.DataFrame:
-    """Compare every recipe with the first one, on every corpus, as one family.
+    """Compare every recipe of `tested` with the first one, on every corpus, as one family.
 
     What is judged is the macro EER, the mean over the attacks, since how many clips each attack has can fix the pooled
     one; where there is one attack it is the pooled EER.
 
-    Parameters
-    ----------
-    run : Run
-    scored : mapping
-        From `tested`.
-
-    Returns
-    -------
-    DataFrame
-        A row for each corpus, and recipe but the first: ``corpus recipe eer reference_eer`` (pooled, the mean over the
-        seeds) and `family.Judged.row` of the macro EER.
+    A row for each corpus, and recipe but the first: ``corpus recipe eer reference_eer`` (pooled, the mean over the
+    seeds) and `family.Judged.row` of the macro EER.
     """
     cells = [(corpus, recipe) for corpus, (_, systems) in scored.items() for recipe in list(systems)[1:]]
     rows, changes = [], []
@@ -169,10 +148,7 @@ def compare(run: Run, scored: Mapping[str, tuple[pd.DataFrame, dict[str, np.ndar
 def by_attack(run: Run, scored: Mapping[str, tuple[pd.DataFrame, dict[str, np.ndarray]]]) -> pd.DataFrame:
     """Compare every recipe with the first one against each attack: the attacks and recipes of a corpus are a family.
 
-    Returns
-    -------
-    DataFrame
-        `by_group.attack_changes`, with ``corpus`` and ``recipe`` before it.
+    It is `by_group.attack_changes`, with ``corpus`` and ``recipe`` before it.
     """
     found = []
     for corpus, (table, systems) in scored.items():

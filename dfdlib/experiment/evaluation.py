@@ -23,35 +23,16 @@ _NO_KINDS = set("path label score sha256 duration speaker sentence split subset 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The scores of one corpus, evaluated.
-
-    Attributes
-    ----------
-    trials : Trials
-    drawn : Units
-        What is drawn together.
-    found : dict
-        Metrics with their intervals, as `intervals.evaluate` returns them, and ``by``.
-    per : dict of str to DataFrame
-        A table for each column that was asked for.
-    verdicts : tuple of Verdict
-        What became of claims.
-    validation : Trials or None
-        Other clips, whose threshold ``found`` is at.
-    fitted : Calibration or None
-        Fitted on them.
-    costs : dict
-        `calibration.carried_costs` of it, with intervals of ``cllr`` and ``act_dcf``.
-    """
+    """The scores of one corpus, evaluated."""
 
     trials: Trials
-    drawn: Units
-    found: dict
-    per: dict[str, pd.DataFrame] = field(default_factory=dict)
-    verdicts: tuple[Verdict, ...] = ()
-    validation: Trials | None = None
-    fitted: Calibration | None = None
-    costs: dict = field(default_factory=dict)
+    drawn: Units  #: what is drawn together
+    found: dict  #: metrics with their intervals, as `intervals.evaluate` returns them, and ``by``
+    per: dict[str, pd.DataFrame] = field(default_factory=dict)  #: a table for each column that was asked for
+    verdicts: tuple[Verdict, ...] = ()  #: what became of claims
+    validation: Trials | None = None  #: other clips, whose threshold ``found`` is at
+    fitted: Calibration | None = None  #: on them
+    costs: dict = field(default_factory=dict)  #: `calibration.carried_costs`, with intervals
 
     @property
     def seems_inverted(self) -> str:
@@ -94,13 +75,10 @@ def evaluate(
     claimed: Iterable[str] = (),
     **options,
 ) -> Evaluated:
-    """Evaluate the scores of one corpus.
+    """Evaluate the scores of one corpus, with the options of `units.of` and `intervals.intervals`.
 
     Parameters
     ----------
-    trials : Trials
-    by, target : str
-        Of `units.of`.
     per : iterable of str
         Columns for tables of their own.
     threshold : float, optional
@@ -109,8 +87,6 @@ def evaluate(
         Other clips, on which the threshold and a calibration are fixed; the same clips are refused.
     claimed : iterable of str
         Figures to check, as `claims.parse` takes them.
-    **options
-        Of `intervals.intervals`: resamples, level, seed.
     """
     wanted = [claims.parse(text) for text in claimed]
     labels, scores = trials.labels, trials.scores
@@ -174,21 +150,12 @@ def by_column(table: pd.DataFrame, column: str, **options) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Several:
-    """The scores of several corpora, evaluated.
-
-    Attributes
-    ----------
-    corpora : dict of str to Evaluated
-    mean, pooled : Interval
-        The mean of the EERs, and the EER of all trials together, at one threshold.
-    carried : DataFrame
-        As `across.carried` returns it.
-    """
+    """The scores of several corpora, evaluated."""
 
     corpora: dict[str, Evaluated]
-    mean: intervals.Interval
-    pooled: intervals.Interval
-    carried: pd.DataFrame
+    mean: intervals.Interval  #: of the EERs
+    pooled: intervals.Interval  #: the EER of all trials together, at one threshold
+    carried: pd.DataFrame  #: `across.carried`
 
     def values(self) -> dict:
         """Return all of it as plain values for JSON."""
@@ -212,18 +179,10 @@ def evaluate_several(
     progress: Callable[[int, int], None] | None = None,
     **options,
 ) -> Several:
-    """Evaluate the scores of several corpora, one after another.
+    """Evaluate the scores of several corpora, one after another, with the options of `evaluate`.
 
-    Parameters
-    ----------
-    read : mapping of str to callable
-        What reads the trials of each corpus.
-    by, target, **options
-        As in `evaluate`.
-    done : callable, optional
-        Is told of every corpus at once.
-    progress : callable, optional
-        Of `across.carried`.
+    ``read`` has what reads the trials of each corpus, ``done`` is told of every corpus at once, and ``progress`` is
+    that of `across.carried`.
     """
     corpora = {}
     for name, trials in read.items():
@@ -240,43 +199,23 @@ def evaluate_several(
 
 @dataclass(frozen=True)
 class Compared:
-    """Several detectors on the same clips.
+    """Several detectors on the same clips."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        Clips that all of them scored, with their ``label``.
-    scores : dict of str to ndarray, shape (n,)
-    drawn : Units
-    systems : dict of str to dict
-        EER and AUC of each on these clips, with intervals.
-    pairs : dict of (str, str) to dict of Difference
-        The second less the first, by metric.
-    adjusted : dict of (str, str) to dict of float
-        p-values adjusted for the number of all differences, by Holm's method.
-    """
-
-    table: pd.DataFrame
-    scores: dict[str, np.ndarray]
+    table: pd.DataFrame  #: clips that all of them scored, with their ``label``
+    scores: dict[str, np.ndarray]  #: each (n,)
     drawn: Units
-    systems: dict[str, dict]
-    pairs: dict[tuple[str, str], dict[str, Difference]]
-    adjusted: dict[tuple[str, str], dict[str, float]]
+    systems: dict[str, dict]  #: EER and AUC of each on these clips, with intervals
+    pairs: dict[tuple[str, str], dict[str, Difference]]  #: the second less the first, by metric
+    adjusted: dict[tuple[str, str], dict[str, float]]  #: p-values, for the number of all differences (Holm)
 
 
 def compare(
     table: pd.DataFrame, scores: Mapping[str, np.ndarray], *, by: str = "auto", target: str = units.NEW, **options
 ) -> Compared:
-    """Compare detectors, each with each.
+    """Compare detectors, each with each, with the options of `evaluate`.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Clips with their ``label`` and what ties them together.
-    scores : mapping of str to ndarray, shape (n,)
-        Of each detector, on these clips in this order.
-    by, target, **options
-        As in `evaluate`.
+    The table has clips with their ``label`` and what ties them together; the scores of each detector (n,) are of these
+    clips in this order.
     """
     drawn = units.of(table, by=by, target=target)
     labels, options = table["label"].to_numpy(np.int8), {"groups": drawn, **options}

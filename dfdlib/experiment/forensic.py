@@ -27,11 +27,8 @@ MATRIX = {
 def corpora(run: Run) -> pd.DataFrame:
     """Return what the LLRs are worth on each corpus, and keep it.
 
-    Returns
-    -------
-    DataFrame
-        A row a corpus: ``corpus``; with ``_low`` and ``_high`` `carried.EVIDENCE`; ``cllr_raw`` of the scores
-        themselves; ``warnings``, those of the seed that has the most.
+    A row a corpus: ``corpus``; with ``_low`` and ``_high`` `carried.EVIDENCE`; ``cllr_raw`` of the scores themselves;
+    ``warnings``, those of the seed that has the most.
     """
     rows = [{"corpus": name} | _of_corpus(run, name) for name in run.corpora]
     fitted = run.calibration_of("after")
@@ -100,11 +97,8 @@ def by_attack(run: Run) -> pd.DataFrame:
 def precision(run: Run) -> pd.DataFrame:
     """Return what verdicts at the carried threshold are worth at the profile's shares of spoofs, and keep it.
 
-    Returns
-    -------
-    DataFrame
-        ``corpus p_spoof`` and, with ``_low`` and ``_high``, ``accepted rejected`` of `evidence.precision`; missing
-        where no clip was accepted or rejected. Both rates hold at once, so each has half of what the level leaves out.
+    ``corpus p_spoof`` and, with ``_low`` and ``_high``, ``accepted rejected`` of `evidence.precision`; missing where no
+    clip was accepted or rejected. Both rates hold at once, so each has half of what the level leaves out.
     """
     rows, options = [], run.resampling()
     options["level"] = (1 + options["level"]) / 2

@@ -20,8 +20,7 @@ from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import WINDOWS, Preprocessing
 from dfdlib.errors import RunError
 from dfdlib.experiment import profile
-from dfdlib.experiment.clips import TARGET, Clips
-from dfdlib.experiment.memo import once
+from dfdlib.experiment.clips import TARGET, Clips, once
 from dfdlib.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -45,19 +44,7 @@ class Job:
 
 
 class Jobs(Clips):
-    """The trainings of a profile in a run folder.
-
-    Parameters
-    ----------
-    settings : Profile
-    folder : str or Path
-        Made when missing.
-
-    Raises
-    ------
-    RunError
-        The folder cannot be made.
-    """
+    """The trainings of a profile in a run folder, which is made when missing; a RunError if it cannot be."""
 
     def __init__(self, settings: profile.Profile, folder: str | Path) -> None:
         super().__init__(settings)
@@ -70,12 +57,7 @@ class Jobs(Clips):
     def baseline(self) -> Detector:
         """Return the detector before fine-tuning, in evaluation mode.
 
-        Raises
-        ------
-        RunError
-            Its weights are missing.
-        CheckpointError
-            They, or those of its front end, do not fit.
+        Weights that are missing are a RunError; those that do not fit, or its front end's, a CheckpointError.
         """
         path, name = self.profile.checkpoint, self.profile.detector
         if self.profile.checkpoint_holds == "detector":
@@ -102,12 +84,8 @@ class Jobs(Clips):
     def job(self, name: str | None = None, *, seed: int | None = None) -> Job:
         """Return the training by a recipe: by the profile's own settings (None) or one of its `recipes`.
 
-        Raises
-        ------
-        DataError
-            The recipe asks for clips that this run does not have, or training clips are also for validation or testing.
-        RunError
-            The detector is somebody's own.
+        It is a DataError where the recipe asks for clips that this run does not have, or training clips are also for
+        validation or testing, and a RunError where the detector is somebody's own.
         """
         if own.is_own(self.profile.detector):
             raise RunError(f"{self.profile.detector}: cannot be fine-tuned; notebooks 1 and 2 report on it as it is")
@@ -158,18 +136,8 @@ class Jobs(Clips):
     def train(self, job: Job, *, progress: Callable[[str], None] | None = None, title: str = "training") -> "Training":
         """Train from the baseline on a job's clips by `training.loop.fit`, unless that was done from the same inputs.
 
-        Parameters
-        ----------
-        job : Job
-        progress : callable, optional
-            Takes a line of text after each epoch; by default it is printed.
-        title : str
-            What `tell` calls the job.
-
-        Returns
-        -------
-        Training
-            The loss of each epoch, the best epoch and its weights.
+        ``progress`` takes a line of text after each epoch, which is printed by default; ``title`` is what `tell` calls
+        the job.
         """
         from dfdlib.training import loop
 

@@ -15,26 +15,14 @@ class _Settings(pydantic.BaseModel):
 
 
 class ScoreFiles(_Settings):
-    """Scores of the profile's detector that are there already, in the place of clips: there is no audio.
+    """Scores of the profile's detector that are there already, in the place of clips: there is no audio."""
 
-    Attributes
-    ----------
-    before, after : Path
-        Lists of scores before and after fine-tuning, in any form of `data.score_lists`.
-    key : Path or None
-        The labels; none where both lists have them.
-    form, subset : str or None
-        As `data.keys.trials` takes them.
-    higher : {"bonafide", "spoof"}
-        What a higher score means in the lists.
-    """
-
-    before: Path
+    before: Path  #: a list of scores before fine-tuning, in any form of `data.score_lists`
     after: Path
-    key: Path | None = None
-    form: str | None = None
-    subset: str | None = None
-    higher: Literal["bonafide", "spoof"] = "bonafide"
+    key: Path | None = None  #: the labels; none where both lists have them
+    form: str | None = None  #: as `data.keys.trials` takes it
+    subset: str | None = None  #: as well
+    higher: Literal["bonafide", "spoof"] = "bonafide"  #: what a higher score means in the lists
 
     @property
     def files(self) -> list[Path]:

@@ -21,8 +21,7 @@ from dfdlib.data import corpus as reader
 from dfdlib.data.corpus import Corpus
 from dfdlib.evaluation import units
 from dfdlib.experiment import profile
-from dfdlib.experiment.clips import TARGET
-from dfdlib.experiment.memo import once
+from dfdlib.experiment.clips import TARGET, once
 from dfdlib.experiment.places import Data
 from dfdlib.experiment.run import Run
 

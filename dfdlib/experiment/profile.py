@@ -87,57 +87,32 @@ class Criteria(_Settings):
 
 
 class Profile(_Settings):
-    """One experiment.
-
-    Attributes
-    ----------
-    name, title : str
-    seed : int
-        Of everything random in a run.
-    detector : str
-        A name of `dfd detectors`, or one of somebody's own (`detector.own`), which is reported as it is: it has no
-        `checkpoint` and is not fine-tuned.
-    checkpoint : Path
-        The baseline's weights; ``{detector}`` in it stands for the detector's name. ``{frontend: FILE}`` is a
-        pre-trained front end alone, whose back end begins with random weights by the seed.
-    checkpoint_holds : {"detector", "frontend"}
-        Which of the two it is.
-    preprocessing : {"corrected", "original"}
-    window : {"fixed", "full"}
-    recipes : dict of str to RecipeChange
-        Ways of fine-tuning that are compared; the first is the reference.
-    recipe : str or None
-        The one of them that the report fine-tunes by; by default the settings of `finetune` as they are.
-    seeds : int
-        Trainings of each recipe, with `seed` and the numbers after it.
-    rivals : tuple of str
-        Other detectors, compared with this one before fine-tuning: as `rivals.find` takes them.
-    threads : int or None
-        Of the processor, for training; by default torch decides, and the figures may depend on the number of cores.
-    limit : int or None
-        At most so many clips of each split, for a quick look; the report says so.
-    allow_shared_clips : bool
-        Go on where training, validation and testing have a sound in common, which is refused else; the report says so.
-    """
+    """One experiment."""
 
     name: str
     title: str
-    seed: Natural = 0
+    seed: Natural = 0  #: of everything random in a run
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    #: A name of `dfd detectors`, or one of somebody's own (`detector.own`), which is reported as it is: it has no
+    #: `checkpoint` and is not fine-tuned.
     detector: str
+    #: The baseline's weights; ``{detector}`` in it stands for the detector's name. ``{frontend: FILE}`` is a
+    #: pre-trained front end alone, whose back end begins with random weights by the seed.
     checkpoint: Path
-    checkpoint_holds: Literal["detector", "frontend"] = "detector"
+    checkpoint_holds: Literal["detector", "frontend"] = "detector"  #: which of the two it is
     data: Data
     preprocessing: Literal["corrected", "original"] = "corrected"
     window: Literal["fixed", "full"] = "fixed"
-    limit: Positive | None = None
+    limit: Positive | None = None  #: at most so many clips of each split, for a quick look; the report says so
+    #: Go on where training, validation and testing have a sound in common, which is refused else; the report says so.
     allow_shared_clips: bool = False
     scoring: Scoring = Scoring()
     finetune: recipe.Settings = recipe.Settings()
-    recipes: dict[str, RecipeChange] = {}
-    recipe: str | None = None
-    rivals: tuple[str, ...] = ()
-    seeds: Positive = 1
+    recipes: dict[str, RecipeChange] = {}  #: ways of fine-tuning that are compared; the first is the reference
+    recipe: str | None = None  #: the one that the report fine-tunes by; none: the settings of `finetune` as they are
+    rivals: tuple[str, ...] = ()  #: other detectors, compared before fine-tuning: as `rivals.find` takes them
+    seeds: Positive = 1  #: trainings of each recipe, with `seed` and the numbers after it
+    #: Of the processor, for training; by default torch decides, and figures may depend on the number of cores.
     threads: Positive | None = None
     uncertainty: Uncertainty = Uncertainty()
     criteria: Criteria = Criteria()
@@ -215,6 +190,8 @@ def names() -> list[str]:
 def load(name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Profile:
     """Read a profile and change what `overrides` say.
 
+    What is wrong is a ParameterError that names the key, where it came from and the closest valid names.
+
     Parameters
     ----------
     name_or_path : str or Path
@@ -223,12 +200,6 @@ def load(name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Profile:
         ``key=value`` with a dotted key, as ``finetune.epochs=2`` or ``recipes.codec.settings.epochs=2``. The value of a
         setting that is a text or a path is taken as it stands, quotes and all; ``null`` or nothing is none where the
         setting may be none, and ``~`` at the beginning of a path is the home folder. Any other value is read as YAML.
-
-    Raises
-    ------
-    ParameterError
-        No such profile, no YAML, an unknown name, or a value of the wrong kind: the message names the key, where it
-        came from and the closest valid names.
     """
     origin, text = _text(str(name_or_path))
     try:

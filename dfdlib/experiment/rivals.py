@@ -31,25 +31,13 @@ _TIMED = 8
 
 @dataclass(frozen=True)
 class System:
-    """A detector that is compared.
-
-    Attributes
-    ----------
-    name : str
-    scores : callable
-        A corpus, and the name of a file for its scores, to `Scores`.
-    parameters : int or None
-    scorer : Scorer or None
-        None where only its scores are known.
-    how : Preprocessing or None
-        What the scorer gets of a clip.
-    """
+    """A detector that is compared."""
 
     name: str
-    scores: Callable[[Corpus, str], Scores]
+    scores: Callable[[Corpus, str], Scores]  #: of a corpus, into a file of a name
     parameters: int | None = None
-    scorer: Scorer | None = None
-    how: Preprocessing | None = None
+    scorer: Scorer | None = None  #: none where only its scores are known
+    how: Preprocessing | None = None  #: what the scorer gets of a clip
 
 
 def place(text: str) -> Path | None:
@@ -73,12 +61,7 @@ def find(run: Run, text: str) -> System:
     """Return the rival that a text names.
 
     It is `profile.SHORTCUTS`, a name of `dfd detectors` whose weights are here, a table of scores of validation and
-    testing clips (path, label, score), or what `own.load` takes.
-
-    Raises
-    ------
-    DfdError
-        It cannot be loaded, or its weights are not here.
+    testing clips (path, label, score), or what `own.load` takes; a DfdError where it cannot be loaded.
     """
     file = place(text)
     if text == profile.SHORTCUTS:
@@ -95,17 +78,13 @@ def find(run: Run, text: str) -> System:
 def compare(run: Run) -> pd.DataFrame:
     """Compare the rivals of a run's profile with its detector before fine-tuning, on clips that all have scored.
 
-    Returns
-    -------
-    DataFrame
-        A row for each corpus with audio and detector, the run's own first: ``corpus detector clips parameters``; with
-        ``_low`` and ``_high`` ``eer macro_eer auc`` and ``cllr``, calibrated on the same validation clips; and of
-        rivals ``difference`` of the EER, the rival's less the detector's; ``fused_eer`` of a logistic regression on
-        both scores, fitted on validation clips, and its ``gain``, the fused EER less the detector's, whose
-        interval takes the regression as fitted. Both have ``_low
-        _high _p _shown`` as one family (Holm). ``both_wrong``: of the clips that either gets wrong at the
-        threshold of its validation clips, the share that both do. ``seconds``: of computing, for a second of sound.
-        ``seems_inverted``: by the validation clips a higher score means spoof; nothing is turned round.
+    A row for each corpus with audio and detector, the run's own first: ``corpus detector clips parameters``; with
+    ``_low`` and ``_high`` ``eer macro_eer auc`` and ``cllr``, calibrated on the same validation clips; and of rivals
+    ``difference`` of the EER, the rival's less the detector's; ``fused_eer`` of a logistic regression on both scores,
+    fitted on validation clips, and its ``gain``, the fused EER less the detector's, whose interval takes the regression
+    as fitted. Both have ``_low _high _p _shown`` as one family (Holm). ``both_wrong``: of the clips that either gets
+    wrong at the threshold of its validation clips, the share that both do. ``seconds``: of computing, for a second of
+    sound. ``seems_inverted``: by the validation clips a higher score means spoof; nothing is turned round.
     """
     model, scorer = run.detector("before"), run.scorer("before")
     ours = _system(run, run.profile.detector, scorer, parameters=_size(model), suffix="")

@@ -25,7 +25,7 @@ from dfdlib.detector.scores import together
 from dfdlib.evaluation import by_group, carried, family, intervals, metrics, verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.experiment import evaluation, profile
-from dfdlib.experiment.memo import once
+from dfdlib.experiment.clips import once
 from dfdlib.experiment.scored import STAGES, Scored
 
 if TYPE_CHECKING:
@@ -51,13 +51,7 @@ class Run(Scored):
 
     @classmethod
     def open(cls, name: str, *, run_dir: str | Path = "", overrides: Sequence[str] = (), chapter: str = "") -> "Run":
-        """Open the run of a profile: by default in ``reports/<profile>`` beside the notebooks.
-
-        Raises
-        ------
-        ParameterError
-            No such profile, or an override that it does not have.
-        """
+        """Open the run of a profile, `profile.load`: by default in ``reports/<profile>`` beside the notebooks."""
         settings = profile.load(name, overrides=overrides)
         return cls(settings, run_dir or profile.root() / "reports" / settings.name, chapter=chapter)
 
@@ -101,11 +95,8 @@ class Run(Scored):
     def evaluations(self, *, stages: Sequence[str] = STAGES, corpora: Sequence[str] | None = None) -> pd.DataFrame:
         """Return every metric of corpora (by default all) before and after fine-tuning.
 
-        Returns
-        -------
-        DataFrame
-            A row a metric: ``corpus stage metric value low high unit``. ``low`` and ``high`` are the bootstrap
-            interval, missing for counts and thresholds; ``unit`` is one of `UNITS`.
+        A row a metric: ``corpus stage metric value low high unit``. ``low`` and ``high`` are the bootstrap interval,
+        missing for counts and thresholds; ``unit`` is one of `UNITS`.
         """
         rows = []
         for name in self.corpora if corpora is None else corpora:
@@ -128,11 +119,8 @@ class Run(Scored):
     def changes(self, *, metrics: Sequence[str] = ("eer", "auc", "cllr_calibrated")) -> pd.DataFrame:
         """Return the changes of metrics by fine-tuning on every corpus, paired clip by clip; keep those of EER and AUC.
 
-        Returns
-        -------
-        DataFrame
-            A row a corpus and metric: ``corpus metric before after delta low high p``; the interval is that of
-            ``delta``, which is after less before.
+        A row a corpus and metric: ``corpus metric before after delta low high p``; the interval is that of ``delta``,
+        which is after less before.
         """
         rows = []
         for name in self.corpora:
@@ -150,12 +138,9 @@ class Run(Scored):
     def verdicts(self) -> pd.DataFrame:
         """Return what may be said of fine-tuning on every corpus, the corpora as one family; keep it.
 
-        Returns
-        -------
-        DataFrame
-            A row a corpus: ``corpus`` and `family.Judged.row` of the EER; ``auc_before auc_after cllr_before
-            cllr_after`` (calibrated), ``rung_before rung_after``, ``disagreeing``, ``seeds`` (their number) and
-            ``verdict`` (`verdicts`).
+        A row a corpus: ``corpus`` and `family.Judged.row` of the EER; ``auc_before auc_after cllr_before cllr_after``
+        (calibrated), ``rung_before rung_after``, ``disagreeing``, ``seeds`` (their number) and ``verdict``
+        (`verdicts`).
         """
         level, rows = self.profile.uncertainty.level, []
         judged = family.judge([self._changed(name, KEPT)["eer"] for name in self.corpora], level=level, trained=True)
@@ -188,12 +173,8 @@ class Run(Scored):
         options = {"names": ("cllr",), "groups": self.drawn(table)} | self.resampling()
         return carried.paired_differences(table["label"].to_numpy(int), *scores, validations, **options)["cllr"]
 
-    def attack_errors(self, stage: str, name: str) -> pd.DataFrame:
-        """Return the EER of each attack of one corpus with its interval: `by_group.errors`."""
-        return self.errors_by(stage, name, "attack")
-
     @once
-    def errors_by(self, stage: str, name: str, column: str) -> pd.DataFrame:
+    def errors_by(self, stage: str, name: str, column: str = "attack") -> pd.DataFrame:
         """Return the EER of each attack, codec … of one corpus with its interval: `by_group.errors`."""
         options = {"column": column, "target": self.profile.uncertainty.target} | self.resampling()
         return by_group.errors(*self.by_seed(stage, name), **options)
@@ -211,11 +192,8 @@ class Run(Scored):
     def by_kind(self) -> pd.DataFrame:
         """Return the EER before and after fine-tuning by what else is known of the clips: language, codec …; keep it.
 
-        Returns
-        -------
-        DataFrame
-            A row a corpus and kind, of columns with `MOST_KINDS` kinds at most: ``corpus kind n_bonafide n_spoof
-            against``, as in `by_group.errors`, ``eer_before eer_before_low eer_before_high`` and the same after.
+        A row a corpus and kind, of columns with `MOST_KINDS` kinds at most: ``corpus kind n_bonafide n_spoof against``,
+        as in `by_group.errors`, ``eer_before eer_before_low eer_before_high`` and the same after.
         """
         rows = []
         for name in self.corpora:

@@ -19,29 +19,17 @@ from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, carried, units
 from dfdlib.evaluation.family import enough
 from dfdlib.experiment import profile
-from dfdlib.experiment.clips import TARGET
+from dfdlib.experiment.clips import TARGET, once
 from dfdlib.experiment.jobs import Jobs
-from dfdlib.experiment.memo import once
 
 #: Before and after fine-tuning.
 STAGES = ("before", "after")
 
 
 class Scored(Jobs):
-    """The scores of a profile in a run folder.
+    """The scores of a profile in a run folder, which is made when missing; a RunError if it cannot be.
 
-    Parameters
-    ----------
-    settings : Profile
-    folder : str or Path
-        Made when missing.
-    chapter : str
-        The notebook whose results are kept, in ``results/<chapter>.json``; by default none are.
-
-    Raises
-    ------
-    RunError
-        The folder cannot be made.
+    ``chapter`` is the notebook whose results are kept, in ``results/<chapter>.json``; by default none are.
     """
 
     def __init__(self, settings: profile.Profile, folder: str | Path, *, chapter: str = "") -> None:
@@ -51,13 +39,7 @@ class Scored(Jobs):
 
     @once
     def detector(self, stage: str, *, seed: int | None = None) -> Detector:
-        """Return the detector before or after fine-tuning (by default with the profile's own seed), for evaluation.
-
-        Raises
-        ------
-        CheckpointError
-            The baseline's weights are missing or do not fit.
-        """
+        """Return the detector before or after fine-tuning (by default with the profile's own seed), for evaluation."""
         if stage == "before":
             return self.baseline().to(profile.device(self.profile))
         if stage not in STAGES:
@@ -167,12 +149,7 @@ class Scored(Jobs):
     def calibration_of(self, stage: str) -> calibration.Calibration:
         """Return the calibration of a stage and its threshold, fitted on the validation split of `TARGET` alone.
 
-        It is that of the profile's own seed.
-
-        Raises
-        ------
-        DataError
-            Too few validation clips, or testing clips among them.
+        It is that of the profile's own seed. Too few validation clips, or testing clips among them, are a DataError.
         """
         validation = self.validation(stage)
         try:

@@ -140,7 +140,7 @@ def interval(run: Planted) -> Control:
 
 def no_error(run: Planted) -> Control:
     """The interval of an attack without an error among 100 clips of each class (Clopper and Pearson, 1934)."""
-    easy = run.attack_errors("before", TARGET).set_index("attack").loc["easy"]
+    easy = run.errors_by("before", TARGET).set_index("attack").loc["easy"]
     expected = {"low": 0.0, "high": 1 - 0.025 ** (1 / 100)}
     found = {"low": easy["eer_low"], "high": easy["eer_high"]}
     return controls.compared("interval where there is no error", expected, found, within=1e-6)

@@ -149,7 +149,7 @@ def shortcuts(table: pd.DataFrame) -> list[str]:
 
 
 def hardest_attack(table: pd.DataFrame, *, corpus: str, stage: str) -> str:
-    """Name the hardest attack of `Run.attack_errors`, where its interval lies above those of all others."""
+    """Name the hardest attack of `Run.errors_by`, where its interval lies above those of all others."""
     rows = table.sort_values("eer")
     hard = rows.iloc[-1]
     figure = f"EER {percent(hard['eer'])}, {percent_range(hard['eer_low'], hard['eer_high'])}"
@@ -177,14 +177,7 @@ def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
     )
     if best_epoch == last:
         return f"{sentence}; it is the last one, so more epochs might do better."
-    later = history[history["epoch"] > best_epoch]
-    lower = later.loc[later["validation_eer"].idxmin()]
-    if lower["validation_eer"] < best["validation_eer"]:
-        return (
-            f"{sentence}; epoch {lower['epoch']:.0f} had a lower validation EER ({percent(lower['validation_eer'])}), "
-            "which is not what the recipe chooses by."
-        )
-    return f"{sentence}; later epochs were no better."
+    return f"{sentence}; by it later epochs were no better."
 
 
 def published_class_sizes(corpus: str, sizes: Sequence[tuple[int, int]], *, clips: int) -> str:

@@ -191,7 +191,7 @@ def conventions(run: Run, stage: str) -> pd.DataFrame:
 def by_attack(run: Run, stage: str, name: str) -> pd.DataFrame:
     """Return the EER and AUC of each attack of a corpus against all bona fide clips, with intervals."""
     names = ["attack", "n_bonafide", "n_spoof", "eer", "eer_low", "eer_high", "auc", "auc_low", "auc_high"]
-    table = run.attack_errors(stage, name)[names]
+    table = run.errors_by(stage, name)[names]
     run.keep(by_attack=table.to_dict("records"))
     return table
 

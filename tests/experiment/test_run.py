@@ -345,7 +345,7 @@ def test_attacks_are_judged_corpus_by_corpus(run):
     attacks = run.scores("before", "source").table.query("label == 0")["attack"]
     assert sorted(found["attack"]) == sorted(set(attacks))
     assert (found["corpus"] == "source").all()
-    errors = run.attack_errors("before", "source").set_index("attack")
+    errors = run.errors_by("before", "source").set_index("attack")
     assert errors["eer"].to_dict() == dict(zip(found["attack"], found["before"], strict=True))
     assert ((errors["eer_low"] <= errors["eer"]) & (errors["eer"] <= errors["eer_high"])).all()
 

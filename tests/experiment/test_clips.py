@@ -1,6 +1,6 @@
 import pytest
 
-from dfdlib.experiment.memo import once
+from dfdlib.experiment.clips import once
 
 
 class Counter:

@@ -5,25 +5,9 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=[
-        "browser",
-        "build",
-        "card",
-        "columns",
-        "controls",
-        "inputs",
-        "methods",
-        "model_card",
-        "page",
-        "plots",
-        "provenance",
-        "rivals",
-        "sentences",
-        "show",
-        "study",
-        "tables",
-        "vector",
-    ],
-)
+_MODULES = """
+browser build card columns controls inputs methods model_card page plots provenance rivals sentences show study tables
+vector
+""".split()
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=_MODULES)

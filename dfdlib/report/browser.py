@@ -66,12 +66,9 @@ class Pictures(NamedTuple):
 def trials(run: Run) -> pd.DataFrame:
     """Return all tested clips of a run, a row each.
 
-    Returns
-    -------
-    DataFrame
-        ``corpus clip path label attack speaker sentence``; ``before after``, the scores less the threshold of
-        validation clips, so that bona fide is 0 and above; ``right_before right_after``; and ``llr_before
-        llr_after``, as far as so many validation clips support them.
+    ``corpus clip path label attack speaker sentence``; ``before after``, the scores less the threshold of validation
+    clips, so that bona fide is 0 and above; ``right_before right_after``; and ``llr_before llr_after``, as far as so
+    many validation clips support them.
     """
     tables = []
     for name in run.corpora:
@@ -192,11 +189,8 @@ def believed(pictures: Pictures, *, level: float) -> str:
 def spliced(run: Run) -> pd.DataFrame:
     """Return how well the fine-tuned detector's windows find the borders of spliced recordings; keep it.
 
-    Returns
-    -------
-    DataFrame
-        A row a corpus that has twins: ``corpus recordings eer eer_low eer_high borders border_hits f1 chance``, the EER
-        of segments, and the borders at the threshold of validation clips.
+    A row a corpus that has twins: ``corpus recordings eer eer_low eer_high borders border_hits f1 chance``, the EER of
+    segments, and the borders at the threshold of validation clips.
     """
     found = []
     threshold = run.calibration_of("after").threshold

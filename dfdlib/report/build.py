@@ -56,6 +56,9 @@ def build(
 ) -> Result:
     """Run what has to be run, then write ``index.html`` and ``summary.json``.
 
+    A notebook that does not exist or lacks a parameter is a ParameterError; a run folder that cannot be written, or in
+    which another run is at work, a RunError.
+
     Parameters
     ----------
     settings : Profile
@@ -64,28 +67,19 @@ def build(
         The name or file that the notebooks load the profile from; by default its own name.
     overrides : sequence of str
         ``key=value``, handed to the notebooks.
-    run_folder : str or Path, optional
-        By default ``reports/<profile>``.
-    notebooks_folder : str or Path, optional
-        By default the project's ``notebooks``.
+    run_folder, notebooks_folder : str or Path, optional
+        By default ``reports/<profile>`` and the project's ``notebooks``.
     only : iterable of str, optional
         Numbers of notebooks, as "02"; the others stay as they are.
     force : bool
         Run notebooks even when nothing has changed.
-    echo : callable
-        Takes a line of progress.
-
-    Raises
-    ------
-    ParameterError
-        No such notebook, or one that lacks a parameter.
-    RunError
-        The run folder cannot be written, or another run is at work in it.
     """
     folder = Path(run_folder or profile.root() / "reports" / settings.name).absolute()
     sources = _sources(Path(notebooks_folder or profile.root() / "notebooks"))
     wanted = _possible(_wanted(sources, only), settings.detector, echo)
-    name = _known_from_anywhere(str(profile_name or settings.name))
+    name = str(profile_name or settings.name)
+    if name not in profile.names() and Path(name).is_file():
+        name = str(Path(name).absolute())  # kernels work in the notebooks' folder
     parameters = {"profile": name, "run_dir": str(folder), "overrides": list(overrides)}
     with _alone(folder):
         inputs = fingerprints(settings, remembered=profile.remembered())
@@ -110,12 +104,6 @@ def _sources(folder: Path) -> list[Path]:
     if not found:
         raise RunError(f"{folder}: holds no notebooks; run this from a checkout")
     return found
-
-
-def _known_from_anywhere(profile_name: str) -> str:
-    """Make the path of a profile absolute: kernels work in the notebooks' folder."""
-    is_file = profile_name not in profile.names() and Path(profile_name).is_file()
-    return str(Path(profile_name).absolute()) if is_file else profile_name
 
 
 def _run(

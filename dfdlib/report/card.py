@@ -29,7 +29,6 @@ METRICS = {
     "far": ("FAR", "{:.2%}", "spoofs accepted at the carried threshold"),
     "frr": ("FRR", "{:.2%}", "bona fide clips rejected at the carried threshold"),
     "hter": ("HTER", "{:.2%}", "mean of the two"),
-    "min_t_dcf": ("min t-DCF", "{:.4f}", "tandem cost with the speaker verification system"),
 }
 # The most kinds of clips that make a table.
 _MOST_KINDS = 40
@@ -138,12 +137,9 @@ def _claims(found: Evaluated) -> Section:
     rows = [
         {"figure": one.metric, "claimed": one.claimed, "found": one.found, "holds": one.holds} for one in found.verdicts
     ]
-    table = _table(pd.DataFrame(rows), "", {"claimed": "{:.6g}", "found": "{:.6g}", "holds": ("holds", _yes)})
+    holds = ("holds", lambda holds: "yes" if holds else "no")
+    table = _table(pd.DataFrame(rows), "", {"claimed": "{:.6g}", "found": "{:.6g}", "holds": holds})
     return Section("Claims", [f"{one.sentence}." for one in found.verdicts], [table])
-
-
-def _yes(holds: bool) -> str:
-    return "yes" if holds else "no"
 
 
 def _distributions(found: Evaluated) -> list[dict]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from dfdlib.evaluation.metrics import percent
 from dfdlib.report.sentences import unbroken
 from dfdlib.text import thousands
 
@@ -21,15 +22,6 @@ def hundredths(places: int, sign: str = "") -> Callable[..., str]:
     return lambda *shares: " to ".join(f"{100 * share:{sign}z.{places}f}" for share in shares)
 
 
-def _points_or_none(share: float) -> str:
-    """Write a change of a rate in points; there is none as large as the whole."""
-    return "none" if share >= 1 else hundredths(1)(share)
-
-
-def _count_or_dash(number: int) -> str:
-    return f"{number}" if number else "–"
-
-
 def _in_words(**words: str) -> Callable[[object], object]:
     """Return a function that writes some names in other words."""
     return lambda name: words.get(name, name)
@@ -40,10 +32,6 @@ def digits(number: float, *, significant: int = 4) -> str:
     if 1000 <= abs(number) < 1e9:
         return thousands(number)
     return f"{number:.{significant}g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _both(*shares: float) -> str:
@@ -72,36 +60,36 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     "warning": ("warning", lambda text: text or "none"),
     "contrary": ("moved the other way", "{}"),
     "rung_after": ("after, the detector is", "{}"),
-    "unheard_sentence": ("on unheard sentences", _percent),
-    "unheard_speaker": ("on unheard speakers", _percent),
+    "unheard_sentence": ("on unheard sentences", percent),
+    "unheard_speaker": ("on unheard speakers", percent),
     "total_min": ("minutes", "{:.0f}"),
-    "attacks": ("attacks", _count_or_dash),
+    "attacks": ("attacks", lambda number: f"{number}" if number else "–"),
     "n_bonafide": ("bona fide", "{:.0f}"),
     "n_spoof": ("spoof", "{:.0f}"),
     # Metrics
-    "eer": ("EER", _percent),
+    "eer": ("EER", percent),
     ("eer_low", "eer_high"): ("EER interval", hundredths(1)),
-    "eer_before": ("EER before", _percent),
+    "eer_before": ("EER before", percent),
     ("eer_before_low", "eer_before_high"): ("interval before", hundredths(1)),
-    "eer_after": ("EER after", _percent),
+    "eer_after": ("EER after", percent),
     ("eer_after_low", "eer_after_high"): ("interval after", hundredths(1)),
-    "macro_eer": ("macro EER", _percent),
+    "macro_eer": ("macro EER", percent),
     ("macro_eer_low", "macro_eer_high"): ("macro EER interval", hundredths(1)),
     "auc": ("AUC", "{:.3f}"),
     ("auc_low", "auc_high"): ("AUC interval", "{:.3f} to {:.3f}"),
     "min_dcf": ("minDCF", "{:.3f}"),
     "metric": ("metric", _in_words(eer="EER", auc="AUC", cllr_calibrated="Cllr, calibrated")),
-    "before": ("EER before", _percent),
-    "after": ("EER after", _percent),
+    "before": ("EER before", percent),
+    "after": ("EER after", percent),
     "delta": ("change, points", hundredths(1, "+")),
     ("low", "high"): ("interval", hundredths(1, "+")),
     "p": ("p", _p_value),
-    "study_eer": ("study's EER", _percent),
+    "study_eer": ("study's EER", percent),
     "study_auc": ("study's AUC, as printed", "{:.4f}"),
     "threshold": ("threshold", "{:.2f}"),
-    "far": ("spoofs accepted", _percent),
-    "frr": ("bona fide rejected", _percent),
-    "hter": ("HTER", _percent),
+    "far": ("spoofs accepted", percent),
+    "frr": ("bona fide rejected", percent),
+    "hter": ("HTER", percent),
     ("hter_low", "hter_high"): ("HTER interval", hundredths(1)),
     "cllr_raw": ("Cllr, raw scores", "{:.3f}"),
     "cllr": ("Cllr, calibrated", "{:.3f}"),
@@ -112,9 +100,9 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     ("misled_bonafide", "misled_spoof"): ("misleading, bona fide and spoof %", _both),
     ("tenfold_bonafide", "tenfold_spoof"): ("tenfold %", _both),
     "p_spoof": ("spoofs", "{:.0%}"),
-    "accepted": ("accepted: bona fide", _percent),
+    "accepted": ("accepted: bona fide", percent),
     ("accepted_low", "accepted_high"): ("interval", hundredths(1)),
-    "rejected": ("rejected: spoof", _percent),
+    "rejected": ("rejected: spoof", percent),
     ("rejected_low", "rejected_high"): ("its interval", hundredths(1)),
     "act_dcf_calibrated": ("actDCF, calibrated", "{:.3f}"),
     # What the audit and the negative controls found
@@ -131,15 +119,16 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     # Recipes
     "validation_loss": ("validation loss", "{:.4f}"),
     ("loss_low", "loss_high"): ("from seed to seed", "{:.4f} to {:.4f}"),
-    "validation_eer": ("validation EER", _percent),
+    "validation_eer": ("validation EER", percent),
     "epochs_kept": ("epoch kept", "{}"),
     ("seeds_low", "seeds_high"): ("from seed to seed", hundredths(1)),
-    "reference_eer": ("reference's EER", _percent),
+    "reference_eer": ("reference's EER", percent),
     "change": ("change, points", hundredths(1, "+")),
     ("change_low", "change_high"): ("interval", hundredths(1, "+")),
-    "reference_macro": ("reference's macro EER", _percent),
+    "reference_macro": ("reference's macro EER", percent),
     "p_holm": ("p, adjusted", _p_value),
-    "smallest": ("smallest to be seen, points", _points_or_none),
+    # There is no change as large as the whole.
+    "smallest": ("smallest to be seen, points", lambda share: "none" if share >= 1 else hundredths(1)(share)),
     # Rivals
     "parameters": ("parameters", thousands),
     "seconds": ("real-time factor", "{:.1g}"),
@@ -147,13 +136,13 @@ COLUMNS: dict[str | tuple[str, ...], tuple[str, Format]] = {
     ("difference_low", "difference_high"): ("interval", hundredths(1, "+")),
     "difference_p": ("p, adjusted", _p_value),
     "both_wrong": ("of errors, by both %", hundredths(0)),
-    "fused_eer": ("fused EER", _percent),
+    "fused_eer": ("fused EER", percent),
     "gain": ("fused: difference, points", hundredths(1, "+")),
     ("gain_low", "gain_high"): ("its interval", hundredths(1, "+")),
     "gain_p": ("its p, adjusted", _p_value),
     # The study's preprocessing
-    "eer_corrected": ("EER, corrected", _percent),
-    "eer_original": ("EER, original", _percent),
+    "eer_corrected": ("EER, corrected", percent),
+    "eer_original": ("EER, original", percent),
     "auc_original": ("AUC, original", "{:.3f}"),
     "auc_misaligned": ("AUC, original and misaligned", "{:.3f}"),
     "auc_mirrored": ("1 − AUC", "{:.3f}"),
@@ -170,13 +159,9 @@ def formatted(
 ) -> pd.DataFrame:
     """Return a table as it is shown: titles for names, text for numbers; a missing number is a dash.
 
-    Parameters
-    ----------
-    frame : DataFrame
-    formats : mapping, optional
-        Column to format, or to title and format, before those of `COLUMNS`. Several columns may be shown as one:
-        ``{("low", "high"): "{:.1%} to {:.1%}"}``. Without a format whole numbers and texts stay as they are, and
-        other numbers have four digits.
+    ``formats`` has a format, or a title and a format, by column, before those of `COLUMNS`. Several columns may be
+    shown as one: ``{("low", "high"): "{:.1%} to {:.1%}"}``. Without a format whole numbers and texts stay as they are,
+    and other numbers have four digits.
     """
     given = dict(formats or {})
     chosen = {name for key in given for name in _names(key)}

@@ -18,13 +18,7 @@ def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -
     """Return a SHA-256 of the weights and of each corpus of a profile, "missing" for what is not there.
 
     That of a corpus is over the contents of its files and their places in it, wherever it lies: all files below a
-    folder, or a manifest and the clips that it names.
-
-    Parameters
-    ----------
-    settings : Profile
-    remembered : Path, optional
-        A file to keep SHA-256 in, see `inspection.Memory`.
+    folder, or a manifest and the clips that it names. ``remembered`` is a file of `inspection.Memory`.
     """
     places = {"checkpoint": settings.checkpoint} | settings.data.places
     places |= {f"rival {text}": place for text in settings.rivals if (place := rivals.place(text)) is not None}

@@ -60,30 +60,18 @@ class Entry(NamedTuple):
 
 
 def verdict(row: Mapping, judged: Mapping | None = None) -> str:
-    """Return what may be said of one corpus in a line.
+    """Return what may be said in a line of one corpus: ``before`` and ``after`` of the summary, as far as known.
 
-    Parameters
-    ----------
-    row : mapping
-        ``corpus`` and, as far as known, ``before``, ``after`` and ``change`` of the summary.
-    judged : mapping, optional
-        Of the same corpus in `Run.verdicts`, whose rule then holds.
+    ``judged`` is what `Run.verdicts` says of the corpus, where it has been judged.
     """
     last = row.get("after") or row.get("before")
-    if "change" not in row and judged is None:
+    if judged is None:
         return unbroken(f"EER {percent(last['eer'])}. {_standing(last)}") if last else ""
-    if judged is not None:
-        kind, change, ends = judged["verdict"], judged["delta"], (judged["low"], judged["high"])
-    else:
-        change, ends = row["change"]["delta_eer"], row["change"]["delta_eer_ci"]
-        known = ends[0] > 0 or ends[1] < 0
-        kind = (verdicts.WORSE if change > 0 else verdicts.BETTER) if known else verdicts.NOT_SHOWN
-    moved = (
-        f" from {percent(row['before']['eer'])} to {percent(row['after']['eer'])}"
-        if {"before", "after"} <= set(row)
-        else ""
-    )
-    text = f"{_WORDS[kind].capitalize()}: EER{moved}, {points_signed(change)} ({points_range(*ends)})."
+    moved = ""
+    if {"before", "after"} <= set(row):
+        moved = f" from {percent(row['before']['eer'])} to {percent(row['after']['eer'])}"
+    ends = points_range(judged["low"], judged["high"])
+    text = f"{_WORDS[judged['verdict']].capitalize()}: EER{moved}, {points_signed(judged['delta'])} ({ends})."
     return unbroken(f"{text} {_standing(last)}".strip()) if last else unbroken(text)
 
 

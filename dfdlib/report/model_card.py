@@ -24,17 +24,7 @@ _TEMPLATE = Path(__file__).parent / "templates/model_card.md.j2"
 def write(
     settings: profile.Profile, *, checkpoint: Path, kept: baseline.Trained, trained: list[baseline.Trained]
 ) -> str:
-    """Return the model card of a baseline, in Markdown, and write it beside the weights.
-
-    Parameters
-    ----------
-    settings : Profile
-        The one that `baseline.train` was given.
-    checkpoint : Path
-        The weights that it wrote.
-    kept, trained
-        What it returned.
-    """
+    """Return the model card of what `baseline.train` was given and returned, and write it beside the weights."""
     source = corpus.read(settings.data.source, name="source")
     how = Preprocessing.named(settings.preprocessing, window=settings.window)
     scores = score(source.split("testing"), network.load(checkpoint), preprocessing=how)

@@ -32,30 +32,15 @@ _TITLE = re.compile(r"""(?:suptitle|set_title|title)\(\s*[rf]?(["'])(.+?)\1""")
 
 @dataclass
 class Chapter:
-    """A notebook and its state.
-
-    Attributes
-    ----------
-    source : Path
-        The notebook.
-    executed : Path
-        Its copy with outputs, in the run folder.
-    key : str
-        A fingerprint of everything that it depends on.
-    status : {"done", "kept", "outdated", "failed", "not run"}
-        "kept" was done by an earlier run from the same inputs, "outdated" by an earlier run from others.
-    seconds : float
-        How long it took when it was run.
-    error : str
-        The last line of what went wrong.
-    """
+    """A notebook and its state."""
 
     source: Path
-    executed: Path
-    key: str
+    executed: Path  #: its copy with outputs, in the run folder
+    key: str  #: a fingerprint of everything that it depends on
+    #: "done", "failed", "not run"; "kept": done by an earlier run from the same inputs, "outdated": from others.
     status: str = "not run"
-    seconds: float = 0.0
-    error: str = ""
+    seconds: float = 0.0  #: how long it took when it was run
+    error: str = ""  #: the last line of what went wrong
 
     @property
     def name(self) -> str:
@@ -71,18 +56,9 @@ class Chapter:
 def render(
     summary: dict, *, chapters: Iterable[Chapter], folder: Path, hide: Callable[[str], str] | None = None
 ) -> str:
-    """Return the page.
+    """Return the page, from a summary as `report.build` writes it; chapters that were never run are listed as such.
 
-    Parameters
-    ----------
-    summary : dict
-        As `report.build` writes it.
-    chapters : iterable of Chapter
-        Those that were never run are listed as such.
-    folder : Path
-        The run folder, for the figure of the summary.
-    hide : callable, optional
-        Takes text, returns it without the places of this machine; by default `provenance.hider` of the run folder.
+    ``hide`` takes the places of this machine out of a text, by default `provenance.hider` of the run folder.
     """
     import yaml
 

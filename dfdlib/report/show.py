@@ -37,21 +37,13 @@ def say(*sentences: str, run: Run | None = None, key: str = "findings") -> None:
     if run is not None:
         run.keep(**{key: list(sentences)})
     markup = "".join(f"<p>{unbroken(html.escape(sentence, quote=False))}</p>" for sentence in sentences)
-    _display(f'<div class="said {_LITERAL}">{markup}</div>', plain="\n\n".join(sentences))
+    fragment(f'<div class="said {_LITERAL}">{markup}</div>', plain="\n\n".join(sentences))
 
 
 def table(frame: pd.DataFrame, *, caption: str = "", formats: Mapping | None = None, folded: bool = False) -> None:
-    """Show a table of numbers with a caption and without its index, as `columns.formatted` writes it.
+    """Show a table of numbers without its index, as `columns.formatted` writes it; folded, its caption until opened.
 
-    Parameters
-    ----------
-    frame : DataFrame
-    caption : str
-        One sentence: what the rows are.
-    formats : mapping, optional
-        Column to format string, as "{:.1%}", where `columns.COLUMNS` has none or another is wanted.
-    folded : bool
-        Show the caption alone until somebody opens it.
+    ``formats`` has a format string by column, as "{:.1%}", where `columns.COLUMNS` has none or another is wanted.
     """
     frame = columns.formatted(frame, formats)
     styled = frame.style.format(escape="html").hide(axis="index")
@@ -61,21 +53,13 @@ def table(frame: pd.DataFrame, *, caption: str = "", formats: Mapping | None = N
     if folded:
         summary = html.escape(caption or "A table")
         markup = f'<details class="{_LITERAL}"><summary>{summary}</summary>{markup}</details>'
-    _display(markup, plain=frame.to_string(index=False))
+    fragment(markup, plain=frame.to_string(index=False))
 
 
 def draw(run: Run, name: str, *displays, caption: str = "") -> None:
-    """Draw displays of one kind over each other, show the figure with its numbers below, and keep it.
+    """Draw displays of one kind over each other, show the figure with its numbers below, and keep it in ``figures/``.
 
-    Parameters
-    ----------
-    run : Run
-    name : str
-        Of the files in ``figures/``.
-    displays : Display
-        From `plots`; each takes the next colour, line and marker.
-    caption : str
-        One sentence: what is to be seen.
+    Each display of `plots` takes the next colour, line and marker.
     """
     ax = None
     for display in displays:
@@ -92,8 +76,6 @@ def draw_panels(
     panels: Mapping[str, Iterable],
     *,
     caption: str = "",
-    width: float = 4.1,
-    height: float = 5.1,
     summary: bool = False,
 ) -> None:
     """Draw panels side by side, as one for each corpus: a title to displays of one kind.
@@ -101,10 +83,10 @@ def draw_panels(
     With `summary` it is the figure at the top of the page.
     """
     panels = {title: list(displays) for title, displays in panels.items()}
-    whole, axes = plots.figure(columns=len(panels), width=width * len(panels), height=height)
+    whole, axes = plots.figure(columns=len(panels), width=4.1 * len(panels), height=5.1)
     alts, tables, parts = [], {}, {}
     for number, (ax, (title, displays)) in enumerate(zip(np.atleast_1d(axes).flat, panels.items(), strict=True), 1):
-        parts[str(number)], alone = plots.figure(width=width, height=height)
+        parts[str(number)], alone = plots.figure(width=4.1, height=5.1)
         for place in (ax, alone):
             for display in displays:
                 display.plot(place)
@@ -208,7 +190,7 @@ def listen(clips: pd.DataFrame) -> None:
         # Resampling takes loud clips a little beyond full scale, which the player refuses.
         player = "" if wave is None else Audio(wave.clip(-1, 1), rate=audio.RATE, normalize=False)._repr_html_()
         player = player.replace("<audio ", f'<audio aria-label="{html.escape(caption)}" ', 1)
-        _display(f'<figure class="clip" title="{html.escape(file)}">{title}{player}</figure>', plain=caption)
+        fragment(f'<figure class="clip" title="{html.escape(file)}">{title}{player}</figure>', plain=caption)
 
 
 def describe(clip: object) -> str:
@@ -227,16 +209,11 @@ def _beginning(path: str) -> tuple[np.ndarray | None, str]:
     return start, f" (the first {PLAYED} s)" if more else ""
 
 
-def fragment(markup: str, *, plain: str) -> None:
-    """Show HTML that is complete, and what stands for it where there is none."""
-    _display(markup, plain=plain)
-
-
 def _fold(tables: Mapping[str, pd.DataFrame]) -> None:
     """Show tables below their figure, folded away until somebody wants the numbers."""
     summary = "The numbers"
     markup = f'<details class="numbers {_LITERAL}"><summary>{summary}</summary>{_numbers(tables)}</details>'
-    _display(markup, plain=summary)
+    fragment(markup, plain=summary)
 
 
 def _numbers(tables: Mapping[str, pd.DataFrame]) -> str:
@@ -249,7 +226,7 @@ def _numbers(tables: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
-def _display(markup: str, *, plain: str) -> None:
+def fragment(markup: str, *, plain: str) -> None:
     """Show HTML, and what stands for it where there is none; a name that is not Unicode fits into no notebook."""
     from IPython.display import display
 

@@ -52,13 +52,10 @@ CLAIMS = pd.DataFrame(
 def examine_figures() -> pd.DataFrame:
     """Check every printed pair of EER and AUC for whether one set of scores can have both.
 
-    Returns
-    -------
-    DataFrame
-        A row an evaluation: what was printed, ``eer_low`` and ``eer_high`` (the 95 % interval that so many independent
-        clips leave the EER, half of them bona fide), ``auc_low`` and ``auc_high`` (the bounds that the EER sets),
-        ``possible``, and ``auc_realigned``: 1 - AUC where the printed one is impossible, its mirror image is possible
-        and the classes were balanced, so that a swap of the labels' order explains it; else missing.
+    A row an evaluation: what was printed, ``eer_low`` and ``eer_high`` (the 95 % interval that so many independent
+    clips leave the EER, half of them bona fide), ``auc_low`` and ``auc_high`` (the bounds that the EER sets),
+    ``possible``, and ``auc_realigned``: 1 - AUC where the printed one is impossible, its mirror image is possible and
+    the classes were balanced, so that a swap of the labels' order explains it; else missing.
     """
     rows = []
     for row in EVALUATIONS.itertuples():
@@ -107,13 +104,9 @@ def class_sizes(corpus: str) -> list[tuple[int, int]]:
 
 
 def examine_claims() -> pd.DataFrame:
-    """Hold every claim of the study's discussion against the figures that it printed.
+    """Hold every claim of the study's discussion against the figures that it printed, a row a claim.
 
-    Returns
-    -------
-    DataFrame
-        A row a claim: ``words``, ``metric``, the printed ``before`` and ``after``, what it really did (``went``), and
-        whether the claim ``holds``.
+    ``words``, ``metric``, the printed ``before`` and ``after``, what it really did (``went``), whether it ``holds``.
     """
     printed = EVALUATIONS.set_index(["corpus", "stage"])
     rows = []
@@ -128,11 +121,8 @@ def examine_claims() -> pd.DataFrame:
 def misaligned_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Return the "AUC" that comes out when labels are listed fakes first and scores reals first.
 
-    With as many bona fide as spoof clips it is exactly 1 - AUC: every score carries the other class's label.
-
-    Parameters
-    ----------
-    labels, scores : ndarray, shape (n,)
+    With as many bona fide as spoof clips it is exactly 1 - AUC: every score carries the other class's label. Labels and
+    scores are (n,).
     """
     labels, scores = metrics.validate(labels, scores)
     reals_first = np.concatenate([scores[labels == 1], scores[labels == 0]])

@@ -15,17 +15,8 @@ def embedded(drawn: str, *, name: str, alt: str) -> str:
     """Return an SVG file of matplotlib as an element of an HTML page.
 
     Every colour becomes a variable of the stylesheet with the colour itself behind it, as
-    ``var(--c-ffffff,#ffffff)``; what is not restyled looks as drawn. Names of its parts begin with `name`, as several
-    figures share a page.
-
-    Parameters
-    ----------
-    drawn : str
-        The text of the file.
-    name : str
-        Unique on the page, of letters, digits and hyphens.
-    alt : str
-        What is said to whoever cannot see it.
+    ``var(--c-ffffff,#ffffff)``; what is not restyled looks as drawn. Names of its parts begin with `name`, which is
+    unique on the page. ``alt`` is for whoever cannot see it.
     """
     text = _DROPPED.sub("", drawn)
     used = set(_REFERENCE.findall(text))

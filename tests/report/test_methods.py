@@ -36,16 +36,16 @@ def test_training_is_told_as_the_recipe_of_the_report_does_it(summary):
 
 
 @pytest.mark.parametrize(
-    ("ends", "word"), [([-0.1, -0.02], "Better"), ([0.02, 0.1], "Worse"), ([-0.1, 0.1], "No change shown")]
-)
-def test_a_verdict_says_no_more_than_its_interval(ends, word):
-    change = {"delta_eer": sum(ends) / 2, "delta_eer_ci": ends}
-    row = {"corpus": "custom", "before": EVALUATION, "after": EVALUATION | {"auc_ci": [0.4, 0.6]}, "change": change}
-    text = methods.verdict(row)
-    assert text.startswith(word)
+    ("kind", "words"),
+    [("better", "Better"), ("worse", "Worse"), ("mixed", "Changed, but not clearly better"),
+     ("not shown", "No change shown"), ("one seed", "One seed, nothing concluded")],
+)  # fmt: skip
+def test_a_verdict_is_that_of_the_run(kind, words):
+    row = {"corpus": "custom", "before": EVALUATION, "after": EVALUATION | {"auc_ci": [0.4, 0.6]}}
+    text = methods.verdict(row, {"verdict": kind, "delta": -0.05, "low": -0.1, "high": 0.01})
+    assert text.startswith(f"{words}: EER from 25.0\u00a0% to 25.0\u00a0%, −5.0 points (−10.0 to +1.0 points).")
     assert text.endswith("Not shown to be better than chance.")
-    judged = {"verdict": "mixed", "delta": -0.05, "low": -0.1, "high": -0.01}
-    assert methods.verdict(row, judged).startswith("Changed, but not clearly better")
+    assert methods.verdict(row) == "EER 25.0\u00a0%. Not shown to be better than chance."
 
 
 def test_a_small_sample_is_warned_of(summary):

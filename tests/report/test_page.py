@@ -259,6 +259,8 @@ def test_a_figure_without_words_is_named_by_its_title(tmp_path, summary):
 def test_first_screen_has_a_verdict_and_sizes_of_each_corpus(tmp_path, summary):
     for row in summary["evaluations"]:
         row |= {"n_bonafide": 12, "n_spoof": 15, "macro_eer": 0.3, "macro_eer_ci": [0.2, 0.4]}
+    judged = {"corpus": "custom", "verdict": "not shown", "delta": -0.05, "low": -0.1, "high": 0.01}
+    summary["notebooks"]["04"] = {"verdicts": [judged]}
     soup = bs4.BeautifulSoup(page.render(summary, chapters=[], folder=tmp_path), "html.parser")
     top = soup.find(id="summary")
     assert "No change shown: EER from 25.0\u00a0% to 25.0\u00a0%, −5.0 points (−10.0 to +1.0 points)." in top.dd.text

@@ -84,7 +84,7 @@ def fitted(trials):
 
 
 KINDS = (
-    "det roc carried-det carried-roc score score-by-attack curve forest grouped-forest heatmap "
+    "det roc carried-det carried-roc score score-by-attack curve forest heatmap "
     "reliability tippett entropy spectrogram timeline occlusion"
 ).split()
 
@@ -98,7 +98,6 @@ def display(request, trials, attacks, wave):
     return {
         "carried-det": lambda: carried(plots.DetDisplay),
         "carried-roc": lambda: carried(plots.RocDisplay),
-        "grouped-forest": lambda: plots.ForestDisplay.from_differences({"custom": CHANGES, "source": CHANGES}),
         "heatmap": lambda: plots.AttackHeatmapDisplay.from_table(ATTACKS, columns=["before", "after"]),
         "reliability": lambda: plots.ReliabilityDisplay.from_llrs(*trials),
         "tippett": lambda: plots.TippettDisplay.from_llrs(*trials, name="after"),
@@ -145,7 +144,7 @@ def test_every_display_has_a_sentence_and_a_short_table(display):
 
 
 @pytest.mark.parametrize(
-    "display", ["carried-det", "score", "grouped-forest", "heatmap", "tippett", "entropy", "spectrogram"], indirect=True
+    "display", ["carried-det", "score", "forest", "heatmap", "tippett", "entropy", "spectrogram"], indirect=True
 )
 def test_show_writes_small_files_whose_bytes_repeat(display, tmp_path):
     for folder in ("a", "b"):
@@ -187,7 +186,7 @@ def named(kind, names, trials, wave):
         attacks = np.where(labels == 1, "bonafide", np.resize(np.array(names, object), labels.size))
         return [plots.ScoreDisplay.from_scores(labels, scores, attacks=attacks, name="\n".join(names))]
     if kind == "forest":
-        return [plots.ForestDisplay.from_differences({name: {name: CHANGES["source"]} for name in names})]
+        return [plots.ForestDisplay.from_differences(dict.fromkeys(names, CHANGES["source"]))]
     if kind == "heatmap":
         names = [name for name in names if "\udcff" not in name]  # which no table holds
         table = pd.DataFrame({"corpus": names, "attack": names, "n_spoof": 3} | dict.fromkeys(names, 0.2))
@@ -510,7 +509,6 @@ def test_forest_shows_points_and_which_changes_are_clear():
     assert "for-2seconds -21.51 points (-24.00 to -19.00)" in display.alt()
     assert "percentage points" in display.ax_.get_xlabel()
     assert display.table()["delta"].tolist() == [0.0027, -0.2151]
-    assert "AUC" in plots.ForestDisplay.from_differences(CHANGES, metric="auc").alt()
 
 
 def test_forest_says_what_it_subtracts_from_what():
@@ -527,24 +525,6 @@ def test_forest_says_what_it_subtracts_from_what():
 def test_forest_refusals():
     with pytest.raises(DataError, match="at least one"):
         plots.ForestDisplay.from_differences({})
-    with pytest.raises(ParameterError, match="metric='accuracy'"):
-        plots.ForestDisplay.from_differences(CHANGES, metric="accuracy")
-
-
-def test_forest_groups_rows_under_headings():
-    display = plots.ForestDisplay.from_differences({"custom": CHANGES, "source": {"head only": CHANGES["source"]}})
-    display.plot()
-    labels = [(text.get_text(), text.get_fontweight()) for text in display.ax_.get_yticklabels()]
-    assert labels == [
-        ("custom", "bold"),
-        ("source", "normal"),
-        ("for-2seconds", "normal"),
-        ("source", "bold"),
-        ("head only", "normal"),
-    ]
-    assert len(display.ax_.containers) == 3
-    assert display.table()["group"].tolist() == ["custom", "custom", "source"]
-    assert "custom, for-2seconds -21.51 points" in display.alt()
 
 
 def test_heat_map_writes_every_rate_where_it_can_be_read():
@@ -564,7 +544,7 @@ def test_heat_map_writes_every_rate_where_it_can_be_read():
 
 @pytest.mark.parametrize("share", np.linspace(0, 0.6, 13))
 def test_figures_in_a_heat_map_stand_out(share):
-    table = pd.DataFrame({"attack": ["a"], "eer": [share]})
+    table = pd.DataFrame({"corpus": ["custom"], "attack": ["a"], "n_spoof": [3], "eer": [share]})
     display = plots.AttackHeatmapDisplay.from_table(table, columns=["eer"]).plot()
     shade = mpl.colormaps["Blues"](share / 0.5)
     light = sorted([relative_luminance(shade), relative_luminance(display.ax_.texts[0].get_color())])

@@ -4,40 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from dfdlib.errors import DataError, ParameterError
+from dfdlib.errors import DataError
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.evaluation.metrics import percent
 from dfdlib.report.plots.look import COLOURS, Display, minus, shown
-
-
-class _Measure(NamedTuple):
-    """How a change of a metric is written."""
-
-    name: str
-    factor: float = 1.0  # 100 for rates, which are shown in percentage points
-    better: str = "left"  # the side of zero that is an improvement
-
-    def signed(self, value: float, *, places: int) -> str:
-        return f"{self.factor * value:+.{places if self.factor > 1 else 3}f}"
-
-
-#: Of each metric whose change can be drawn.
-_MEASURES = {
-    "eer": _Measure("EER", 100.0),
-    "hter": _Measure("HTER", 100.0),
-    "auc": _Measure("AUC", better="right"),
-    "min_dcf": _Measure("minDCF"),
-    "act_dcf": _Measure("actual DCF"),
-    "cllr": _Measure("Cllr"),
-}
-
 
 #: Of numbers on a shade: not quite white and black, which a dark page swaps.
 _LIGHT, _DARK = "#fefefe", "#010101"
@@ -45,86 +22,54 @@ _LIGHT, _DARK = "#fefefe", "#010101"
 
 @dataclass(eq=False)
 class ForestDisplay(Display):
-    """Changes with their intervals, one row for each, beside a line at zero."""
+    """Changes of the equal error rate with their intervals, one row for each, beside a line at zero."""
 
-    rows: tuple[tuple[str, str, Difference], ...]  #: heading ("" for none), name and change; headings stand together
-    metric: str = "eer"  #: of `METRICS`; error rates are shown in percentage points
+    rows: Mapping[str, Difference]  #: by name
     level: float = 0.95  #: coverage of the intervals
     terms: tuple[str, str] = ("after", "before")  #: the change is the first minus the second
 
-    METRICS: ClassVar[tuple[str, ...]] = tuple(_MEASURES)
-
     @classmethod
     def from_differences(
-        cls,
-        differences: Mapping[str, Difference] | Mapping[str, Mapping[str, Difference]],
-        *,
-        metric: str = "eer",
-        level: float = 0.95,
-        terms: tuple[str, str] = ("after", "before"),
+        cls, differences: Mapping[str, Difference], *, level: float = 0.95, terms: tuple[str, str] = ("after", "before")
     ) -> Self:
-        """Keep the differences by name, or by heading and name: corpus and recipe, for example.
-
-        Parameters
-        ----------
-        differences : mapping
-        metric : str
-            One of `METRICS`.
-        level : float
-            Coverage of the intervals, for the title of the axis.
-        terms : (str, str)
-            What is compared: the change is the first minus the second.
-        """
-        if metric not in _MEASURES:
-            raise ParameterError(f"metric={metric!r}: must be one of {', '.join(_MEASURES)}")
-        rows = []
-        for name, value in differences.items():
-            rows += [("", name, value)] if isinstance(value, Difference) else [(name, *item) for item in value.items()]
-        if not rows:
+        """Keep the differences by name, the coverage of their intervals, and what is subtracted from what."""
+        if not differences:
             raise DataError("no differences to draw; give at least one")
-        return cls(tuple(rows), metric, level, terms)
+        return cls(dict(differences), level, terms)
 
     def alt(self) -> str:
-        measure = _MEASURES[self.metric]
-        unit = " points" if measure.factor > 1 else ""
         parts = []
-        for heading, row, change in self.rows:
-            delta, low, high = (measure.signed(value, places=2) for value in (change.delta, change.low, change.high))
-            under = f"{shown(heading)}, " if heading else ""
-            parts.append(f"{under}{shown(row)} {delta}{unit} ({low} to {high})")
-        return f"Change of {measure.name}, {self._minus()}, with {100 * self.level:g} % intervals: {'; '.join(parts)}."
+        for name, change in self.rows.items():
+            delta, low, high = (f"{100 * value:+.2f}" for value in (change.delta, change.low, change.high))
+            parts.append(f"{shown(name)} {delta} points ({low} to {high})")
+        return f"Change of EER, {self._minus()}, with {100 * self.level:g} % intervals: {'; '.join(parts)}."
 
     def table(self) -> pd.DataFrame:
-        """Return both values, change and interval, one row for each name, in the unit of the metric (shares)."""
-        rows = [{"group": heading, "name": name} | change._asdict() for heading, name, change in self.rows]
-        table = pd.DataFrame(rows).rename(columns=dict(zip(("after", "before"), self.terms, strict=True)))
-        return table if table["group"].any() else table.drop(columns="group")
+        """Return both values, change and interval as shares, one row for each name."""
+        table = pd.DataFrame([{"name": name} | change._asdict() for name, change in self.rows.items()])
+        return table.rename(columns=dict(zip(("after", "before"), self.terms, strict=True)))
 
     @property
     def size(self) -> dict[str, float]:
         """Width and height of a figure of its own in inches."""
-        return {"width": 6.4, "height": 1.5 + 0.36 * len(self._lines())}
-
-    def _lines(self) -> list[tuple[str, bool]]:
-        return _headed([heading for heading, _, _ in self.rows], [shown(name) for _, name, _ in self.rows])
+        return {"width": 6.4, "height": 1.5 + 0.36 * len(self.rows)}
 
     def _draw(self, ax: Axes, options: dict) -> None:
-        measure = _MEASURES[self.metric]
         style = {"color": COLOURS[0], "marker": "o", "capsize": 4, "markersize": 8, "linewidth": 1.8}
-        places, labels = _label_rows(ax, self._lines(), margin=0.6), []
+        places = _label_rows(ax, [(shown(name), False) for name in self.rows], margin=0.6)
         ax.axvline(0, color="black", linewidth=1.0)
-        for place, (_, _, change) in zip(places, self.rows, strict=True):
+        labels = []
+        for place, change in zip(places, self.rows.values(), strict=True):
             # full where the interval leaves out zero, hollow where it does not
             clear = change.low > 0 or change.high < 0
             face = {"markerfacecolor": COLOURS[0] if clear else "white", "markeredgewidth": 1.6}
             # a bootstrap interval need not hold the value itself
             reach = np.maximum([[change.delta - change.low], [change.high - change.delta]], 0)
-            ax.errorbar(measure.factor * change.delta, place, xerr=measure.factor * reach, **(style | face | options))
-            delta, low, high = (measure.signed(value, places=1) for value in (change.delta, change.low, change.high))
+            ax.errorbar(100 * change.delta, place, xerr=100 * reach, **(style | face | options))
+            delta, low, high = (f"{100 * value:+.1f}" for value in (change.delta, change.low, change.high))
             labels.append(minus(f"{delta}  ({low} to {high})"))
-        unit = " in percentage points" if measure.factor > 1 else ""
-        note = f"({100 * self.level:g} % interval, full marker: without zero; {measure.better} is better)"
-        ax.set_xlabel(f"Change of {measure.name}{unit}, {self._minus()}\n{note}")
+        note = f"({100 * self.level:g} % interval, full marker: without zero; left is better)"
+        ax.set_xlabel(f"Change of EER in percentage points, {self._minus()}\n{note}")
         beside = ax.secondary_yaxis("right")
         beside.set_yticks(places, labels=labels)
         beside.tick_params(length=0)
@@ -139,36 +84,27 @@ class ForestDisplay(Display):
 class AttackHeatmapDisplay(Display):
     """The equal error rate of every attack in several columns, such as stages or recipes, written into each cell."""
 
-    table_: pd.DataFrame  #: a row an attack: "corpus" (may be ""), "attack", perhaps "spoof clips", and the columns
+    table_: pd.DataFrame  #: a row an attack: "corpus", "attack", "spoof clips", and the columns
     columns: list[str]
 
     @classmethod
     def from_table(cls, table: pd.DataFrame, *, columns: Sequence[str]) -> Self:
-        """Keep a table with a row for each attack and a column of EERs (shares, NaN for none) for each thing compared.
-
-        Parameters
-        ----------
-        table : DataFrame
-            With "attack", perhaps "corpus", perhaps "spoof clips" or "n_spoof", and ``columns``.
-        columns : sequence of str
-        """
+        """Keep ``corpus attack n_spoof`` of a row an attack, and columns of EERs (shares, NaN for none) to compare."""
         columns = list(columns)
-        missing = [name for name in ["attack", *columns] if name not in table]
+        missing = [name for name in ("corpus", "attack", "n_spoof", *columns) if name not in table]
         if missing or not columns or table.empty:
             raise DataError(
-                f"a heat map needs the column attack and at least one column of EERs and one row; missing: "
+                "a heat map needs corpus, attack, n_spoof, and at least one column of EERs and one row; missing: "
                 f"{', '.join(missing) or 'rows or columns'}"
             )
         table = table.rename(columns={"n_spoof": "spoof clips"}).reset_index(drop=True)
         values = table[columns].to_numpy(dtype=float)
         if ((values < 0) | (values > 1)).any():
             raise DataError(f"EERs from {np.nanmin(values):g} to {np.nanmax(values):g}: must be shares from 0 to 1")
-        if "corpus" not in table:
-            table = table.assign(corpus="")
-        kept = [name for name in ("corpus", "attack", "spoof clips") if name in table]
         # Attacks of one corpus stand together, in the order in which the corpora first appear.
         order = pd.Series(pd.factorize(table["corpus"])[0]).sort_values(kind="stable").index
-        return cls(table.loc[order, kept + columns].reset_index(drop=True), columns)
+        kept = ["corpus", "attack", "spoof clips", *columns]
+        return cls(table.loc[order, kept].reset_index(drop=True), columns)
 
     def alt(self) -> str:
         parts = []
@@ -178,7 +114,7 @@ class AttackHeatmapDisplay(Display):
                 parts.append(f"{shown(column)} none")
                 continue
             (low, lowest), (high, highest) = (
-                (percent(row[column]), ", ".join(shown(row[name]) for name in ("attack", "corpus") if row[name]))
+                (percent(row[column]), f"{shown(row['attack'])}, {shown(row['corpus'])}")
                 for row in (known.loc[known[column].idxmin()], known.loc[known[column].idxmax()])
             )
             median = percent(known[column].median())
@@ -188,8 +124,7 @@ class AttackHeatmapDisplay(Display):
     def table(self) -> pd.DataFrame:
         """Return the equal error rates in percent, one row for each attack."""
         table = self.table_.assign(**{name: 100 * self.table_[name] for name in self.columns})
-        table = table.rename(columns={name: f"{name} (%)" for name in self.columns})
-        return table if self.table_["corpus"].any() else table.drop(columns="corpus")
+        return table.rename(columns={name: f"{name} (%)" for name in self.columns})
 
     @property
     def size(self) -> dict[str, float]:
@@ -200,10 +135,14 @@ class AttackHeatmapDisplay(Display):
         return {"width": width, "height": 1.4 + 0.34 * len(lines)}
 
     def _lines(self) -> list[tuple[str, bool]]:
-        names = self.table_["attack"].map(shown)
-        if "spoof clips" in self.table_:
-            names = names + self.table_["spoof clips"].map("  ({:,})".format)
-        return _headed(self.table_["corpus"], names)
+        """Return the lines from the top, each corpus on one of its own, and whether they are headings."""
+        lines, last = [], None
+        for row in self.table_.to_dict("records"):
+            if row["corpus"] != last:
+                lines.append((shown(row["corpus"]), True))
+            last = row["corpus"]
+            lines.append((f"{shown(row['attack'])}  ({row['spoof clips']:,})", False))
+        return lines
 
     def _draw(self, ax: Axes, options: dict) -> None:
         values = self.table_[self.columns].to_numpy(dtype=float)
@@ -238,17 +177,6 @@ def _write_cell(ax: Axes, column: int, place: int, value: float, *, shade: tuple
     clear = {"facecolor": shade, "edgecolor": "none", "pad": 1.2} if beyond else None  # of the hatching
     text = {"ha": "center", "va": "center", "color": _LIGHT if dark else _DARK, "fontsize": 10, "bbox": clear}
     ax.text(column, place, f"{100 * value:.1f}" if known else "–", **text)
-
-
-def _headed(headings: Sequence[str], names: Sequence[str]) -> list[tuple[str, bool]]:
-    """Return the lines of rows from the top, each new heading on one of its own, and whether they are headings."""
-    lines, last = [], ""
-    for heading, name in zip(headings, names, strict=True):
-        if heading and heading != last:
-            lines.append((shown(heading), True))
-        last = heading
-        lines.append((name, False))
-    return lines
 
 
 def _label_rows(ax: Axes, lines: Sequence[tuple[str, bool]], *, margin: float) -> list[int]:

@@ -60,15 +60,8 @@ class RateCurveDisplay(Display):
     ) -> Self:
         """Compute the curve of labels (n,) and scores (n,).
 
-        Parameters
-        ----------
-        labels, scores : array_like, shape (n,)
-        name : str, optional
-            Names the series in the legend.
-        threshold : float, optional
-            Chosen on other trials: its operating point is marked.
-        band : Band, optional
-            From `dfdlib.evaluation.intervals.curve_band` of the same trials.
+        The operating point of a threshold that was chosen on other trials is marked; ``band`` is `intervals.curve_band`
+        of the same trials.
         """
         counts = metrics.tally(labels, scores)
         sizes = int(counts.bonafide[-1]), int(counts.spoof[-1])

@@ -157,12 +157,6 @@ def diagonal(ax: Axes, ends: Sequence[float]) -> None:
     ax.plot(ends, ends, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
 
 
-def threshold_line(ax: Axes, threshold: float, *, name: str = "threshold") -> None:
-    """Draw a threshold across the scores, with its value in the legend."""
-    label = f"{name} {minus(f'{threshold:.3g}')}"
-    ax.axvline(threshold, color="black", linestyle=":", linewidth=1.4, label=label)
-
-
 def band(ax: Axes, line: Line2D, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     """Draw an interval around a line: a tint, and thin edges in the line's own style for black and white."""
     colour = line.get_color()

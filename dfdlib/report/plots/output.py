@@ -34,13 +34,10 @@ def show(
 
     Parameters
     ----------
-    fig : matplotlib.figure.Figure
     alt : str
         One sentence with the numbers, as a Display's ``alt()`` gives it.
-    name : str, optional
-        Name of the files, without an ending.
     folder : str or Path, optional
-        Where to write ``name.png`` and ``name.svg``; made if missing. It needs a name.
+        Where to write ``name.png`` and ``name.svg``; made if missing.
     caption : str
         For the page of the report, which numbers it.
     panels : mapping of str to Figure, optional

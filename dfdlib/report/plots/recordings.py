@@ -44,15 +44,9 @@ class TimelineDisplay(Display):
         threshold: float | None = 0.0,
         name: str | None = None,
     ) -> Self:
-        """Keep the windows of one recording, in the order of their starts.
+        """Keep the windows of one recording (w,), as `dfdlib.detector.timelines.timelines` has them in its columns.
 
-        Parameters
-        ----------
-        starts, ends, scores : array_like, shape (w,)
-            As `dfdlib.detector.timelines.timelines` has them in its columns.
-        threshold : float or None
-            At 0, the difference of two logits says that both classes are as likely.
-        name : str, optional
+        At a threshold of 0 the difference of two logits says that both classes are as likely.
         """
         starts, ends, scores = (np.asarray(column, dtype=float) for column in (starts, ends, scores))
         if scores.size == 0 or not starts.shape == ends.shape == scores.shape:

@@ -16,10 +16,7 @@ from dfdlib.errors import DataError
 from dfdlib.evaluation import calibration, metrics
 from dfdlib.evaluation.metrics import percent
 from dfdlib.report.plots import look
-from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, entry, of, shown
-
-#: What both figures of scores write below their axis.
-_SCORE = "Score (← spoof, bona fide →)"
+from dfdlib.report.plots.look import BONAFIDE_COLOUR, SPOOF_COLOUR, Display, entry, minus, of, shown
 
 
 @dataclass(eq=False)
@@ -87,8 +84,9 @@ class ScoreDisplay(Display):
     def _draw(self, ax: Axes, options: dict) -> None:
         (self._draw_histograms if self.attacks is None else self._draw_boxes)(ax, self._frame(), options)
         if self.threshold is not None:
-            look.threshold_line(ax, self.threshold)
-        ax.set_xlabel(_SCORE)
+            label = f"threshold {minus(f'{self.threshold:.3g}')}"
+            ax.axvline(self.threshold, color="black", linestyle=":", linewidth=1.4, label=label)
+        ax.set_xlabel("Score (← spoof, bona fide →)")
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="best")
 

@@ -31,26 +31,24 @@ class CurveDisplay(Display):
         training: ArrayLike,
         validation: ArrayLike,
         *,
-        epochs: ArrayLike | None = None,
         published: Mapping[str, ArrayLike] | None = None,
         name: str | None = None,
     ) -> Self:
-        """Keep the mean losses of each epoch (e,); ``epochs`` (e,) is 1, 2, … by default.
+        """Keep the mean losses of each epoch (e,), from epoch 1.
 
         ``published`` holds the losses of another run under "training" and "validation", from epoch 1.
         """
         training, validation = np.asarray(training, dtype=float), np.asarray(validation, dtype=float)
-        epochs = np.arange(1, training.size + 1) if epochs is None else np.asarray(epochs)
-        if training.size == 0 or not training.shape == validation.shape == epochs.shape:
+        if training.size == 0 or training.shape != validation.shape:
             raise DataError(
-                f"{training.size} training losses, {validation.size} validation losses and {epochs.size} epochs; "
-                "give one of each for every epoch, at least one"
+                f"{training.size} training losses, {validation.size} validation losses; give one of each for every "
+                "epoch, at least one"
             )
         if published is not None:
             if not {"training", "validation"} <= set(published):
                 raise DataError("the published run needs the losses 'training' and 'validation'")
             published = {key: np.asarray(published[key], dtype=float) for key in ("training", "validation")}
-        return cls(epochs, training, validation, published, name)
+        return cls(np.arange(1, training.size + 1), training, validation, published, name)
 
     @property
     def best(self) -> int:

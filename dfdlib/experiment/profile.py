@@ -342,8 +342,11 @@ def _unknown(key: str, *, where: str, known: Iterable[str] = ()) -> str:
     return f"{where}: no setting is called {key!r}; {hint}"
 
 
-def as_used(settings: Profile) -> dict[str, Any]:
-    """Return a profile's settings as plain values for JSON; paths below the project's folder are relative to it."""
+def as_used(settings: Profile, *, changed: bool = False) -> dict[str, Any]:
+    """Return a profile's settings, or those that are not the defaults, as plain values for JSON.
+
+    Paths below the project's folder are relative to it.
+    """
 
     def shown(value: Any) -> Any:
         if isinstance(value, dict):
@@ -352,7 +355,7 @@ def as_used(settings: Profile) -> dict[str, Any]:
             return str(value.relative_to(root()) if value.is_relative_to(root()) else value)
         return list(value) if isinstance(value, tuple) else value
 
-    return shown(settings.model_dump())
+    return shown(settings.model_dump(exclude_defaults=changed))
 
 
 def _absolute(settings: Profile) -> Profile:

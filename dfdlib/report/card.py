@@ -51,7 +51,6 @@ class Card:
     """What a page says."""
 
     title: str
-    lead: str
     notices: list[str]
     sections: list[Section]
 
@@ -102,13 +101,7 @@ def of_one(found: Evaluated, *, resamples: int = 1000, seed: int = 0) -> Card:
         _read({"": found}, resamples, seed),
     ]
     notices = [*filter(None, [found.seems_inverted]), *_left_out({"": found})]
-    return Card(f"Scores of {name}", _LEAD, notices, sections)
-
-
-_LEAD = (
-    "How well do these scores tell real speech from spoofed speech? Every figure was computed from the lists that are "
-    "named below; a higher score means bona fide."
-)
+    return Card(f"Scores of {name}", notices, sections)
 
 
 def _sentence(values: Mapping) -> str:
@@ -206,7 +199,7 @@ def of_several(found: Several, *, resamples: int = 1000, seed: int = 0) -> Card:
     ]
     inverted = {name: one.seems_inverted for name, one in corpora.items()}
     notices = [f"{name}: {text}" for name, text in inverted.items() if text]
-    return Card(f"Scores on {len(corpora)} corpora", _LEAD, [*notices, *_left_out(corpora)], sections)
+    return Card(f"Scores on {len(corpora)} corpora", [*notices, *_left_out(corpora)], sections)
 
 
 def _rows(found: Mapping[str, Mapping], heading: str) -> dict:
@@ -293,7 +286,7 @@ def of_comparison(found: Compared, facts: Sequence[Mapping], *, resamples: int =
         Section("Trade-off of the two errors", [_of_band(len(labels), resamples)], figures=[_figure(*curves)]),
         _provenance(facts, found.drawn.by, resamples, seed),
     ]
-    return Card(f"{len(found.scores)} detectors on the same clips", _LEAD, [], sections)
+    return Card(f"{len(found.scores)} detectors on the same clips", [], sections)
 
 
 # --- parts of all ---

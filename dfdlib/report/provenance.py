@@ -42,7 +42,7 @@ def collect(
         "command": shlex.join(command),
         "changed": changed,
         "settings": used,
-        "differing": differing(settings),
+        "differing": profile.as_used(settings, changed=True),
         "card": _card(settings.checkpoint),
         "seed": settings.seed,
         "device": profile.device(settings),
@@ -52,25 +52,6 @@ def collect(
         "packages": {name: machine.version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {machine.processor()}, {machine.cores()} cores",
     }
-
-
-def differing(settings: profile.Profile) -> dict:
-    """Return the settings, as `profile.as_used` has them, that are not the defaults; what has no default is there."""
-
-    def changed(values: dict, defaults: dict) -> dict:
-        found = {}
-        for name, value in values.items():
-            known = defaults.get(name)
-            if isinstance(value, dict) and isinstance(known, dict) and known:
-                value = changed(value, known)
-            if value != known and value != {}:
-                found[name] = value
-        return found
-
-    fields = type(settings).model_fields
-    defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
-    plain = {name: one.model_dump() if hasattr(one, "model_dump") else one for name, one in defaults.items()}
-    return changed(profile.as_used(settings), json.loads(json.dumps(plain, default=str)))
 
 
 def _card(checkpoint: Path) -> str:

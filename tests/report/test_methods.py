@@ -4,7 +4,7 @@ import pytest
 
 from dfdlib.evaluation import metrics
 from dfdlib.experiment import profile
-from dfdlib.report import methods, provenance
+from dfdlib.report import methods
 
 EVALUATION = {"corpus": "custom", "eer": 0.25, "eer_ci": [0.2, 0.3], "auc": 0.8, "auc_ci": [0.7, 0.9]}
 
@@ -68,9 +68,9 @@ def test_the_citation_is_that_of_the_files_for_machines():
 
 def test_only_settings_that_differ_are_listed(toy):
     settings = profile.load(toy)
-    found = provenance.differing(settings)
+    found = profile.as_used(settings, changed=True)
     assert found["name"] == settings.name
     assert "limit" not in found
     assert "precision" not in found.get("finetune", {})
-    seeded = provenance.differing(profile.load(toy, overrides=["finetune.patience=3"]))
+    seeded = profile.as_used(profile.load(toy, overrides=["finetune.patience=3"]), changed=True)
     assert seeded["finetune"]["patience"] == 3

@@ -279,7 +279,8 @@ def _cells(executed: Path) -> str:
     from traitlets.config import Config
 
     book = nbformat.read(executed, as_version=4)
-    hidden = [cell for cell in book.cells if set(cell.metadata.get("tags", ())) & _HIDDEN_TAGS and not _failed(cell)]
+    hidden = [cell for cell in book.cells if set(cell.metadata.get("tags", ())) & _HIDDEN_TAGS]
+    hidden = [cell for cell in hidden if all(one["output_type"] != "error" for one in cell.get("outputs", ()))]
     book.cells = [cell for cell in book.cells if cell not in hidden]
     if hidden:
         source = "\n\n".join(cell.source for cell in hidden)
@@ -310,10 +311,6 @@ def _name_figures(cell: dict) -> None:
             facts = output.metadata.setdefault("image/png", {})
             if not facts.get("alt"):
                 facts["alt"] = titles.pop(0) if titles else "A figure of the cell above it."
-
-
-def _failed(cell: dict) -> bool:
-    return any(output["output_type"] == "error" for output in cell.get("outputs", ()))
 
 
 def _slug(text: str) -> str:

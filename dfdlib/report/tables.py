@@ -236,23 +236,14 @@ def epochs(run: Run, job: Job, training: "Training") -> pd.DataFrame:
 
 def recipes(run: Run, trainings: Sequence[comparison.TrainedRecipe]) -> pd.DataFrame:
     """Return what validation clips say of every recipe, over its seeds."""
-    rows = []
-    for name in dict.fromkeys(training.recipe for training in trainings):
-        own = [training for training in trainings if training.recipe == name]
-        losses = [training.validation_loss for training in own]
-        rows.append(
-            {
-                "recipe": comparison.describe(run, name),
-                "clips": own[0].clips,
-                "trainings": len(own),
-                "validation_loss": np.mean(losses),
-                "loss_low": min(losses) if len(own) > 1 else np.nan,
-                "loss_high": max(losses) if len(own) > 1 else np.nan,
-                "validation_eer": np.mean([training.validation_eer for training in own]),
-                "epochs_kept": ", ".join(str(training.best_epoch) for training in own),
-            }
-        )
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(trainings).groupby("recipe", sort=False).agg(
+        clips=("clips", "first"), trainings=("seed", "size"), validation_loss=("validation_loss", "mean"),
+        loss_low=("validation_loss", "min"), loss_high=("validation_loss", "max"),
+        validation_eer=("validation_eer", "mean"),
+        epochs_kept=("best_epoch", lambda epochs: ", ".join(map(str, epochs))),
+    ).reset_index()  # fmt: skip
+    table["recipe"] = [comparison.describe(run, name) for name in table["recipe"]]
+    table.loc[table["trainings"] == 1, ["loss_low", "loss_high"]] = np.nan
     run.keep(recipes=columns.formatted(table).to_dict("records"))
     return table
 

@@ -46,7 +46,7 @@ class RateCurveDisplay(Display):
     KIND: ClassVar[str]
     TITLE: ClassVar[str]
     RATES: ClassVar[tuple[str, str]]  # what is on the two axes
-    ORDER: ClassVar[int] = 1  # -1 draws from reject-all to accept-all
+    size: ClassVar = {"width": 4.1, "height": 4.7}
 
     @classmethod
     def from_scores(
@@ -104,7 +104,7 @@ class RateCurveDisplay(Display):
         keep = _corners(x, y)
         # the marker is for the legend
         line = {**style, "label": label, "gid": self.KIND, "markevery": [], **options}
-        (drawn,) = ax.plot(x[keep][:: self.ORDER], y[keep][:: self.ORDER], **line)
+        (drawn,) = ax.plot(x[keep], y[keep], **line)
         if self.band is not None:
             edges = [self._place(self.band.far, rates) for rates in self.band[1:]]
             look.band(ax, drawn, edges[0][0], edges[0][1], edges[1][1])
@@ -146,7 +146,6 @@ class DetDisplay(RateCurveDisplay):
     KIND = "det"
     TITLE = "Detection error trade-off curve"
     RATES = ("false acceptance", "false rejection")
-    size: ClassVar = {"width": 4.1, "height": 4.7}
 
     def _ordinate(self, frr: ArrayLike) -> ArrayLike:
         return frr
@@ -186,8 +185,6 @@ class RocDisplay(RateCurveDisplay):
     KIND = "roc"
     TITLE = "Receiver operating characteristic"
     RATES = ("false positive", "true positive")
-    ORDER = -1
-    size: ClassVar = {"width": 4.1, "height": 4.7}
 
     def _area(self) -> str:
         return f"area under the curve {self.auc:.4f}, "

@@ -42,13 +42,6 @@ class Entropy(NamedTuple):
     prior: np.ndarray
 
 
-class Bounds(NamedTuple):
-    """The lowest and the highest LLR that so many trials can support."""
-
-    low: float
-    high: float
-
-
 def tippett(labels: ArrayLike, llr: ArrayLike) -> Tippett:
     """Return the curves of a Tippett plot, at every distinct LLR, rising."""
     counts = metrics.tally(labels, llr)
@@ -86,7 +79,7 @@ def split_by_attack(labels: ArrayLike, llr: ArrayLike, attacks: ArrayLike) -> "D
     return pd.DataFrame(rows)
 
 
-def bounds(labels: ArrayLike, llr: ArrayLike) -> Bounds:
+def bounds(labels: ArrayLike, llr: ArrayLike) -> tuple[float, float]:
     """Return the empirical lower and upper bound of the LLRs (ELUB: Vergeer et al., 2016).
 
     One more misleading trial is assumed in each class, beyond all others. The bounds are the prior odds up to which
@@ -103,7 +96,7 @@ def bounds(labels: ArrayLike, llr: ArrayLike) -> Bounds:
     with np.errstate(divide="ignore"):
         highest = np.log1p(-miss) - np.log(accept)  # below it the LLRs help, for t above 0
         lowest = np.log(miss) - np.log1p(-accept)
-    return Bounds(0.0 - _reach(-end[::-1], -start[::-1], -lowest[::-1]), _reach(start, end, highest))
+    return 0.0 - _reach(-end[::-1], -start[::-1], -lowest[::-1]), _reach(start, end, highest)
 
 
 def precision(far: Interval, frr: Interval, *, p_spoof: float) -> dict[str, Interval]:

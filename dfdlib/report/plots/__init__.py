@@ -6,7 +6,8 @@ Every Display has
 - ``plot(ax=None, **options)``, which draws on ``ax`` or on a new figure and returns the Display; afterwards
   ``ax_`` and ``figure_`` say where;
 - ``alt()``: one sentence with the numbers, for whoever cannot see the figure;
-- ``table()``: the same data as a DataFrame, thinned where the drawing has thousands of points.
+- ``table()``: the same data as a DataFrame, thinned where the drawing has thousands of points. Recordings have none:
+  their windows and parts are tables already.
 
 Several Displays may be drawn on one axes: each takes the next colour, line style and marker, so that series stay
 apart in black and white too. Colours are those of Okabe and Ito, chosen for colour-blind readers.

@@ -32,7 +32,6 @@ class TimelineDisplay(Display):
     name: str | None = None
 
     size: ClassVar = {"width": 8.0, "height": 3.6}
-    ROWS: ClassVar[int] = 30
 
     @classmethod
     def from_windows(
@@ -73,13 +72,6 @@ class TimelineDisplay(Display):
             f"{np.median(self.scores):.2f}, highest {self.scores.max():.2f}, lowest {self.scores[lowest]:.2f} from "
             f"{_clock(self.starts[lowest])} to {_clock(self.ends[lowest])}{dip}."
         )
-
-    def table(self) -> pd.DataFrame:
-        """Return start, end, lowest and mean score: a row for each window, or for each of thirty stretches of them."""
-        stretch = np.arange(self.scores.size) * min(self.scores.size, self.ROWS) // self.scores.size
-        windows = pd.DataFrame({"start": self.starts, "end": self.ends, "score": self.scores}).groupby(stretch)
-        columns = {"start (s)": windows["start"].first(), "end (s)": windows["end"].max(), "windows": windows.size()}
-        return pd.DataFrame(columns | {"lowest score": windows["score"].min(), "mean score": windows["score"].mean()})
 
     def _draw(self, ax: Axes, options: dict) -> None:
         factor, unit = (1, "s") if self.ends.max() < 600 else (60, "min")
@@ -164,16 +156,6 @@ class SpectrogramDisplay(Display):
             f"95 % of the energy lies below {edge / 1000:.1f} kHz."
         )
 
-    def table(self) -> pd.DataFrame:
-        """Return the mean level of each kilohertz in dB, relative to the loudest of them."""
-        power = (10 ** (self.levels / 10)).mean(axis=1)
-        band = (self.frequencies // 1000).astype(int)
-        band = np.minimum(band, max(0, math.ceil(self.rate / 2000) - 1))  # the last bin lies on the edge
-        mean = np.bincount(band, weights=power) / np.bincount(band)
-        ends = np.minimum(np.arange(1, mean.size + 1), self.rate / 2000)
-        level = 10 * np.log10(mean / mean.max())
-        return pd.DataFrame({"from (kHz)": np.arange(mean.size), "to (kHz)": ends, "level (dB)": level})
-
     def _draw(self, ax: Axes, options: dict) -> None:
         image = self.lay(ax, options)
         ax.figure.colorbar(image, ax=ax, label="Level (dB below the loudest point)", pad=0.02)
@@ -201,7 +183,6 @@ class OcclusionDisplay(Display):
     unit: str = "score"  #: what is changed
 
     size: ClassVar = {"width": 6.4, "height": 3.2}
-    ROWS: ClassVar[int] = 30
 
     @classmethod
     def from_cells(
@@ -225,12 +206,6 @@ class OcclusionDisplay(Display):
             f"Change of the {self.unit}{of(self.name)} by each part of {self.spectrogram.duration:.2f} s, above zero "
             f"for bona fide: most {said[0]}, least {said[1]}."
         )
-
-    def table(self) -> pd.DataFrame:
-        """Return the cells that change most, thirty at most."""
-        order = self.cells["change"].abs().sort_values(ascending=False, kind="stable").index[: self.ROWS]
-        titles = {"start": "from (s)", "end": "to (s)", "low": "from (Hz)", "high": "to (Hz)"}
-        return self.cells.loc[order].rename(columns=titles | {"change": f"change of the {self.unit}"})
 
     def _draw(self, ax: Axes, options: dict) -> None:
         self.spectrogram.lay(ax, {"cmap": "gray"})

@@ -51,6 +51,7 @@ def finetune(
 def train_baseline(
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="Where the weights go; the card lies beside them.")] = None,
+    ablation: Annotated[bool, typer.Option(help="Train variants too, and say in the card what they bring.")] = False,
 ) -> None:
     """Train the demo's baseline from random weights on the source corpus, and write its model card.
 
@@ -64,7 +65,7 @@ def train_baseline(
     out = out or chosen.checkpoint
     options.check_outputs(*options.weights(out, ".csv", ".md", ".resume"), inputs=[chosen.data.source])
     options.prepare_data(chosen, parts=("source/training", "source/validation", "source/testing"))
-    kept, trained = baseline.train(chosen, checkpoint=out, progress=printing.echo)
+    kept, trained = baseline.train(chosen, checkpoint=out, ablation=ablation, progress=printing.echo)
     print(model_card.write(chosen, checkpoint=out, kept=kept, trained=trained))
 
 

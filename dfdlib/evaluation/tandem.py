@@ -6,10 +6,11 @@ and ``spoof`` (a forged clip of the speaker). A higher ASV score means the speak
 `min_t_dcf` is the tandem detection cost of ASVspoof 2019 ("legacy": Kinnunen et al., Odyssey 2018) and 2021 ("revised":
 Kinnunen et al., IEEE/ACM TASLP 28, 2020): the detector lets clips pass to an ASV system whose threshold is fixed
 beforehand. `min_a_dcf` is the architecture-agnostic cost of ASVspoof 5 (Shim et al., Odyssey 2024), for systems that
-give one score for both tasks. `t_eer` needs neither priors nor costs.
+give one score for both tasks. `t_eer` needs neither priors nor costs. `read_scores` reads the files of the challenges.
 """
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +19,11 @@ from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import metrics
 from dfdlib.evaluation.trials import refuse
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 KINDS = ("target", "nontarget", "spoof")
+_TRIAL = ["spk", "filename"]
 
 
 class AsvScores(NamedTuple):
@@ -82,9 +87,19 @@ def min_t_dcf(
       remains: the ASV's own errors.
     - "legacy": ``C1 FRR(t) + C2 FAR(t)``, divided by ``min(C1, C2)``. It is 0 for a detector without errors.
 
-    Both are 1 for a detector that rejects or accepts everything, whichever costs less. Labels and scores (n,) are the
-    detector's; ``asv`` is from `rates`, or as published. Rates or priors out of range, or an ASV system so poor that a
-    weight is not positive, are a `ParameterError`.
+    Both are 1 for a detector that rejects or accepts everything, whichever costs less.
+
+    Parameters
+    ----------
+    labels, scores : array_like, shape (n,)
+        The detector's: 1 for bona fide, 0 for spoof; a higher score means bona fide.
+    asv : AsvRates
+        From `rates`, or as published.
+
+    Raises
+    ------
+    ParameterError
+        Rates or priors out of range, or an ASV system so poor that a weight is not positive.
     """
     if formulation not in ("revised", "legacy"):
         raise ParameterError(f"formulation={formulation!r}: choose revised or legacy")
@@ -128,7 +143,13 @@ def t_eer(labels: ArrayLike, scores: ArrayLike, asv: AsvScores) -> float:
     A clip is accepted when both accept it, and their errors are independent. Of all pairs of thresholds the one is
     taken where targets are rejected as often as nontargets and as spoofs are accepted; it needs no priors and no costs.
     Where no pair gives three equal rates, the mean of the three is returned where they differ least, among the pairs
-    where the first of them crosses another. Labels and scores (n,) are the detector's.
+    where the first of them crosses another.
+
+    Parameters
+    ----------
+    labels, scores : array_like, shape (n,)
+        The detector's: 1 for bona fide, 0 for spoof; a higher score means bona fide.
+    asv : AsvScores
     """
     counts = metrics.tally(labels, scores)
     kinds = [np.sort(column) for column in _checked(asv)]
@@ -155,12 +176,111 @@ def t_eer(labels: ArrayLike, scores: ArrayLike, asv: AsvScores) -> float:
     return float(found[:, np.argmin(np.ptp(found, axis=0))].mean())
 
 
-def _checked(scores: AsvScores) -> AsvScores:
+def read_scores(path: str | Path, *, keys: str | Path | None = None, column: str = "asv-score") -> AsvScores:
+    """Read the scores of a speaker verification system from a file of an ASVspoof challenge.
+
+    The form is recognised by itself:
+
+    - ASVspoof 2019: ``bonafide|attack target|nontarget|spoof score``;
+    - ASVspoof 2021: ``speaker trial score``, with the challenge's ``trial_metadata.txt`` as ``keys``;
+    - ASVspoof 5: a table with the headings ``spk filename … asv-score …``, and ``asv-label`` in it or in ``keys``;
+    - SASV 2022: ``speaker trial score target|nontarget|spoof``.
+
+    ``keys`` says the kinds of the trials where the scores do not. ``column`` is what is read of an ASVspoof 5 table:
+    "sasv-score" for `min_a_dcf`. What cannot be read, and a trial without a key, is a `DataError` that names it.
+    """
+    table = _words(path)
+    first = list(table.iloc[0])
+    if "filename" in first:
+        table = _headed(table, path, column).rename(columns={column: "score"})
+    elif len(first) == 4 and first[3] in KINDS:
+        table = table.set_axis([*_TRIAL, "score", "asv-label"], axis=1)
+    elif len(first) == 3:
+        table = table.set_axis(["", "asv-label", "score"] if first[1] in KINDS else [*_TRIAL, "score"], axis=1)
+    else:
+        raise DataError(
+            f"{path}, line 1: {' '.join(first)!r} is not of an ASV score file: 'attack target|nontarget|spoof score', "
+            "'speaker trial score', 'speaker trial score target|nontarget|spoof' or a table with headings"
+        )
+    if set(_TRIAL) <= set(table):
+        _require_once(table, path)
+    if "asv-label" not in table:
+        if keys is None:
+            raise DataError(
+                "does not say which trials are target, nontarget and spoof; give the file of keys", path=path
+            )
+        table = _with_keys(table, keys, path)
+    return _by_kind(table["asv-label"], table["score"], path)
+
+
+def _words(path: str | Path) -> "DataFrame":
+    """Return the words of every line as a table of text, without headings."""
+    import pandas as pd
+
+    if not Path(path).is_file():
+        raise DataError("there is no such file; check the path", path=path)
+    try:
+        return pd.read_csv(path, sep=r"\s+", header=None, dtype=str, keep_default_na=False, comment="#")
+    except (ValueError, UnicodeError) as error:  # pandas' parser errors are ValueErrors
+        reason = str(error).strip().splitlines()[-1]
+        raise DataError(f"cannot be read as lines of as many words each ({reason})", path=path) from error
+
+
+def _headed(words: "DataFrame", path: str | Path, column: str) -> "DataFrame":
+    """Take the first line as headings, among which must be those of a trial and another one."""
+    table = words.iloc[1:].set_axis(list(words.iloc[0]), axis=1).reset_index(drop=True)
+    missing = [name for name in (*_TRIAL, column) if name not in table]
+    if missing:
+        raise DataError(f"has no column {missing[0]!r}; it has {', '.join(table.columns)}", path=path)
+    return table
+
+
+def _require_once(table: "DataFrame", path: str | Path) -> None:
+    twice = table.duplicated(_TRIAL)
+    if twice.any():
+        trial = " ".join(table.loc[twice, _TRIAL].iloc[0])
+        raise DataError(f"lists {trial} twice; keep one line for each trial", path=path)
+
+
+def _with_keys(scores: "DataFrame", keys: str | Path, path: str | Path) -> "DataFrame":
+    """Add the kind of each trial from a file of keys."""
+    known = _words(keys)
+    if "filename" in list(known.iloc[0]):
+        known = _headed(known, keys, "asv-label")
+    else:
+        place = next((name for name in known.columns if known[name].isin(KINDS).all()), None)
+        if place is None:
+            raise DataError(f"no column says {', '.join(KINDS)} in every line; give the ASV trial metadata", path=keys)
+        known = known[[0, 1, place]].set_axis([*_TRIAL, "asv-label"], axis=1)
+    _require_once(known, keys)
+    table = scores.merge(known[[*_TRIAL, "asv-label"]], on=_TRIAL, how="left")
+    without = table["asv-label"].isna()
+    if without.any():
+        trial = " ".join(table.loc[without, _TRIAL].iloc[0])
+        raise DataError(f"has no key for {trial}, which {path} scores ({int(without.sum())} without)", path=keys)
+    return table
+
+
+def _by_kind(kinds, values, path: str | Path) -> AsvScores:
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce")
+    for bad, column, fault in (
+        (~kinds.isin(KINDS), kinds, f"is none of {', '.join(KINDS)}"),
+        (~np.isfinite(numbers), values, "is not a finite number"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad.to_numpy()))
+            raise DataError(f"{path}, trial {row + 1}: {str(column.iloc[row])!r} {fault}; correct it")
+    return _checked(AsvScores(*(numbers[kinds == kind].to_numpy(float) for kind in KINDS)), name=f"{path}")
+
+
+def _checked(scores: AsvScores, *, name: str = "ASV scores") -> AsvScores:
     columns = AsvScores(*(np.asarray(column, dtype=np.float64) for column in scores))
     for kind, column in zip(KINDS, columns, strict=True):
         if column.ndim != 1 or column.size == 0:
-            raise DataError(f"ASV scores: no {kind} trial; all of {', '.join(KINDS)} are needed")
-        refuse(column, ~np.isfinite(column), f"ASV scores: {kind} scores", "not finite", "score them again")
+            raise DataError(f"{name}: no {kind} trial; all of {', '.join(KINDS)} are needed")
+        refuse(column, ~np.isfinite(column), f"{name}: {kind} scores", "not finite", "score them again")
     return columns
 
 

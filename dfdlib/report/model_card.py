@@ -28,6 +28,7 @@ def write(
     source = corpus.read(settings.data.source, name="source")
     how = Preprocessing.named(settings.preprocessing, window=settings.window)
     scores = score(source.split("testing"), network.load(checkpoint), preprocessing=how)
+    spread = baseline.spread(trained)
     text = jinja2.Template(
         _TEMPLATE.read_text("utf-8"), undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     ).render(
@@ -44,8 +45,9 @@ def write(
         values=metrics.evaluate(scores.labels, scores.values),
         window=settings.window,
         attacks=by_group.by_attack(scores.labels, scores.values, scores.table["attack"]).to_dict("records"),
-        seeds=trained,
+        seeds=[one for one in trained if one.variant == kept.variant],
         corpora=list(kept.macro_eer),
+        spread=spread.to_dict("records") if len(spread) > 1 else [],
         percent=percent,
         thousands=thousands,
     )

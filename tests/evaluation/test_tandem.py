@@ -54,6 +54,73 @@ def test_rising_maps_change_nothing(rng):
     assert tandem.min_a_dcf(mapped)[0] == tandem.min_a_dcf(scores)[0]
 
 
+LINES_2019 = "bonafide target 2.0\nbonafide nontarget -1.5\nA07 spoof 0.5\nA09 spoof 1.5\n"
+EXPECTED = ([2.0], [-1.5], [0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (LINES_2019, None),
+        (
+            "LA_1 E_1 2.0\nLA_1 E_2 -1.5\nLA_2 E_3 0.5\nLA_1 E_3 1.5\n",
+            "LA_1 E_1 alaw loc bonafide target notrim eval\nLA_1 E_2 alaw loc bonafide nontarget notrim eval\n"
+            "LA_2 E_3 alaw loc A07 spoof notrim eval\nLA_1 E_3 alaw loc A07 spoof notrim eval\n",
+        ),
+        (
+            "spk\tfilename\tcm-score\tasv-score\tsasv-score\nE_1\tE_10\t9\t2.0\t1\nE_1\tE_11\t9\t-1.5\t1\n"
+            "E_2\tE_12\t9\t0.5\t1\nE_2\tE_13\t9\t1.5\t1\n",
+            "spk\tfilename\tcm-label\tasv-label\nE_2\tE_13\tspoof\tspoof\nE_2\tE_12\tspoof\tspoof\n"
+            "E_1\tE_11\tbonafide\tnontarget\nE_1\tE_10\tbonafide\ttarget\n",
+        ),
+        ("LA_1 E_1 2.0 target\nLA_1 E_2 -1.5 nontarget\nLA_1 E_3 0.5 spoof\nLA_1 E_4 1.5 spoof\n", None),
+    ],
+    ids=["2019", "2021", "5", "SASV"],
+)
+def test_the_files_of_the_challenges(tmp_path, text, keys):
+    (tmp_path / "scores.txt").write_text(text)
+    (tmp_path / "keys.txt").write_text(keys or "")
+    found = tandem.read_scores(tmp_path / "scores.txt", keys=tmp_path / "keys.txt" if keys else None)
+    for column, values in zip(found, EXPECTED, strict=True):
+        assert column.tolist() == values
+
+
+def test_another_column_of_an_asvspoof_5_table(tmp_path):
+    path = tmp_path / "scores.tsv"
+    path.write_text("spk\tfilename\tasv-label\tsasv-score\n" + "".join(f"s\tf{k}\t{k}\t1\n" for k in tandem.KINDS))
+    assert tandem.read_scores(path, column="sasv-score").spoof.tolist() == [1.0]
+    with pytest.raises(DataError, match="no column 'asv-score'"):
+        tandem.read_scores(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "message"),
+    [
+        (None, None, "there is no such file"),
+        ("one two\n", None, "line 1: 'one two' is not of an ASV score file"),
+        ("bonafide target 2.0\nbonafide nontarget x\nA07 spoof 1\n", None, "trial 2: 'x' is not a finite number"),
+        ("bonafide target 2.0\nbonafide nontarget inf\nA07 spoof 1\n", None, "trial 2: 'inf' is not a finite number"),
+        ("bonafide target 2.0\nbonafide friend 1\nA07 spoof 1\n", None, "trial 2: 'friend' is none of target"),
+        ("bonafide target 2.0\nA07 spoof 1\n", None, "no nontarget trial"),
+        ("bonafide target 2.0\nA07 spoof\n A07 spoof 1 2 3\n", None, "cannot be read as lines of as many words"),
+        ("s E_1 2.0\n", None, "give the file of keys"),
+        ("s E_1 2.0\n", "s E_2 a b c target x eval\n", "has no key for s E_1"),
+        ("s E_1 2.0\n", "s E_1 a b c target x eval\ns E_1 a b c spoof x eval\n", "lists s E_1 twice"),
+        ("s E_1 2.0\ns E_1 3.0\n", "s E_1 a b c target x eval\n", "lists s E_1 twice"),
+        ("s E_1 2.0 target\ns E_1 3.0 target\n", None, "lists s E_1 twice"),
+        ("s E_1 2.0\n", "s E_1 a b c bonafide x eval\n", "no column says target"),
+        ("spk filename asv-score\ns f 1\n", "spk filename cm-label\ns f spoof\n", "no column 'asv-label'"),
+    ],
+)
+def test_files_of_another_form_are_refused_in_a_line(tmp_path, text, keys, message):
+    if text is not None:
+        (tmp_path / "scores.txt").write_text(text)
+    (tmp_path / "keys.txt").write_text(keys or "")
+    with pytest.raises(DataError, match=message) as caught:
+        tandem.read_scores(tmp_path / "scores.txt", keys=tmp_path / "keys.txt" if keys else None)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("scores", "message"),
     [

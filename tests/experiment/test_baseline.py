@@ -1,11 +1,12 @@
+import dataclasses
 import shutil
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from dfdlib.data import audio
-from dfdlib.detector import registry
+from dfdlib.data import audio, corpus
+from dfdlib.detector import network, registry
 from dfdlib.errors import DataError, ParameterError, RunError
 from dfdlib.experiment import baseline, profile
 from dfdlib.experiment import run as experiment
@@ -24,6 +25,34 @@ def test_the_baseline_is_not_tested_on_what_it_was_trained_on(toy, tmp_path):
         baseline.train(profile.load(toy, overrides=[f"data.source={source}"]), checkpoint=tmp_path / "w.safetensors")
 
 
+def test_fewer_voices_leave_their_twins_alone_as_spoofs(toy):
+    training = corpus.read(toy.parent / "source", name="source").split("training")
+    table = training.table.assign(
+        speaker=[
+            f"{'voice' if label else 'system'}{number % 4}" for number, label in enumerate(training.table["label"])
+        ],
+        sentence=[f"s{number % 8}" for number in range(len(training))],
+    )
+    few = baseline.Variant("few", voices=2).clips(dataclasses.replace(training, table=table)).table
+    bonafide, spoof = few[few["label"] == 1], few[few["label"] == 0]
+    assert bonafide["speaker"].nunique() == 2
+    assert len(bonafide) == 4
+    assert set(spoof["sentence"]) == set(bonafide["sentence"])
+
+
+def test_the_spread_is_over_the_seeds_of_a_variant():
+    rows = [
+        baseline.Trained("a", seed, 10, 20, 1, 0.1, {"source": eer}, {"source": 0.9})
+        for seed, eer in ((1, 0.1), (2, 0.3), (3, 0.2))
+    ]
+    spread = baseline.spread([*rows, dataclasses.replace(rows[0], variant="b")])
+    expected = pd.DataFrame(
+        {"variant": ["a", "b"], "parameters": 10, "clips": 20, "source": [0.2, 0.1],
+         "source low": 0.1, "source high": [0.3, 0.1]}
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(spread, expected)
+
+
 def test_what_was_trained_is_kept_until_samples_or_the_way_of_testing_are_others(toy, tmp_path, monkeypatch):
     fits = []
 
@@ -33,7 +62,7 @@ def test_what_was_trained_is_kept_until_samples_or_the_way_of_testing_are_others
         return SimpleNamespace(history=pd.DataFrame({"epoch": [1], "validation_eer": [0.1]}), best_epoch=1)
 
     def train(*overrides):
-        baseline._trained(profile.load(toy, overrides=overrides), tmp_path, 1)
+        baseline._trained(profile.load(toy, overrides=overrides), tmp_path, baseline.variants("mini")[0], 1)
         return len(fits)
 
     monkeypatch.setattr(baseline.loop, "fit", fit)
@@ -43,6 +72,11 @@ def test_what_was_trained_is_kept_until_samples_or_the_way_of_testing_are_others
     assert (train("preprocessing=original"), train("preprocessing=original")) == (2, 2)
     monkeypatch.setattr(audio, "VERSION", audio.VERSION + 1)
     assert train("preprocessing=original") == 3
+
+
+def test_the_wider_network_stays_small():
+    size = sum(parameter.numel() for parameter in network.build(baseline.WIDE, seed=0).parameters())
+    assert 800_000 < size < 1_500_000
 
 
 SIBLINGS = [name for name in registry.ENTRIES if name.startswith("mini-")]

@@ -17,11 +17,10 @@ from dfdlib.app.basis import Basis
 from dfdlib.app.rules import BONAFIDE, CANNOT_TELL, CHANNELS, LARGEST, LEAST, LONGEST, MOST_SAMPLES, SPOOF
 from dfdlib.data import corpus, decoding, tables
 from dfdlib.data.audit import measure
-from dfdlib.detector.preprocessing import FIXED_WINDOW
+from dfdlib.detector import timelines
 from dfdlib.detector.score import score
 from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scores import Scores
-from dfdlib.detector.timelines import timelines
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.evaluation import calibration, shift
 from dfdlib.evaluation.intervals import Interval
@@ -169,14 +168,19 @@ def judge(value: float, basis: Basis, *, channel: str, level: float) -> tuple[In
     silence = [silent] if level < _SILENT else []
     scale = basis.scales.get(channel)
     if scale is None:
+        unknown = "" if getattr(basis.scorer, "lasting", True) else " It says no fingerprint, by which one is found."
         return None, [
             f"No calibration was measured for this detector on {channel} clips ({CHANNELS[channel]}): "
-            "what its score means there is not known.",
+            f"what its score means there is not known.{unknown}",
             *silence,
         ]
     llr = scale.llr(value)
     reasons = shift.shift_warnings(scale.calibration, [value])
-    if abs(llr.value) < math.log(LEAST):
+    if scale.contradicted:
+        reasons.append(
+            "Its validation clips contradict its scores: higher ones go with spoof. Nothing was turned round."
+        )
+    elif abs(llr.value) < math.log(LEAST):
         most = max(-scale.calibration.lowest, scale.calibration.highest)
         limit = f"; its validation clips never support more than {_often(most)} to 1" if most < math.log(LEAST) else ""
         reasons.append(f"The evidence is weaker than {LEAST} to 1{limit}.")
@@ -257,7 +261,7 @@ def _compared(facts: pd.Series, tested: pd.DataFrame | None) -> list[Fact]:
 
 
 def _windows(scores: Scores, basis: Basis, cache: Cache | None) -> tuple[Window, ...]:
-    if scores.table["duration"].iloc[0] <= FIXED_WINDOW / basis.preprocessing.rate:
+    if scores.table["duration"].iloc[0] <= timelines.window(basis.scorer) / basis.preprocessing.rate:
         return ()
-    table, _ = timelines(scores, basis.scorer, preprocessing=basis.preprocessing, cache=cache)
+    table, _ = timelines.timelines(scores, basis.scorer, preprocessing=basis.preprocessing, cache=cache)
     return tuple(Window(*map(float, row)) for row in table[["start", "end", "score"]].to_numpy())

@@ -15,7 +15,7 @@ from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer
 from dfdlib.detector.scores import Scores, read_scores
 from dfdlib.errors import DataError
-from dfdlib.evaluation import calibration, carried, units
+from dfdlib.evaluation import calibration, carried, metrics, units
 from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.experiment.clips import TARGET, Clips
@@ -26,17 +26,22 @@ _SAMPLE = 100
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What the scores of a detector mean by the validation trials of one channel, and by those trials drawn again."""
+    """What the scores of a detector mean by the validation trials of one channel, and by those trials drawn again.
+
+    ``contradicted`` says that by these trials a higher score goes with spoof.
+    """
 
     calibration: Calibration
     refits: carried.Refits
+    contradicted: bool = False
 
     @classmethod
     def of(cls, validation: Scores) -> "Scale":
         """Fit a scale to the scores of validation clips; a `DataError` where they are too few."""
         labels, scores = validation.labels, validation.values
         fitted = calibration.fit(labels, scores)
-        return cls(fitted, carried.Refits.of(labels, scores, units.of(validation.table), seed=0))
+        refits = carried.Refits.of(labels, scores, units.of(validation.table), seed=0)
+        return cls(fitted, refits, metrics.contradicted(labels, scores))
 
     def llr(self, score: float) -> Interval:
         """Return the log-likelihood ratio of a score, and the range of it that other validation clips would give.

@@ -18,6 +18,10 @@ def app(
     checkpoint: options.Checkpoint = None,
     detector: options.Detector = None,
     profile: options.Profile = "demo",
+    precision: Annotated[
+        str | None,
+        typer.Option(help="As dfd score takes it; by default that of the profile, whose calibration it needs."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option("--folder", help="The run folder with the calibration; by default reports/<profile>.")
     ] = None,
@@ -39,9 +43,11 @@ def app(
         raise RunError("dfd app: its page needs the extra app, which is not installed; run ./environment.sh --app")
     if as_json and clip is None:
         raise typer.BadParameter("--json needs a clip")
+    score.check_own(detector, checkpoint, device="auto", precision=precision or "float32")
 
     def load():
-        return _known(checkpoint, detector, profile=profile, folder=folder, cached=not share_nothing)
+        named = {"checkpoint": checkpoint, "detector": detector, "precision": precision}
+        return _known(**named, profile=profile, folder=folder, cached=not share_nothing)
 
     if clip is not None:
         _print(clip, load(), channel=channel, as_json=as_json)
@@ -56,9 +62,18 @@ def app(
             served.block_thread()
 
 
-def _known(checkpoint: Path | None, detector: str | None, *, profile: str, folder: Path | None, cached: bool):
+def _known(
+    *,
+    checkpoint: Path | None,
+    detector: str | None,
+    precision: str | None,
+    profile: str,
+    folder: Path | None,
+    cached: bool,
+):
     """Return the detectors and what is known of them, as the page takes it."""
     from dfdlib.app.basis import Basis, Known, examples, tested_on
+    from dfdlib.detector import own
     from dfdlib.detector.preprocessing import Preprocessing
     from dfdlib.experiment import profile as profiles
     from dfdlib.experiment.clips import Clips
@@ -68,22 +83,28 @@ def _known(checkpoint: Path | None, detector: str | None, *, profile: str, folde
     how = Preprocessing.named(settings.preprocessing, window=settings.window)
     clips = Clips(settings)
     shared = {"preprocessing": how, "folder": place, "tested": tested_on(clips)}
-    demonstration = settings.data.build == "demo"
+    demonstration, searched = settings.data.build == "demo", None
     if checkpoint or detector:
         named = {"": checkpoint}
     else:
+        searched = profiles.root()
         named = {"baseline": settings.checkpoint, "fine-tuned": place / "finetuned.safetensors"}
         detector = settings.detector
+        if own.is_own(detector):
+            named = {"": None}
+    precision = precision or ("float32" if own.is_own(detector or "") else settings.scoring.precision)
     bases = []
     for name, weights in named.items():
         untrained = name == "baseline" and settings.checkpoint_holds == "frontend"
         if untrained or (name == "fine-tuned" and not weights.is_file()):
             continue
-        scorer, about = score.make_scorer(None, weights, detector=detector, device="auto", precision="float32")
-        own = (bool(name) and demonstration) or about["demonstration"]
+        scorer, about = score.make_scorer(
+            None, weights, detector=detector, device="auto", precision=precision, folder=searched
+        )
+        shown = (bool(name) and demonstration) or about["demonstration"]
         card = weights.with_suffix(".md") if weights else None
         text = card.read_text("utf-8") if card is not None and card.is_file() else ""
-        bases.append(Basis.of_run(name or about["name"], scorer, demonstration=own, card=text, **shared))
+        bases.append(Basis.of_run(name or about["name"], scorer, demonstration=shown, card=text, **shared))
     summary = None
     # What a report measured is of its own detectors.
     if any(basis.scales for basis in bases):

@@ -1,19 +1,25 @@
 """Commands for scores that are there already: ``evaluate`` and ``compare``."""
 
 import functools
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from dfdlib import files
-from dfdlib.cli import options, printing
+from dfdlib.cli import options, printing, score
 from dfdlib.cli.options import By, Copies, Json, Resamples, Seed, Target, Threshold
 from dfdlib.errors import DataError
 from dfdlib.text import one_line
 
 Scores = Annotated[
-    Path | None, typer.Argument(help="A list of scores in any known form; or a .yaml file that names several.")
+    Path | None,
+    typer.Argument(
+        help="A list of scores in any known form; or a .yaml file that names several; or, with --detector or "
+        "--checkpoint, a folder or manifest of clips."
+    ),
 ]
 Key = Annotated[Path | None, typer.Option(help="The labels of the clips, as a corpus lists them.")]
 KeyForm = Annotated[
@@ -34,7 +40,8 @@ Per = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="Also a row for each attack, codec …; many times.")
 ]
 Validation = Annotated[
-    Path | None, typer.Option(help="Scores of other clips, on which threshold and calibration are fixed.")
+    Path | None,
+    typer.Option(help="Scores of other clips, or these clips, on which threshold and calibration are fixed."),
 ]
 ValidationKey = Annotated[Path | None, typer.Option(help="The labels of the validation clips.")]
 ValidationSubset = Annotated[str | None, typer.Option(help="The part of the validation key that counts.")]
@@ -50,6 +57,8 @@ Html = Annotated[Path | None, typer.Option(help="Also write a page with tables a
 
 def evaluate(
     scores: Scores = None,
+    detector: options.Detector = None,
+    checkpoint: options.Checkpoint = None,
     key: Key = None,
     key_form: KeyForm = None,
     subset: Subset = None,
@@ -79,13 +88,15 @@ def evaluate(
     Lists and keys are recognised by their content and joined by the names of the clips. Several corpora get a row each,
     their mean and pooled EER, and the errors of each at the threshold of every other one.
 
+    With --detector or --checkpoint, the clips of a folder are scored first, as dfd score does.
+
     Example: dfd evaluate scores.txt --key trial_metadata.txt --per attack --html card.html
     """
     how = {"form": key_form, "subset": subset, "higher": higher, "column": score_column}
     how |= {"allow_missing": allow_missing, "drop_copies": drop_copies}
     drawn = {"by": by, "target": target, "resamples": resamples, "seed": seed}
     single = {"--key": key, "--per": per, "--threshold": threshold, "--validation": validation, "--claim": claims}
-    single |= {"--asv": asv, "--sasv": sasv}
+    single |= {"--asv": asv, "--sasv": sasv, "--detector": detector, "--checkpoint": checkpoint}
     _check_page(html, scores, key, validation, validation_key, asv, asv_keys, sasv)
     if corpora or (scores is not None and scores.suffix.lower() in (".yaml", ".yml")):
         if bad := next((name for name, value in single.items() if value is not None), None):
@@ -98,11 +109,12 @@ def evaluate(
         return
     if scores is None:
         raise typer.BadParameter("give a list of scores, or several of them by --corpus")
+    by_whom = (checkpoint, detector) if checkpoint or detector else None
     checked = None if validation is None else (validation, validation_key, how | {"subset": validation_subset})
     if checked and threshold is not None:
         raise typer.BadParameter("--threshold and --validation both fix the threshold; give one of them")
     more = {"per": per or (), "threshold": threshold, "claimed": claims or (), **drawn}
-    _evaluate_one((scores, key, how), checked, more, (asv, asv_keys, sasv), html, as_json)
+    _evaluate_one((scores, key, how), checked, by_whom, more, (asv, asv_keys, sasv), html, as_json)
 
 
 def compare(
@@ -159,15 +171,13 @@ def _write_page(html: Path | None, kind: str, *found: object, drawn: dict) -> No
 
 
 def _evaluate_one(
-    given: tuple, checked: tuple | None, more: dict, asv: tuple, html: Path | None, as_json: bool
+    given: tuple, checked: tuple | None, by_whom: tuple | None, more: dict, asv: tuple, html: Path | None, as_json: bool
 ) -> None:
-    from dfdlib.data import keys
     from dfdlib.evaluation import tandem
     from dfdlib.experiment import evaluation
 
-    scores, key, how = given
-    trials = keys.trials(scores, key, **how)
-    validation = keys.trials(checked[0], checked[1], **checked[2]) if checked else None
+    trials = _trials(*given, by_whom)
+    validation = _trials(*checked, by_whom) if checked else None
     found = evaluation.evaluate(trials, validation=validation, **more)
     if asv[0] is not None:
         speakers = tandem.read_scores(asv[0], keys=asv[1])
@@ -183,6 +193,22 @@ def _evaluate_one(
         _print_one(found)
     _write_page(html, "of_one", found, drawn=more)
     raise typer.Exit(0 if all(verdict.holds for verdict in found.verdicts) else 1)
+
+
+def _trials(place: Path, key: Path | None, how: dict, by_whom: tuple | None):
+    """Return labels and scores of a list, or of clips that a checkpoint or a detector scores now."""
+    from dfdlib.data import keys
+
+    if by_whom is None:
+        if place.is_dir():
+            raise DataError("is a folder; name what scores its clips by --detector or --checkpoint", path=place)
+        return keys.trials(place, key, **how)
+    found, name = score.of_clips(place, *by_whom)
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "scores.csv"
+        found.to_csv(listed)
+        trials = keys.trials(listed, key, **how)
+    return replace(trials, facts=trials.facts | {"scores": str(place), "read_as": f"clips, scored by {name}"})
 
 
 def _print_one(found) -> None:

@@ -64,14 +64,16 @@ def score(
     given = listed(paths) if processes.is_first() else []
     inputs = [*given, *(path / MANIFEST for path in given if os.path.isdir(path)), checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
-    how, step = _windows(preprocessing, window=window, hop=hop)
-    left_out = ()
+    from dfdlib.detector.preprocessing import Preprocessing
+
+    how, left_out = Preprocessing.named(preprocessing, window=window), ()
     with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
         clips = _find(given, corpus, drawn=plot is not None, explained=explain is not None)
         scorer, about = make_scorer(onnx, checkpoint, detector=detector, device=device, precision=precision)
         settings = {"preprocessing": how.for_scorer(scorer), "cache": cache, "batch_size": batch_size}
+        step = _step(hop, scorer, rate=settings["preprocessing"].rate)
         if not is_whole:
-            _score_part(clips, scorer, part, hop=step if timeline or plot else None, settings=settings)
+            _score_part(clips, scorer, part, hop=step, windows=bool(timeline or plot), settings=settings)
         if processes.is_first() and shard is None:
             scores, left_out = _score(clips, scorer, about, outputs=outputs, hop=step, settings=settings)
             written = [output.path for output in outputs.values()]
@@ -117,17 +119,21 @@ def _part(shard: str | None, *, cached: bool) -> processes.Shard:
     return part
 
 
-def _score_part(clips, scorer, part: processes.Shard, *, hop: int | None, settings: dict) -> None:
-    """Fill the cache with the scores of a part of the clips, and of its windows if `hop` is given; wait for others."""
+def _score_part(clips, scorer, part: processes.Shard, *, hop: int | None, windows: bool, settings: dict) -> None:
+    """Fill the cache with the scores of a part of the clips, and of its windows if wanted; wait for others."""
     from dfdlib.detector import score as scoring
     from dfdlib.detector import timelines
 
+    if not getattr(scorer, "lasting", True):
+        raise ParameterError(
+            f"{scorer.name}: says no fingerprint, by which the scores of a part are found; give it one"
+        )
     cache = settings["cache"]
     show = printing.progress if processes.is_first() else lambda title: None
     if cache is not None and cache.usable:
         title = f"scoring part {part.number + 1} of {part.count}"
         scores = scoring.score(clips, scorer, shard=part, progress=show(title), **settings)
-        if hop is not None:
+        if windows:
             timelines.timelines(scores, scorer, hop=hop, progress=show("windows"), **settings)
     if cache is None or not cache.usable:
         raise RunError("the score cache cannot be used, so there is no place for the scores of a part; see above")
@@ -163,21 +169,19 @@ def _print_json(scores, left_out, detector: dict, other: dict[str, int]) -> None
     printing.as_json({"detector": detector} | rows | {"other_files": other})
 
 
-def _windows(preprocessing: str, *, window: str, hop: float | None):
-    """Return how clips are read, and the samples between the starts of a timeline's windows."""
-    from dfdlib.detector.preprocessing import FIXED_WINDOW, HOP, Preprocessing
+def _step(hop: float | None, scorer, *, rate: int) -> int | None:
+    """Return the samples between the starts of a timeline's windows; None for half a window."""
+    from dfdlib.detector import timelines
 
-    how = Preprocessing.named(preprocessing, window=window)
-    step = HOP if hop is None else round(hop * how.rate)
-    if not 1 <= step <= FIXED_WINDOW:
-        longest = FIXED_WINDOW / how.rate
-        raise typer.BadParameter(
-            f"--hop {hop}: windows start between {1 / how.rate:.2g} and {longest:.4g} seconds apart"
-        )
-    return how, step
+    longest = timelines.window(scorer)
+    if hop is None or 1 <= round(hop * rate) <= longest:
+        return None if hop is None else round(hop * rate)
+    raise typer.BadParameter(
+        f"--hop {hop}: windows start between {1 / rate:.2g} and {longest / rate:.4g} seconds apart"
+    )
 
 
-def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], hop: int, settings: dict):
+def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], hop: int | None, settings: dict):
     """Score clips and write what was asked for; return the scores, and the clips that were left out."""
     import pandas as pd
 
@@ -212,18 +216,16 @@ def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], h
 
 def _say_if_contradicted(labels, values) -> None:
     """Say it where labels show, beyond chance, that scores are higher for spoof; nothing is turned round."""
-    bonafide, spoof = (labels == 1).sum(), (labels == 0).sum()
-    if not bonafide or not spoof:
+    known = labels.isin([0, 1])
+    if labels[known].nunique() < 2:
         return
     from dfdlib.evaluation import metrics
 
-    known = labels.isin([0, 1])
-    auc = metrics.auc(labels[known].to_numpy(int), values[known].to_numpy(float))
-    # Three standard errors of the AUC of scores that tell nothing (Mann and Whitney, 1947).
-    if auc < 0.5 - 3 * ((bonafide + spoof + 1) / (12 * bonafide * spoof)) ** 0.5:
+    trials = labels[known].to_numpy(int), values[known].to_numpy(float)
+    if metrics.contradicted(*trials):
         printing.echo(
-            f"these labels contradict the scores: AUC {auc:.3f}, so that higher scores go with spoof. Nothing was "
-            "turned round; check the labels, and whether the detector's higher scores mean bona fide"
+            f"these labels contradict the scores: AUC {metrics.auc(*trials):.3f}, so that higher scores go with "
+            "spoof. Nothing was turned round; check the labels, and whether the detector's higher scores mean bona fide"
         )
 
 
@@ -237,18 +239,51 @@ def listed(paths: list[Path]) -> list[Path]:
     return [path for given in paths for path in (lines if given == Path("-") else [given])]
 
 
-def make_scorer(onnx: Path | None, checkpoint: Path | None, *, detector: str | None, device: str, precision: str):
-    """Return what scores, a file of ONNX where one is given, or a checkpoint, and what is to be said of it."""
+def check_own(detector: str | None, checkpoint: Path | None, *, device: str, precision: str) -> bool:
+    """Tell whether a detector is somebody's own, and refuse what goes without one."""
+    from dfdlib.detector import own
+
+    is_own = detector is not None and own.is_own(detector)
+    if is_own and (checkpoint or device == "cuda" or precision != "float32"):
+        raise typer.BadParameter(f"--detector {detector} goes without --checkpoint, --device cuda and --precision")
+    return is_own
+
+
+def of_clips(place: Path, checkpoint: Path | None, detector: str | None):
+    """Return the scores of the clips below a folder or in a manifest, and what scored them, for other commands."""
+    from dfdlib.detector import score as scoring
+    from dfdlib.detector.preprocessing import Preprocessing
+
+    clips = _find([place], None, drawn=False, explained=False)
+    scorer, about = make_scorer(None, checkpoint, detector=detector, device="auto", precision="float32")
+    how = Preprocessing.named("corrected", window="full").for_scorer(scorer)
+    with open_cache(wanted=True) as cache:
+        found = scoring.score(clips, scorer, preprocessing=how, cache=cache, progress=printing.progress("scoring"))
+    printing.not_used(found.left_out, clips.other)
+    return found, about["name"]
+
+
+def make_scorer(
+    onnx: Path | None,
+    checkpoint: Path | None,
+    *,
+    detector: str | None,
+    device: str,
+    precision: str,
+    folder: Path | None = None,
+):
+    """Return what scores, a file of ONNX where one is given, or a checkpoint, and what is to be said of it.
+
+    One of somebody's own is looked for in `folder`, by default in the current one.
+    """
     if onnx is not None:
         from dfdlib.detector import onnx as export
 
         return export.OnnxScorer(onnx), {"name": onnx.name, "demonstration": False}
-    from dfdlib.detector import own
+    if check_own(detector, checkpoint, device=device, precision=precision):
+        from dfdlib.detector import own
 
-    if detector is not None and own.is_own(detector):
-        if checkpoint or device == "cuda" or precision != "float32":
-            raise typer.BadParameter(f"--detector {detector} goes without --checkpoint, --device cuda and --precision")
-        return own.load(detector), {"name": Path(detector).name, "demonstration": False}
+        return own.load(detector, folder=folder), {"name": Path(detector).name, "demonstration": False}
     from dfdlib.detector import scorer as inference
 
     model, _, about = load_model(checkpoint, detector=detector)

@@ -5,8 +5,10 @@ means bona fide. It may say ``rate`` (in Hz, by default 16,000) and ``window``, 
 takes.
 """
 
+import contextlib
 import hashlib
 import importlib
+import numbers
 import os
 import sys
 import uuid
@@ -29,12 +31,21 @@ _RATES = (4_000, 192_000)
 
 def is_own(text: str) -> bool:
     """Whether a text names such a detector and not a published one."""
-    return ":" in text or Path(text).suffix.lower() in (".onnx", *_SCRIPTS)
+    return is_module(text) or _is_file(text)
+
+
+def is_module(text: str) -> bool:
+    """Whether a text names a callable of a module, and not a file."""
+    return ":" in text and not _is_file(text)
+
+
+def _is_file(text: str) -> bool:
+    return Path(text).suffix.lower() in (".onnx", *_SCRIPTS)
 
 
 def place(text: str) -> Path:
     """Return the file of such a detector, from the folder that it is looked for in: of a module, its source."""
-    return Path(*text.partition(":")[0].split(".")).with_suffix(".py") if ":" in text else Path(text)
+    return Path(*text.partition(":")[0].split(".")).with_suffix(".py") if is_module(text) else Path(text)
 
 
 def load(text: str, *, folder: str | Path | None = None) -> "OwnScorer":
@@ -51,7 +62,7 @@ def load(text: str, *, folder: str | Path | None = None) -> "OwnScorer":
     RunError
         The callable failed.
     """
-    suffix, path = Path(text).suffix.lower(), str(Path(folder or "", text))
+    suffix, path = Path(text).suffix.lower(), str(Path(folder or "", os.path.expanduser(text)))
     if suffix == ".onnx":
         return _of_onnx(path)
     if suffix in _SCRIPTS:
@@ -74,6 +85,8 @@ class OwnScorer:
         Of the windows, in Hz.
     window : int or None
         The only number of samples that it takes.
+    lasting : bool
+        Whether the fingerprint will be the same another time.
 
     Raises
     ------
@@ -81,14 +94,16 @@ class OwnScorer:
         The rate or the window is impossible.
     """
 
-    def __init__(self, name: str, function: Callable, *, fingerprint: str, rate: object, window: object):
-        if not isinstance(rate, int) or not _RATES[0] <= rate <= _RATES[1]:
+    def __init__(
+        self, name: str, function: Callable, *, fingerprint: str, rate: object, window: object, lasting: bool = True
+    ):
+        if not isinstance(rate, numbers.Integral) or not _RATES[0] <= rate <= _RATES[1]:
             raise ParameterError(f"{name}: rate = {rate!r}; expected a whole number from {_RATES[0]} to {_RATES[1]} Hz")
-        if window is not None and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
+        if window is not None and (not isinstance(window, numbers.Integral) or isinstance(window, bool) or window < 1):
             raise ParameterError(f"{name}: window = {window!r}; expected a number of samples, or None for any")
-        self.name, self._function = name, function
-        self.fingerprint, self.rate, self.window = fingerprint, rate, window
-        self.least_samples = window or 1
+        self.name, self._function, self.lasting = name, function, lasting
+        self.fingerprint, self.rate, self.window = fingerprint, int(rate), None if window is None else int(window)
+        self.least_samples = self.window or 1
 
     def logits(self, windows: np.ndarray) -> np.ndarray:
         """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
@@ -107,13 +122,18 @@ class OwnScorer:
         try:
             given = self._function(windows)
             if hasattr(given, "detach"):
-                given = given.detach().cpu().float().numpy()
-            values = np.asarray(given, dtype=np.float64)
-        except Exception as error:  # whatever somebody's program raises
+                given = given.detach().cpu().double().numpy()
+            values = np.asarray(given)
+            if values.dtype.kind in "fiub":  # neither complex numbers, whose half would be lost, nor text
+                values = values.astype(np.float64)
+        except (Exception, SystemExit) as error:  # whatever somebody's program raises
             raise RunError(
                 f"{self.name}: failed on windows of shape {windows.shape} ({type(error).__name__}: {first_line(error)})"
             ) from error
         count = len(windows)
+        if values.dtype != np.float64:
+            kind = values.dtype if values.dtype.kind != "O" else type(given).__name__
+            raise ParameterError(f"{self.name}: gave {kind} for {count} windows; expected numbers")
         if values.shape == (count, 2):
             return values
         if values.shape in ((count,), (count, 1)):
@@ -130,32 +150,45 @@ def _of_module(text: str, *, folder: str) -> OwnScorer:
         raise ParameterError(f"detector {text!r}: expected module:callable, as in my_module:make")
     if folder not in sys.path:  # as `python -m` does
         sys.path.insert(0, folder)
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ParameterError(f"detector {text}: cannot be imported ({first_line(error)})") from error
-    try:
-        made = make()
-    except Exception as error:  # whatever somebody's program raises
-        raise RunError(f"{text}: failed ({type(error).__name__}: {first_line(error)})") from error
-    function = next((getattr(made, way) for way in ("logits", "score") if callable(getattr(made, way, None))), None)
+    # What it prints would stand among the results.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            make = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            there = "" if error.name != module.partition(".")[0] else f"; looked for in {folder} and PYTHONPATH"
+            raise ParameterError(f"detector {text}: cannot be imported ({first_line(error)}{there})") from error
+        except (Exception, SystemExit) as error:  # whatever somebody's program raises
+            shown = f"{type(error).__name__}: {first_line(error)}"
+            raise ParameterError(f"detector {text}: cannot be imported ({shown})") from error
+        try:
+            made = make() if isinstance(make, type) or _way(make) is None else make
+        except (Exception, SystemExit) as error:
+            raise RunError(f"{text}: failed ({type(error).__name__}: {first_line(error)})") from error
+    function = _way(made)
     if function is None:
         raise ParameterError(
             f"{text}: gave {type(made).__name__}, which has neither logits(windows) nor score(windows)"
         )
     # Without a word from it nobody knows whether it is the same as last time: nothing is taken from the cache.
-    told = getattr(made, "fingerprint", None) or uuid.uuid4().hex
+    told = getattr(made, "fingerprint", None)
     return OwnScorer(
         text,
         function,
-        fingerprint=hashlib.sha256(f"{text} {told}".encode()).hexdigest(),
+        fingerprint=hashlib.sha256(f"{text} {uuid.uuid4().hex if told is None else told}".encode()).hexdigest(),
         rate=getattr(made, "rate", audio.RATE),
         window=getattr(made, "window", None),
+        lasting=told is not None,
     )
 
 
+def _way(made: object) -> Callable | None:
+    """Return what an object scores by; None where it has nothing of the kind."""
+    return next((getattr(made, way) for way in ("logits", "score") if callable(getattr(made, way, None))), None)
+
+
 def _of_onnx(path: str) -> OwnScorer:
-    fingerprint = fingerprint_of(path)
+    parts = [fingerprint_of(one) for one in (path, *_beside(path))]
+    fingerprint = parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
     try:
         runner = session(path)
     except Exception as error:  # onnxruntime's errors share no class of their own
@@ -174,6 +207,20 @@ def _of_onnx(path: str) -> OwnScorer:
         rate=int(rate) if rate.isdecimal() else rate,
         window=length if isinstance(length, int) else None,
     )
+
+
+def _beside(path: str) -> list[str]:
+    """Return the files of weights that an ONNX file names, which are in its folder."""
+    if not Path(path).is_file():
+        return []
+    import onnx
+
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception:  # protobuf's errors are of several kinds; onnxruntime says what is wrong
+        return []
+    named = {entry.value for one in graph.initializer for entry in one.external_data if entry.key == "location"}
+    return [str(Path(path).parent / name) for name in sorted(named)]
 
 
 def _of_script(path: str) -> OwnScorer:

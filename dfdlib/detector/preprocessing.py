@@ -17,8 +17,6 @@ FIXED_WINDOW = 64_600
 FULL_LONGEST = 480_000
 #: Full windows are no shorter than this (0.5 s at 16 kHz); a shorter clip is repeated until it is.
 FULL_SHORTEST = 8_000
-#: Samples between the starts of a timeline's windows: they overlap by half.
-HOP = FIXED_WINDOW // 2
 #: What a clip is cut to: a fixed number of samples, or None for the full clip.
 WINDOWS = {"fixed": FIXED_WINDOW, "full": None}
 

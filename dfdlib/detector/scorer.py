@@ -256,8 +256,9 @@ def finite_logits(scorer: Scorer, windows: np.ndarray, *, names: list[str]) -> n
     logits = scorer.logits(windows)
     bad = ~np.isfinite(logits).all(axis=1)
     if bad.any():
+        whose = f"{name}'s" if (name := getattr(scorer, "name", None)) else "the detector's"
         raise CheckpointError(
-            f"{names[int(bad.argmax())]}: the detector's score is not finite; its weights are damaged, the precision "
+            f"{names[int(bad.argmax())]}: {whose} score is not finite; its weights are damaged, the precision "
             "is too low for them, or its code is wrong"
         )
     return logits

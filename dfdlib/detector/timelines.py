@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfdlib.data import audio
 from dfdlib.detector.network import Detector
-from dfdlib.detector.preprocessing import FIXED_WINDOW, HOP, Preprocessing, cut, versions
+from dfdlib.detector.preprocessing import FIXED_WINDOW, Preprocessing, cut, versions
 from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, as_scorer, finite_logits
 from dfdlib.detector.scores import Scores
@@ -23,14 +23,14 @@ def timelines(
     model: Detector | Scorer,
     *,
     preprocessing: Preprocessing,
-    hop: int = HOP,
+    hop: int | None = None,
     cache: Cache | None = None,
     batch_size: int = 16,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score recordings window by window, so that a spoofed passage in genuine speech shows.
 
-    Windows have the study's length, and one starts every `hop` samples; the last one ends with the recording. A
+    Windows have the length of `window`, and one starts every `hop` samples; the last one ends with the recording. A
     recording shorter than one window is repeated to fill it.
 
     Parameters
@@ -56,10 +56,12 @@ def timelines(
     CheckpointError
         The detector gave a score that is not finite.
     """
-    if not 1 <= hop <= FIXED_WINDOW:
-        raise ParameterError(f"hop={hop}: windows start 1 to {FIXED_WINDOW} samples after each other")
     scorer = as_scorer(model)
-    lengths = {"rate": preprocessing.rate, "length": FIXED_WINDOW, "hop": hop, "shortest": FIXED_WINDOW}
+    length = window(scorer)
+    hop = max(1, length // 2) if hop is None else hop
+    if not 1 <= hop <= length:
+        raise ParameterError(f"hop={hop}: windows start 1 to {length} samples after each other")
+    lengths = {"rate": preprocessing.rate, "length": length, "hop": hop, "shortest": length}
     rows, refused = [], []
     for done, (path, clip) in enumerate(scores.table[["path", "sha256"]].itertuples(index=False, name=None), 1):
         try:
@@ -73,6 +75,11 @@ def timelines(
     numbers = dict.fromkeys(["start", "end", "score"], float)
     table = pd.DataFrame(rows, columns=["path", *numbers]).astype({"path": object} | numbers)
     return table, pd.DataFrame(refused, columns=["path", "reason"])
+
+
+def window(scorer: Scorer) -> int:
+    """Return the samples of a timeline's windows: the only number that a scorer takes, or the study's."""
+    return getattr(scorer, "window", None) or FIXED_WINDOW
 
 
 def score_windows(

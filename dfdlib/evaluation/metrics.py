@@ -49,6 +49,20 @@ def tally(labels: ArrayLike, scores: ArrayLike) -> Tally:
     return Tally.of(*validate(labels, scores))
 
 
+def contradicted(labels: ArrayLike, scores: ArrayLike) -> bool:
+    """Whether trials show, beyond chance, that a higher score goes with spoof.
+
+    The test is that of Mann and Whitney (1947), one-sided, at what three standard errors of a normal variable leave.
+    """
+    labels, scores = validate(labels, scores)
+    if auc(labels, scores) >= 0.5:
+        return False
+    from scipy import stats
+
+    bonafide, spoof = scores[labels == BONAFIDE], scores[labels == SPOOF]
+    return bool(stats.mannwhitneyu(bonafide, spoof, alternative="less").pvalue < stats.norm.sf(3))
+
+
 # --- rates ---
 
 

@@ -19,7 +19,6 @@ import pandas as pd
 from dfdlib import processes
 from dfdlib.data.corpus import Corpus
 from dfdlib.detector import network
-from dfdlib.detector.scorer import TorchScorer
 from dfdlib.detector.scores import Scores, together
 from dfdlib.errors import DataError
 from dfdlib.evaluation import by_group, family, metrics
@@ -104,7 +103,7 @@ def best(trainings: Sequence[TrainedRecipe]) -> str:
 
 def score_recipe(run: Run, training: TrainedRecipe) -> dict[str, Scores]:
     """Return the scores of a trained recipe on `testing_clips` of every corpus, and write them as CSV."""
-    scorer = TorchScorer(network.load(training.checkpoint), device=profile.device(run.profile))
+    scorer = run.torch_scorer(network.load(training.checkpoint))
     folder = f"recipes/{training.recipe}-{training.seed}"
     return {
         corpus: run.score(testing_clips(run, corpus), scorer, name=f"{folder}-{corpus}") for corpus in run.with_audio

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfdlib.data.keys import Trials
 from dfdlib.errors import DataError
-from dfdlib.evaluation import across, by_group, calibration, carried, claims, family, intervals, units
+from dfdlib.evaluation import across, by_group, calibration, carried, claims, family, intervals, metrics, units
 from dfdlib.evaluation.bootstrap import AT_THRESHOLD
 from dfdlib.evaluation.calibration import Calibration
 from dfdlib.evaluation.claims import Verdict
@@ -36,17 +36,18 @@ class Evaluated:
 
     @property
     def seems_inverted(self) -> str:
-        """Say that scores seem to rank spoof clips higher, and what to do; "" where they do not."""
+        """Say that scores, or those of validation clips, seem to rank spoof clips higher, and what to do; else ""."""
         low, high = self.found["auc_ci"]
+        shown = f"AUC is {self.found['auc']:.4f} ({low:.4f} to {high:.4f})"
         if high >= 0.5:
-            return ""
+            known = self.validation
+            if known is None or not metrics.contradicted(known.labels, known.scores):
+                return ""
+            shown = f"AUC of the validation clips is {metrics.auc(known.labels, known.scores):.4f}"
         done = "Nothing was turned round; if a higher score means spoof, say --higher spoof."
         if self.trials.facts.get("higher") == "spoof":
             done = "They were turned round, as told; if a higher score means bona fide, leave out --higher spoof."
-        return (
-            f"The AUC is {self.found['auc']:.4f} ({low:.4f} to {high:.4f}), below one half: these scores seem to rank "
-            f"spoof clips higher. {done}"
-        )
+        return f"The {shown}, below one half: these scores seem to rank spoof clips higher. {done}"
 
     def values(self) -> dict:
         """Return all of it as plain values for JSON."""

@@ -43,9 +43,10 @@ class _Settings(pydantic.BaseModel):
 
 
 class Scoring(_Settings):
-    """How clips are scored."""
+    """How clips are scored, and in what `detector.precision`; published figures are of float32."""
 
     batch_size: Positive = 16
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
 
 
 class RecipeChange(_Settings):
@@ -150,7 +151,9 @@ class Profile(_Settings):
         return rivals
 
     @pydantic.model_validator(mode="after")
-    def _recipes_can_be_made(self) -> "Profile":
+    def _fits_together(self) -> "Profile":
+        if own.is_own(self.detector) and self.scoring.precision != "float32":
+            raise ValueError(f"scoring.precision: {self.detector} computes in one of its own; leave this out")
         for name, change in self.recipes.items():
             try:
                 change.applied(self.finetune)

@@ -53,7 +53,7 @@ def require(texts: Iterable[str]) -> None:
         file = place(text)
         if text in registry.ENTRIES or text in registry.ALIASES:
             registry.required_weights(text, profile.root() / "data")
-        elif file is not None and ":" not in text and not file.exists():
+        elif file is not None and not own.is_module(text) and not file.exists():
             raise DataError("there is no such file; correct the setting rivals", path=file)
 
 
@@ -70,9 +70,11 @@ def find(run: Run, text: str) -> System:
         given = read_scores(file)
         return System(file.name, lambda clips, name: _given(given, clips, file))
     if own.is_own(text):
-        return _system(run, Path(text).name, own.load(text if ":" in text else str(file), folder=profile.root()))
+        return _system(run, Path(text).name, own.load(text, folder=profile.root()))
     model = network.load(registry.required_weights(text, profile.root() / "data"), configuration=registry.plain(text))
-    return _system(run, text, TorchScorer(model, device=profile.device(run.profile)), parameters=_size(model))
+    precision = "float32" if model.ssl_model is None else run.profile.scoring.precision
+    scorer = TorchScorer(model, device=profile.device(run.profile), precision=precision)
+    return _system(run, text, scorer, parameters=_size(model))
 
 
 def compare(run: Run) -> pd.DataFrame:
@@ -86,15 +88,15 @@ def compare(run: Run) -> pd.DataFrame:
     wrong at the threshold of its validation clips, the share that both do. ``seconds``: of computing, for a second of
     sound. ``seems_inverted``: by the validation clips a higher score means spoof; nothing is turned round.
     """
-    model, scorer = run.detector("before"), run.scorer("before")
-    ours = _system(run, run.profile.detector, scorer, parameters=_size(model), suffix="")
+    size = None if own.is_own(run.profile.detector) else _size(run.detector("before"))
+    ours = _system(run, run.profile.detector, run.scorer("before"), parameters=size, suffix="")
     systems = [ours, *(find(run, text) for text in run.profile.rivals)]
     known = run.corpus(TARGET, split="validation")
     run.keep_apart({"validation": [known], "testing": run.tested()})
     seconds = [_seconds(run, system, known) for system in systems]
     table, validation = together(*_of_all(systems, known, f"{TARGET}-validation"))
     known = [carried.Validation(table["label"].to_numpy(int), row, run.drawn(table)) for row in validation]
-    seem_inverted = [_seems_inverted(run, one) for one in known]
+    seem_inverted = [metrics.contradicted(one.labels, one.scores) for one in known]
     rows, pairs = [], {}
     for name in run.with_audio:
         run.tell(f"comparing rivals on {name}")
@@ -213,11 +215,6 @@ def _alone(run: Run, table: pd.DataFrame, scores: np.ndarray, known: carried.Val
     found |= carried.intervals(labels, scores, known, names=("cllr",), **options)
     return {f"{name}{end}": value for name, one in found.items()
             for end, value in zip(("", "_low", "_high"), one, strict=True)}  # fmt: skip
-
-
-def _seems_inverted(run: Run, known: carried.Validation) -> bool:
-    options = {"metric": "auc", "groups": known.groups} | run.resampling()
-    return intervals.interval(known.labels, known.scores, **options).high < 0.5
 
 
 def _fused(ours: carried.Validation, theirs: carried.Validation, *scores: np.ndarray) -> np.ndarray:

@@ -90,6 +90,12 @@ class Run(Scored):
             found |= {"seeds_low": min(eers), "seeds_high": max(eers)}
         found |= drawn.describe(labels) | {"left_out": len(self.scores(stage, name).left_out)}
         self.keep(evaluations=[{"corpus": name, "when": stage} | found])
+        if name in self.with_audio:
+            scorer, how = self.scorer(stage), self.preprocessing()
+            how = how.for_scorer(scorer)
+            # Of somebody's own nobody knows what it computes in.
+            computed = getattr(scorer, "precision", None)
+            self.keep(scoring={"rate": how.rate, "window": how.window} | ({"precision": computed} if computed else {}))
         return {"corpus": name, "stage": stage} | found
 
     def evaluations(self, *, stages: Sequence[str] = STAGES, corpora: Sequence[str] | None = None) -> pd.DataFrame:

@@ -52,7 +52,11 @@ class Scored(Jobs):
         """Return the scorer of `detector`, made once, since making it reads all weights."""
         if stage == "before" and own.is_own(self.profile.detector):
             return own.load(self.profile.detector, folder=profile.root())
-        return TorchScorer(self.detector(stage, seed=seed), device=profile.device(self.profile))
+        return self.torch_scorer(self.detector(stage, seed=seed))
+
+    def torch_scorer(self, model: Detector) -> TorchScorer:
+        """Return what scores with a detector in memory, on the profile's device and in its precision."""
+        return TorchScorer(model, device=profile.device(self.profile), precision=self.profile.scoring.precision)
 
     @once
     def scores(

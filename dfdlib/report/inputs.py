@@ -9,6 +9,7 @@ from dfdlib import files
 from dfdlib.data import tables
 from dfdlib.data.inspection import Memory, Seen
 from dfdlib.data.listing import MANIFEST
+from dfdlib.detector import own
 from dfdlib.errors import DataError
 from dfdlib.experiment import profile, rivals
 from dfdlib.experiment.places import ScoreFiles
@@ -17,13 +18,17 @@ from dfdlib.experiment.places import ScoreFiles
 def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -> dict[str, str]:
     """Return a SHA-256 of the weights and of each corpus of a profile, "missing" for what is not there.
 
-    That of a corpus is over the contents of its files and their places in it, wherever it lies: all files below a
-    folder, or a manifest and the clips that it names. ``remembered`` is a file of `inspection.Memory`.
+    Detectors of somebody's own are loaded for theirs, so that one that cannot be is said before any work. That of a
+    corpus is over the contents of its files and their places in it, wherever it lies: all files below a folder, or a
+    manifest and the clips that it names. ``remembered`` is a file of `inspection.Memory`.
     """
     places = {"checkpoint": settings.checkpoint} | settings.data.places
     places |= {f"rival {text}": place for text in settings.rivals if (place := rivals.place(text)) is not None}
     with Memory(remembered) as memory:
-        return {name: _of_place(place, memory) for name, place in places.items()}
+        found = {name: _of_place(place, memory) for name, place in places.items()}
+    # What somebody's own reads beside its file, it alone knows.
+    mine = dict.fromkeys(filter(own.is_own, (settings.detector, *settings.rivals)))
+    return found | {f"detector {name}": own.load(name, folder=profile.root()).fingerprint for name in mine}
 
 
 def _of_place(place: Path | ScoreFiles, memory: Memory) -> str:

@@ -33,10 +33,8 @@ _POOR = {
     verdicts.WRONG_WAY: "It ranks spoof clips above bona fide ones.",
     verdicts.CHANCE: "Not shown to be better than chance.",
 }
-_WINDOWS = {
-    "full": "windows as long as the clip, nothing repeated",
-    "fixed": f"the first {thousands(FIXED_WINDOW)} samples, repeated where a clip is shorter",
-}
+_FULL = "windows as long as the clip, nothing repeated"
+_FIXED = "the first {} samples, repeated where a clip is shorter"
 #: What is trained, by what the recipe freezes; else so many layers.
 _TRAINED = {
     "none": "All weights",
@@ -44,7 +42,7 @@ _TRAINED = {
     "frontend": "The weights behind the front end",
 }
 _PREPROCESSING = {
-    "corrected": f"Clips are resampled to {thousands(audio.RATE)} Hz, one channel; {{window}}. The score is the logit "
+    "corrected": "Clips are resampled to {rate} Hz, one channel; {window}. The score is the logit "
     "of bona fide minus the logit of spoof: higher means bona fide.",
     "original": f"Clips are loaded at {thousands(22_050)} Hz and fed as if {thousands(audio.RATE)} Hz; {{window}}. "
     "The score is one logit. These are the study's mistakes, repeated on purpose.",
@@ -94,6 +92,11 @@ def small_samples(summary: Mapping) -> list[str]:
     return list(found.values())
 
 
+def warnings(summary: Mapping) -> list[str]:
+    """Return the warnings that notebooks have kept, each once."""
+    return list(dict.fromkeys(line for found in summary["notebooks"].values() for line in found.get("warnings", ())))
+
+
 def corpora(run: "Run") -> list[dict]:
     """Return what each corpus of a run holds: splits with their clips of each class, and its attacks; keep it."""
     found = []
@@ -122,14 +125,14 @@ def methods(summary: Mapping) -> list[Entry]:
     """Return what was done, from the settings and the results of a run: nothing is said that it does not know."""
     facts: dict = {}
     for results in summary["notebooks"].values():
-        facts |= {name: results[name] for name in ("detector", "corpora") if name in results}
+        facts |= {name: results[name] for name in ("detector", "corpora", "scoring") if name in results}
     provenance = summary["provenance"]
     settings = provenance["settings"]
     return [
         Entry("Question", "Does fine-tuning on one domain lower the error there, and what does it do elsewhere?"),
         Entry("Detector", _detector(settings, facts.get("detector"), provenance.get("card", ""))),
         *_of_corpora(facts.get("corpora", ()), settings),
-        Entry("Preprocessing", _PREPROCESSING[settings["preprocessing"]].format(window=_WINDOWS[settings["window"]])),
+        Entry("Preprocessing", _preprocessing(settings, facts.get("scoring", {}))),
         Entry("Fine-tuning", _training(settings)),
         Entry("Metrics", _metrics()),
         Entry("Uncertainty", _uncertainty(summary, settings)),
@@ -151,6 +154,17 @@ def _detector(settings: Mapping, known: Mapping | None, card: str) -> str:
     if entry is None:
         return f"{settings['detector']}: a detector of one's own, reported as it is."
     return f"{settings['detector']}: {entry.what}{size}.{trained}"
+
+
+def _preprocessing(settings: Mapping, scoring: Mapping) -> str:
+    """Say what a detector got of a clip, which one of one's own may ask for, and what it was computed in."""
+    window = scoring.get("window") or (FIXED_WINDOW if settings["window"] == "fixed" else None)
+    words = _FULL if window is None else _FIXED.format(thousands(window))
+    text = _PREPROCESSING[settings["preprocessing"]].format(
+        rate=thousands(scoring.get("rate", audio.RATE)), window=words
+    )
+    computed = scoring.get("precision", "float32")
+    return text if computed == "float32" else f"{text} The front end was computed in {computed}."
 
 
 def _of_corpora(found: Iterable[Mapping], settings: Mapping) -> list[Entry]:

@@ -72,7 +72,7 @@ def render(
         chapters=[_chapter(chapter, numbered) for chapter in chapters],
         rows=rows,
         macro=any("macro_eer" in row for row in summary["evaluations"]),
-        banners=methods.small_samples(summary),
+        banners=[*methods.warnings(summary), *methods.small_samples(summary)],
         methods=methods.methods(summary),
         citation=methods.citation(),
         figure=figure,

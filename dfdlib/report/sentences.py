@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from dfdlib.data.audit.shortcuts import NOTHING
-from dfdlib.evaluation import verdicts
+from dfdlib.evaluation import metrics, verdicts
 from dfdlib.evaluation.calibration import Calibration
+from dfdlib.evaluation.carried import Validation
 from dfdlib.evaluation.intervals import Interval
 from dfdlib.evaluation.metrics import percent, percent_range
 
@@ -277,6 +278,18 @@ def operating(table: pd.DataFrame) -> list[str]:
         f"{percent(row.frr)}, HTER {percent(row.hter)} ({percent_range(row.hter_low, row.hter_high)}); EER "
         f"{percent(row.eer)}.{' The threshold does not transfer.' if row.hter_low > row.eer else ''}"
         for row in table.itertuples()
+    ]
+
+
+def contradicted(validation: Validation, *, stage: str) -> list[str]:
+    """Say it where validation trials show, beyond chance, that higher scores go with spoof."""
+    if not metrics.contradicted(validation.labels, validation.scores):
+        return []
+    auc = metrics.auc(validation.labels, validation.scores)
+    return [
+        f"The validation clips of for-2seconds contradict the scores of {_DETECTOR[stage]}: AUC {auc:.3f}, so that "
+        "higher scores go with spoof. Nothing was turned round, and no calibration can be made of it; see whether the "
+        "detector's higher scores mean bona fide, and whether the labels are right."
     ]
 
 

@@ -1,5 +1,7 @@
 """Detectors of other people, as scorers."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,10 @@ from dfdlib.detector.scorer import Scorer, finite_logits
 from dfdlib.errors import CheckpointError, DfdError, ParameterError
 
 MODULE = """
+import sys
+import numpy as np
+import torch
+
 class Loud:
     rate, window, fingerprint = 8_000, 4_000, "1"
     def score(self, windows):
@@ -49,9 +55,48 @@ def window():
 def fails():
     raise OSError("no weights here")
 
+def numbers(given):
+    made = Pair()
+    made.score, made.logits = (lambda windows: given), None
+    return lambda: made
+
+half = numbers(np.array([1, 2, 3], np.float16))
+whole = numbers([1, 2, 3])
+learning = numbers(torch.nn.Parameter(torch.tensor([1.0, 2.0, 3.0])))
+brain = numbers(torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.bfloat16, requires_grad=True))
+complex_ones = numbers(np.array([1, 2, 3j]))
+words = numbers(["a", "b", "c"])
+nothing_at_all = numbers(None)
+
+def leaves():
+    made = Pair()
+    made.logits = lambda windows: sys.exit("usage: somebodys.py")
+    return made
+
+def exits():
+    sys.exit(2)
+
+def talks():
+    print("loading")
+    return Pair()
+
+class Counted(Loud):
+    rate, window = np.int64(8_000), np.int64(4_000)
+
+ready = Loud()
+
 def nothing():
     return 3
 """
+
+
+#: Modules that cannot be imported.
+BROKEN = {
+    "unreadable": "def f(:",
+    "unfinished": "undefined",
+    "script": "import sys; sys.exit('usage: script')",
+    "lacking": "import what_it_needs",
+}
 
 
 class Energy(torch.nn.Module):
@@ -68,9 +113,12 @@ class Energy(torch.nn.Module):
 @pytest.fixture
 def module(tmp_path, monkeypatch):
     (tmp_path / "somebodys.py").write_text(MODULE, "utf-8")
+    for name, text in BROKEN.items():
+        (tmp_path / f"{name}.py").write_text(text, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "somebodys", raising=False)
+    for name in ("somebodys", *BROKEN):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def windows(samples=4_000, count=3):
@@ -111,13 +159,23 @@ def test_rate_and_window_are_the_detectors_own(module):
     [
         ("somebodys:wrong_shape", r"gave values of shape \(3, 3\) for 3 windows; expected \(3, 2\)"),
         ("somebodys:broken", r"failed on windows of shape \(3, 4000\) \(ZeroDivisionError"),
-        ("somebodys:not_a_number", "clip: the detector's score is not finite"),
+        ("somebodys:not_a_number", "clip: somebodys:not_a_number's score is not finite"),
+        ("somebodys:complex_ones", "somebodys:complex_ones: gave complex128 for 3 windows; expected numbers"),
+        ("somebodys:words", "somebodys:words: gave <U1 for 3 windows; expected numbers"),
+        ("somebodys:nothing_at_all", "somebodys:nothing_at_all: gave NoneType for 3 windows; expected numbers"),
+        ("somebodys:leaves", r"somebodys:leaves: failed on windows .*SystemExit: usage"),
+        ("somebodys:exits", r"somebodys:exits: failed \(SystemExit: 2\)"),
+        ("unreadable:make", r"unreadable:make: cannot be imported \(SyntaxError: .*line 1\)"),
+        ("unfinished:make", r"unfinished:make: cannot be imported \(NameError: .*'undefined' is not defined\)"),
+        ("script:make", r"script:make: cannot be imported \(SystemExit: usage: script\)"),
+        ("lacking:make", r"lacking:make: cannot be imported \(No module named 'what_it_needs'\)"),
+        ("../somebodys.py:Loud", r"../somebodys.py:Loud: cannot be imported \("),
         ("somebodys:rate", "rate = '16k'; expected a whole number"),
         ("somebodys:window", "window = 0; expected a number of samples"),
         ("somebodys:fails", r"somebodys:fails: failed \(OSError: no weights here\)"),
         ("somebodys:nothing", "gave int, which has neither logits"),
         ("somebodys:absent", "cannot be imported"),
-        ("no_such_module:make", "cannot be imported"),
+        ("no_such_module:make", r"No module named 'no_such_module'; looked for in .* and PYTHONPATH"),
         ("somebodys:", "expected module:callable"),
     ],
 )
@@ -125,6 +183,22 @@ def test_what_is_wrong_is_said_in_one_line(name, shown, module):
     with pytest.raises(DfdError, match=shown) as error:
         finite_logits(own.load(name), windows(), names=["clip"] * 3)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["half", "whole", "learning", "brain"])
+def test_numbers_of_any_kind_are_taken(name, module):
+    np.testing.assert_array_equal(own.load(f"somebodys:{name}").logits(windows())[:, 1], [1, 2, 3])
+
+
+def test_what_is_there_already_need_not_be_made(module):
+    assert own.load("somebodys:ready").logits(windows()).shape == (3, 2)
+    counted = own.load("somebodys:Counted")
+    assert (counted.rate, counted.window) == (8_000, 4_000)
+
+
+def test_what_a_module_prints_is_not_among_the_results(module, capsys):
+    own.load("somebodys:talks")
+    assert capsys.readouterr() == ("", "loading\n")
 
 
 def test_torchscript(tmp_path):
@@ -162,6 +236,33 @@ def test_onnx(tmp_path):
         own.load(onnx_file(tmp_path / "d.onnx", shape=["n", 4_000], rate="fast"))
 
 
+def test_weights_that_lie_beside_an_onnx_file_are_of_its_fingerprint(tmp_path):
+    import onnx
+
+    def written(value):
+        place = tmp_path / "beside.onnx"
+        weights = onnx.numpy_helper.from_array(np.full((4_000, 1), value, np.float32), "w")
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+            "sum",
+            [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 4_000])],
+            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 1])],
+            [weights],
+        )
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+        (tmp_path / "beside.bin").unlink(missing_ok=True)
+        onnx.save(model, place, save_as_external_data=True, location="beside.bin", size_threshold=0)
+        return own.load(str(place)), place.read_bytes()
+
+    (one, first), (other, second) = written(1.0), written(2.0)
+    assert first == second
+    assert one.fingerprint != other.fingerprint
+    np.testing.assert_allclose(2 * one.logits(windows()), other.logits(windows()), rtol=1e-4, atol=1e-4)
+    (tmp_path / "beside.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"beside.bin: cannot be read \(No such file"):
+        own.load(str(tmp_path / "beside.onnx"))
+
+
 @pytest.mark.parametrize("name", ["missing.onnx", "missing.ts", "text.onnx", "text.ts"])
 def test_a_file_that_is_none(name, tmp_path):
     if name.startswith("text"):
@@ -171,5 +272,15 @@ def test_a_file_that_is_none(name, tmp_path):
 
 
 def test_what_names_one():
-    names = pd.Series(["my_module:make", "a.onnx", "b.ts", "mini", "xlsr-300m"])
-    assert names.map(own.is_own).tolist() == [True, True, True, False, False]
+    names = pd.Series(["my_module:make", "a.onnx", "b.ts", "1:2.onnx", "mini", "xlsr-300m"])
+    assert names.map(own.is_own).tolist() == [True, True, True, True, False, False]
+    assert names.map(own.is_module).tolist() == [True, False, False, False, False, False]
+    places = [str(own.place(name)) for name in ("pkg.my_module:make", "a.onnx", "1:2.onnx")]
+    assert places == ["pkg/my_module.py", "a.onnx", "1:2.onnx"]
+
+
+def test_a_file_is_found_from_a_folder_and_from_home(tmp_path, monkeypatch):
+    torch.jit.script(Energy()).save(str(tmp_path / "energy.ts"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = [own.load("energy.ts", folder=tmp_path), own.load("~/energy.ts", folder="/nowhere")]
+    assert found[0].fingerprint == found[1].fingerprint

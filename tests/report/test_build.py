@@ -186,12 +186,19 @@ raise ValueError(run_dir + "/my clip.wav: holds no sound")
         assert str(place) not in page
 
 
-def test_a_detector_of_ones_own_has_no_chapters_on_fine_tuning(toy, books, tmp_path):
+def test_a_detector_of_ones_own_has_no_chapters_on_fine_tuning(toy, books, tmp_path, monkeypatch):
+    module = "class make:\n    fingerprint = '1'\n    def score(self, windows): return windows.std(axis=1)\n"
+    (tmp_path / "builtmodule.py").write_text(module, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
     write(books / "03_third.ipynb", "1 / 0")
-    settings, lines = profile.load(toy, overrides=["detector=my_module:make"]), []
-    result = report.build(settings, notebooks_folder=books, run_folder=tmp_path / "run", only=["03"], echo=lines.append)
+    settings, lines = profile.load(toy, overrides=["detector=builtmodule:make"]), []
+    places = {"notebooks_folder": books, "run_folder": tmp_path / "run"}
+    result = report.build(settings, **places, only=["03"], echo=lines.append)
     assert statuses(result) == ["not run"] * 3
-    assert lines[0] == "my_module:make cannot be fine-tuned: notebooks 01 and 02 report on it as it is"
+    assert lines[0] == "builtmodule:make cannot be fine-tuned: notebooks 01 and 02 report on it as it is"
+    for name in ("detector=nowhere:make", "rivals=[nowhere:make]"):
+        with pytest.raises(ParameterError, match="detector nowhere:make: cannot be imported"):
+            report.build(profile.load(toy, overrides=[name]), **places)
     page = result.page.read_text()
     assert "a detector of one’s own" in page or "a detector of one's own" in page.replace("&#39;", "'")
 

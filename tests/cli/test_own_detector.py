@@ -137,7 +137,9 @@ def test_the_app_takes_the_detector_of_a_profile(dfd, talk, profile, root):
     validation.to_csv(root / "reports/toy/scores/before-for-2seconds-validation.csv", index=False)
     (one,) = json.loads(dfd(*run)[1])["assessments"]
     assert one["outcome"] == "cannot tell"
-    assert any("Its validation clips contradict its scores: higher ones go with spoof." in why for why in one["reasons"])
+    assert any(
+        "Its validation clips contradict its scores: higher ones go with spoof." in why for why in one["reasons"]
+    )
 
 
 def profile_scores(dfd, profile, root):

@@ -1,6 +1,9 @@
 """Detectors of other people, as scorers."""
 
+import re
+import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -284,3 +287,20 @@ def test_a_file_is_found_from_a_folder_and_from_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     found = [own.load("energy.ts", folder=tmp_path), own.load("~/energy.ts", folder="/nowhere")]
     assert found[0].fingerprint == found[1].fingerprint
+
+
+def test_the_examples_of_the_documentation_score(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs/detectors.md").read_text("utf-8")
+    module, script, onnx = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_module.py").write_text(module, "utf-8")
+    monkeypatch.delitem(sys.modules, "my_module", raising=False)
+    # TorchScript reads the source of a class.
+    for number, example in enumerate((script, onnx)):
+        (tmp_path / f"example{number}.py").write_text(example, "utf-8")
+        runpy.run_path(f"example{number}.py", run_name="__main__")
+    for name in ("my_module:make", "mine.ts", "mine.onnx"):
+        scorer = own.load(name)
+        assert (scorer.rate, scorer.window) == (16_000, 64_600)
+        assert finite_logits(scorer, windows(64_600), names=["clip"] * 3).shape == (3, 2)
+    assert sorted(path.name for path in tmp_path.glob("mine*")) == ["mine.onnx", "mine.ts"]

@@ -282,3 +282,19 @@ def test_importing_it_is_light():
     code = f"import sys, dfdlib.evaluation.metrics, dfdlib.evaluation.intervals; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("bonafide", "spoof", "shown"),
+    [
+        (range(6), range(6, 12), True),  # one order of 924: less than three standard errors leave, 0.00135
+        (range(5), range(5, 10), False),  # one of 252
+        (range(6, 12), range(6), False),
+        ([1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1], False),
+        (range(200), range(30, 230), True),
+        (range(200), range(200), False),
+    ],
+)
+def test_scores_that_run_the_other_way_beyond_chance(bonafide, spoof, shown):
+    labels = [1] * len(bonafide) + [0] * len(spoof)
+    assert metrics.contradicted(labels, [*bonafide, *spoof]) is shown

@@ -84,6 +84,17 @@ def test_what_is_known_of_each(compared):
     assert all("seconds" not in row for row in run.results["rivals"])
 
 
+def test_a_detector_of_ones_own_has_rivals_too(toy, folder, monkeypatch):
+    (folder / "loudness.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(folder)
+    overrides = ["detector=loudness:make", "rivals=[shortcuts]", "threads=1"]
+    run = experiment.Run.open(str(toy), run_dir=folder / "own", overrides=overrides)
+    found = rivals.compare(run).set_index(["detector", "corpus"])
+    assert (found.loc["loudness:make", "eer"] == 1).all()
+    assert found.loc["loudness:make", "parameters"].isna().all()
+    assert (found.loc["shortcuts", "difference"] < 0).all()
+
+
 def test_shortcuts_are_a_logistic_regression_on_training_clips(compared):
     run, _ = compared
     kept = pd.read_csv(run.folder / "scores/before-custom-by-shortcuts.csv")

@@ -2,6 +2,7 @@ import importlib
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -365,3 +366,29 @@ def test_a_folder_that_cannot_be_made(toy, tmp_path):
     (tmp_path / "occupied").write_text("")
     with pytest.raises(RunError, match="cannot be made"):
         experiment.Run(profile.load(toy), tmp_path / "occupied" / "run")
+
+
+def test_scores_are_computed_in_the_precision_of_the_profile(run, toy, tmp_path):
+    half = experiment.Run.open(str(toy), run_dir=tmp_path / "half", overrides=["scoring.precision=bfloat16"])
+    quick = experiment.Run.open(str(toy), run_dir=tmp_path / "auto", overrides=["scoring.precision=auto"])
+    scores = [one.scores("before", "custom") for one in (run, half, quick)]
+    assert [one.scorer("before").precision for one in (run, half, quick)] == ["float32", "bfloat16", "float32"]
+    assert scores[0].table.equals(scores[2].table)  # too small a front end to gain by it
+    moved = np.abs(scores[0].values - scores[1].values).max()
+    assert 0 < moved < 0.5
+    assert scores[0].table["checkpoint"].iloc[0] != scores[1].table["checkpoint"].iloc[0]
+    half.evaluate("before", "custom")
+    assert half.results["scoring"] == {"rate": 16_000, "window": None, "precision": "bfloat16"}
+
+
+def test_what_a_detector_of_ones_own_got_is_kept(toy, tmp_path, monkeypatch):
+    module = (
+        "class make:\n    rate, window, fingerprint = 8_000, 4_000, '1'\n    def score(self, w): return w.std(axis=1)\n"
+    )
+    (tmp_path / "keeping.py").write_text(module, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=["detector=keeping:make"])
+    run.evaluate("before", "custom")
+    assert run.results["scoring"] == {"rate": 8_000, "window": 4_000}
+    with pytest.raises(ParameterError, match=r"scoring\.precision: keeping:make computes in one of its own"):
+        profile.load(toy, overrides=["detector=keeping:make", "scoring.precision=auto"])

@@ -24,6 +24,27 @@ def test_methods_say_what_the_run_knows(summary):
     )
 
 
+def test_preprocessing_is_told_as_the_detector_had_it(summary):
+    def said(**scoring):
+        summary["notebooks"] = {"01": {"scoring": scoring}} if scoring else {}
+        return {entry.term: entry.text for entry in methods.methods(summary)}["Preprocessing"]
+
+    summary["provenance"]["settings"] |= {"preprocessing": "corrected", "window": "full"}
+    plain = said()
+    assert "16\u202f000 Hz, one channel; windows as long as the clip" in plain
+    assert said(rate=16_000, window=None, precision="float32") == plain
+    assert said(rate=16_000, window=None, precision="bfloat16") == f"{plain} The front end was computed in bfloat16."
+    own = said(rate=8_000, window=4_000)
+    assert "resampled to 8\u202f000 Hz, one channel; the first 4\u202f000 samples, repeated where" in own
+    summary["provenance"]["settings"]["window"] = "fixed"
+    assert "the first 64\u202f600 samples" in said()
+
+
+def test_warnings_of_notebooks_are_told_once(summary):
+    summary["notebooks"] = {"01": {"warnings": ["turned"]}, "02": {"warnings": ["turned", "other"]}, "03": {}}
+    assert methods.warnings(summary) == ["turned", "other"]
+
+
 def test_training_is_told_as_the_recipe_of_the_report_does_it(summary):
     settings = summary["provenance"]["settings"] | {"detector": "mini", "recipe": "mine"}
     settings["recipes"] = {"mine": {"settings": {"epochs": 17, "freeze": 3}, "also": ["custom"]}}

@@ -1,7 +1,8 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from dfdlib.evaluation import calibration, verdicts
+from dfdlib.evaluation import calibration, carried, units, verdicts
 from dfdlib.evaluation.intervals import Difference
 from dfdlib.report import sentences
 
@@ -252,3 +253,12 @@ def test_misaligned_labels_are_counted():
     said = sentences.misaligned(table)
     assert "2 of our 3 AUCs fall from one half or more to below it" in said
     assert "2 are exactly one minus the true AUC" in said
+
+
+def test_validation_clips_that_contradict_the_scores_are_said():
+    labels = np.repeat([1, 0], 6)
+    drawn = units.of(pd.DataFrame({"path": list("abcdefghijkl"), "label": labels}), by="clip")
+    against, by = (carried.Validation(labels, sign * labels + np.arange(12) / 100, drawn) for sign in (-1.0, 1.0))
+    (line,) = sentences.contradicted(against, stage="before")
+    assert line.startswith("The validation clips of for-2seconds contradict the scores of the baseline: AUC 0.000, so")
+    assert sentences.contradicted(by, stage="before") == []

@@ -64,9 +64,7 @@ def score(
     given = listed(paths) if processes.is_first() else []
     inputs = [*given, *(path / MANIFEST for path in given if os.path.isdir(path)), checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
-    from dfdlib.detector.preprocessing import Preprocessing
-
-    how, left_out = Preprocessing.named(preprocessing, window=window), ()
+    how, left_out = _read_as(preprocessing, window=window), ()
     with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
         clips = _find(given, corpus, drawn=plot is not None, explained=explain is not None)
         scorer, about = make_scorer(onnx, checkpoint, detector=detector, device=device, precision=precision)
@@ -167,6 +165,12 @@ def _print_json(scores, left_out, detector: dict, other: dict[str, int]) -> None
     # by way of pandas, which writes missing numbers as null
     rows = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}
     printing.as_json({"detector": detector} | rows | {"other_files": other})
+
+
+def _read_as(name: str, *, window: str):
+    from dfdlib.detector.preprocessing import Preprocessing
+
+    return Preprocessing.named(name, window=window)
 
 
 def _step(hop: float | None, scorer, *, rate: int) -> int | None:

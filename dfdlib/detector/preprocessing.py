@@ -63,7 +63,7 @@ class Preprocessing:
         rate, window = getattr(scorer, "rate", audio.RATE), getattr(scorer, "window", None)
         changes = {} if window is None else {"window": window}
         if rate != audio.RATE:
-            if self.rate != audio.RATE:
+            if self.rate not in (audio.RATE, rate):  # what is fitted already stays
                 raise ParameterError(f"preprocessing {self.name}: is for detectors at {audio.RATE} Hz, not at {rate}")
             changes["rate"] = rate
         return replace(self, **changes)

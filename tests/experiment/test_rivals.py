@@ -1,5 +1,7 @@
 """Other detectors on the clips of a run."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,14 +87,17 @@ def test_what_is_known_of_each(compared):
 
 
 def test_a_detector_of_ones_own_has_rivals_too(toy, folder, monkeypatch):
-    (folder / "loudness.py").write_text(MODULE)
+    small = "\nclass small(make):\n    rate, window = 8_000, 4_000\n"
+    (folder / "loudness.py").write_text(MODULE + small)
     monkeypatch.syspath_prepend(folder)
-    overrides = ["detector=loudness:make", "rivals=[shortcuts]", "threads=1"]
+    monkeypatch.delitem(sys.modules, "loudness", raising=False)
+    overrides = ["detector=loudness:make", "rivals=[shortcuts, 'loudness:small']", "threads=1"]
     run = experiment.Run.open(str(toy), run_dir=folder / "own", overrides=overrides)
     found = rivals.compare(run).set_index(["detector", "corpus"])
     assert (found.loc["loudness:make", "eer"] == 1).all()
     assert found.loc["loudness:make", "parameters"].isna().all()
     assert (found.loc["shortcuts", "difference"] < 0).all()
+    assert found.loc["loudness:small", "seems_inverted"].all()  # at a rate of its own
 
 
 def test_shortcuts_are_a_logistic_regression_on_training_clips(compared):

@@ -6,20 +6,24 @@ import pytest
 
 from dfdlib.data import corpus
 from dfdlib.detector import frontend, network
-from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2
+from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
 from dfdlib.detector.configuration import DetectorConfiguration
 from dfdlib.errors import ParameterError
 from dfdlib.training import loop
 from dfdlib.training.recipe import Recipe
 
+WINDOW = 8_000
 PARTS = {
     "raw-aasist": (None, raw_aasist.RawAasistConfiguration(channels=(4, 4, 4), graph_width=8, heterogeneous_width=8)),
     "rawnet2": (None, rawnet2.RawNet2Configuration(taps=33, channels=(8, 8, 8), recurrent=8)),
     "nes2net": (frontend.MINI, nes2net.Nes2NetConfiguration(groups=4, inner_groups=4)),
-    "conformer": (frontend.MINI, conformer.ConformerConfiguration(width=16, blocks=1, kernel=5, head_tokens=True)),
+    "conformer": (frontend.MINI, conformer.ConformerConfiguration(width=16, blocks=1, kernel=5)),
+    "tcm": (frontend.MINI, conformer.ConformerConfiguration(width=16, blocks=1, kernel=5, head_tokens=True)),
+    # It takes one number of frames only: that of the recipe's windows.
+    "sls": (frontend.MINI, sls.SlsConfiguration(frames=frontend.MINI.frames(WINDOW), hidden=12)),
     "mean": (frontend.MINI, mean.MeanConfiguration()),
 }
-RECIPE = Recipe(epochs=2, batch_size=4, learning_rate=1e-3, window=8_000, seed=5)
+RECIPE = Recipe(epochs=2, batch_size=4, learning_rate=1e-3, window=WINDOW, seed=5)
 
 
 PARTS["rawnet2-asvspoof5"] = (None, dataclasses.replace(PARTS["rawnet2"][1], norm_first=True))

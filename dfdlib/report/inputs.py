@@ -20,8 +20,6 @@ def fingerprints(settings: profile.Profile, *, remembered: Path | None = None) -
 
     Detectors of somebody's own are loaded for theirs, so that one that cannot be is said before any work. That of a
     corpus is over the contents of its files and their places in it, wherever it lies: all files below a folder, or a
-    Detectors of somebody's own are loaded for theirs, so that one that cannot be is said before any work. That of a
-    corpus is over the contents of its files and their places in it, wherever it lies: all files below a folder, or a
     manifest and the clips that it names. ``remembered`` is a file of `inspection.Memory`.
     """
     places = {"checkpoint": settings.checkpoint} | settings.data.places

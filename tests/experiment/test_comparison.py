@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dfdlib import machine, processes
 from dfdlib.errors import ParameterError
 from dfdlib.evaluation import family, metrics, verdicts
 from dfdlib.experiment import comparison
@@ -45,7 +46,12 @@ def run(compared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trainings(run):
-    return comparison.train(run)
+    # In one process instead of one for each core: it imports torch and Lightning, which takes longer than to train.
+    pool = processes.pool
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(machine, "cores", lambda: 2)
+        monkeypatch.setattr(processes, "pool", lambda workers: pool(1))
+        return comparison.train(run)
 
 
 def test_every_recipe_is_trained_with_every_seed_and_once(run, trainings, monkeypatch):

@@ -1,8 +1,10 @@
 import json
 
 import pytest
+import torch
+from makers import Here
 
-from dfdlib import files
+from dfdlib import files, processes
 from dfdlib.detector import network
 from dfdlib.experiment import baseline, profile
 from dfdlib.report import model_card
@@ -10,6 +12,9 @@ from dfdlib.report import model_card
 
 @pytest.fixture
 def short(monkeypatch):
+    # Processes of its own are started by the slow test of another baseline: each imports torch and Lightning.
+    monkeypatch.setattr(processes, "pool", Here)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     recipe = baseline.RECIPE.model_copy(update={"epochs": 1, "window": 16_000, "augment": ()})
     monkeypatch.setattr(baseline, "RECIPE", recipe)
     monkeypatch.setattr(baseline, "variants", lambda detector: (baseline.Variant("baseline", recipe=recipe),))

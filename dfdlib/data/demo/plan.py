@@ -192,10 +192,13 @@ def _units(table: pd.DataFrame) -> list[str]:
 
 def _parts(table: pd.DataFrame) -> list[str]:
     """Return the part of each recording, "" for those whose sentence is for voices of another role."""
+    # Not pandas' groups, here and in `_clips_of`: there are thousands of small ones.
+    roles_of: dict[str, dict[bool, set[str]]] = {}
+    for row in table.itertuples():
+        roles_of.setdefault(row.unit, {}).setdefault(row.speaker in SAY_LITTLE, set()).add(row.role)
     chosen = {}
-    for unit, own in table.groupby("unit"):
-        little = own["speaker"].isin(SAY_LITTLE)
-        roles = set(own.loc[little, "role"] if little.any() else own["role"])
+    for unit, said in roles_of.items():
+        roles = said[True] if True in said else said[False]
         open_to = {name: part.share for name, part in PARTS.items() if part.role in roles}
         edges = np.cumsum([*open_to.values()]) / sum(open_to.values())
         place = min(int(np.searchsorted(edges, _draw("part", unit), side="right")), len(edges) - 1)
@@ -212,9 +215,11 @@ def _clips_of(recordings: pd.DataFrame, part: str) -> Iterator[dict]:
     wanted, first = PARTS[part], recordings.iloc[0]
     codec = next((codec for start, codec in PUBLISHED.items() if first["package"].startswith(start)), "vorbis")
     alone = not first["sentence"].startswith(("klettres/", "ktuberling/", "gcin/"))
-    recordings = recordings.assign(together=recordings["unit"] if alone else first["speaker"])
+    together: dict[str, list] = {}
+    for each in recordings.itertuples():
+        together.setdefault(each.unit if alone else each.speaker, []).append(each)
     number = 0
-    for unit, own in recordings.groupby("together"):
+    for unit, own in sorted(together.items()):
         for taken, start, whole, length in _pieces(own, wanted.length):
             yield {
                 "part": part,
@@ -235,11 +240,11 @@ def _clips_of(recordings: pd.DataFrame, part: str) -> Iterator[dict]:
             number += 1
 
 
-def _pieces(recordings: pd.DataFrame, lengths: tuple[float, float]) -> Iterator[tuple[list, float, float, float]]:
+def _pieces(recordings: list, lengths: tuple[float, float]) -> Iterator[tuple[list, float, float, float]]:
     """Yield recordings, and the start, the whole and the length (s) of a clip of them."""
     low, high = lengths
     taken: list = []
-    for each in sorted(recordings.itertuples(), key=lambda each: _draw("order", each.recording)):
+    for each in sorted(recordings, key=lambda each: _draw("order", each.recording)):
         length = round(low + _draw("length", each.recording) * (high - low), 3)
         if each.seconds >= length + SPARE:
             count = min(MOST_PIECES, int((each.seconds - SPARE) // length))

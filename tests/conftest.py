@@ -10,10 +10,30 @@ import pytest
 from makers import tone
 
 from dfdlib.data import audio
+from dfdlib.evaluation import carried
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+REFITS = carried.REFITS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_refits():
+    """Calibrate on few draws of the validation trials: all of them take seconds for each set of scores."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(carried, "REFITS", 10)
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_refits(few_refits):
+    """Calibrate on as many draws as a user's run does."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(carried, "REFITS", REFITS)
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 from app_validation import HOW, validation
 from makers import Loudness
 
@@ -9,6 +10,8 @@ from dfdlib.detector.scores import read_scores
 from dfdlib.evaluation import calibration
 from dfdlib.experiment import profile
 from dfdlib.experiment.clips import Clips
+
+pytestmark = pytest.mark.usefixtures("all_refits")
 
 
 def test_a_scale_of_a_run_is_that_of_its_validation_scores(run_folder, basis):

@@ -5,6 +5,8 @@ from dfdlib.errors import DataError
 from dfdlib.evaluation import calibration, carried, intervals, metrics, units
 from dfdlib.evaluation.carried import Validation
 
+pytestmark = pytest.mark.usefixtures("all_refits")
+
 
 def trials(size, *, seed=0, gap=3.0, shift=0.0):
     rng = np.random.default_rng(seed)

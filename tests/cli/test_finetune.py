@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 # The demo takes minutes to build; here its builder copies clips, and may be called by the first process alone.
@@ -11,6 +12,7 @@ import shutil, sys, time
 from dfdlib import processes
 from dfdlib.cli import app
 from dfdlib.data import demo
+from dfdlib.experiment import run
 
 def build(root, *, parts=None):
     assert processes.is_first(), "another process builds as well"
@@ -18,13 +20,23 @@ def build(root, *, parts=None):
     shutil.copytree(SOURCE, root)
     print("built once")
 
+def stop(self, job, *, progress):
+    print(len(job.training), "clips to train on", flush=True)
+    sys.exit()
+
 demo.build = build
+if not TRAINS:
+    run.Run.train = stop
 sys.argv = ["dfd", "finetune", "--profile", PROFILE, "--out", OUT]
 app.main()
 """
 
 
-def test_the_first_of_two_processes_builds_the_demo_and_the_other_waits_for_it(toy, tmp_path):
+@pytest.mark.parametrize(
+    ("trains", "said", "times"),
+    [(False, "16 clips to train on", 2), pytest.param(True, "epoch 1 of 1", 1, marks=pytest.mark.slow)],
+)
+def test_the_first_of_two_processes_builds_the_demo_and_the_other_waits_for_it(toy, tmp_path, trains, said, times):
     settings = yaml.safe_load(toy.read_text())
     settings["data"] = {"build": "demo"} | {
         name.replace("-", "_"): f"data/demo/{name}" for name in ("for-2seconds", "custom", "source")
@@ -36,8 +48,8 @@ def test_the_first_of_two_processes_builds_the_demo_and_the_other_waits_for_it(t
     (tmp_path / "root/notebooks").mkdir(parents=True)
     out = tmp_path / "mine.safetensors"
     program = tmp_path / "program.py"
-    names = {"SOURCE": source, "PROFILE": tmp_path / "toy.yaml", "OUT": out}
-    program.write_text("".join(f"{name} = {str(value)!r}\n" for name, value in names.items()) + PROGRAM)
+    names = {"SOURCE": str(source), "PROFILE": str(tmp_path / "toy.yaml"), "OUT": str(out), "TRAINS": trains}
+    program.write_text("".join(f"{name} = {value!r}\n" for name, value in names.items()) + PROGRAM)
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(program)],
         capture_output=True,
@@ -48,5 +60,5 @@ def test_the_first_of_two_processes_builds_the_demo_and_the_other_waits_for_it(t
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("built once") == 1
-    assert done.stdout.count("epoch 1 of 1") == 1
-    assert out.is_file()
+    assert done.stdout.count(said) == times
+    assert out.is_file() == trains

@@ -29,6 +29,7 @@ METRICS = {
     "far": ("FAR", "{:.2%}", "spoofs accepted at the carried threshold"),
     "frr": ("FRR", "{:.2%}", "bona fide clips rejected at the carried threshold"),
     "hter": ("HTER", "{:.2%}", "mean of the two"),
+    "min_t_dcf": ("min t-DCF", "{:.4f}", "tandem cost with the speaker verification system"),
 }
 # The most kinds of clips that make a table.
 _MOST_KINDS = 40

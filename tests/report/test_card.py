@@ -134,6 +134,15 @@ def test_scores_turned_round_and_missing_names_are_noticed(lists):
     assert notices[1] == "Left out: 5 clips have no score (u0, u1, u2, u3, u4)."
 
 
+def test_the_tandem_cost_that_was_asked_for_is_on_the_card(lists):
+    found = evaluation.evaluate(trials(lists, "a"), **OPTIONS)
+    assert "min t-DCF" not in card.render(card.of_one(found, **OPTIONS))
+    found.found["min_t_dcf"] = 0.4321  # as `dfd evaluate --asv` adds it
+    text = card.render(card.of_one(found, **OPTIONS))
+    assert "min t-DCF" in text
+    assert "0.4321" in text
+
+
 def test_columns_of_numbers_stay_so_from_a_thousand_on():
     frame = pd.DataFrame({"level": [1234.5, 12.0], "p_holm": [0.0001, 0.5], "list": ["1 or 2", "3"]})
     table = card._table(frame, "")

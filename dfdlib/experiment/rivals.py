@@ -178,11 +178,17 @@ def _listening_to_nothing(run: Run) -> System:
 
 
 def _given(given: Scores, clips: Corpus, file: Path) -> Scores:
+    whole, known = clips.table["path"], set(given.table["path"])
+    # A list of one's own may have paths from the corpus, as `dfd score` writes them.
+    paths = [
+        short if short in known else path for short, path in zip(tables.below(whole, clips.root), whole, strict=True)
+    ]
+    table = clips.table.assign(path=paths, whole=whole, score=0.0)
     try:
-        found = pair(Scores(clips.table.assign(score=0.0), clips.left_out), given)
+        found = pair(Scores(table, clips.left_out), given)
     except DataError as error:
         raise DataError(f"as a rival on {clips.name}: {error}", path=file) from error
-    found = found.drop(columns="score").rename(columns={"score_second": "score"})
+    found = found.assign(path=found["whole"], score=found["score_second"]).drop(columns=["whole", "score_second"])
     return Scores(found, clips.left_out, clips.root)
 
 

@@ -111,6 +111,23 @@ def test_shortcuts_are_a_logistic_regression_on_training_clips(compared):
     assert np.allclose(kept["score"], kept["sha256"].map(expected), atol=1e-3)
 
 
+def test_score_files_may_have_paths_from_their_corpus(toy, folder):
+    run = opened(toy, folder)
+    file = listed(run, folder / "short-paths.csv", lambda table: table["label"] + 0.5)
+    rows = pd.read_csv(file)
+    roots = [str(run.corpus(name).root) for name in (TARGET, "custom", "source")]
+    rows = rows[rows["path"].str.startswith(tuple(roots[:2]))]
+    for root in roots:
+        rows["path"] = rows["path"].str.removeprefix(f"{root}/")
+    rows.to_csv(file, index=False)
+    run = opened(toy, folder, file)
+    labels, scores = rivals.scores(run, "custom")[file.name]
+    assert len(labels) == 12
+    np.testing.assert_array_equal(scores, labels + 0.5)
+    kept = rivals.find(run, str(file)).scores(run.corpus("custom"), "custom").table
+    assert kept["path"].tolist() == run.corpus("custom").table["path"].tolist()
+
+
 def test_score_files_need_the_validation_clips(toy, folder):
     file = listed(opened(toy, folder), folder / "short.csv", lambda table: table["label"], without=["validation"])
     with pytest.raises(DataError, match=r"short\.csv: as a rival on for-2seconds.*no clip in common"):

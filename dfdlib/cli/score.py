@@ -64,7 +64,7 @@ def score(
     given = listed(paths) if processes.is_first() else []
     inputs = [*given, *(path / MANIFEST for path in given if os.path.isdir(path)), checkpoint, onnx]
     taken = processes.is_first() and options.check_outputs(*outputs.values(), inputs=inputs)
-    how, left_out = _read_as(preprocessing, window=window), ()
+    how, left_out = _read_as(preprocessing, window=window, hop=hop, detector=detector), ()
     with processes.joined(), open_cache(wanted=cached, machines=not is_whole) as cache:
         clips = _find(given, corpus, drawn=plot is not None, explained=explain is not None)
         scorer, about = make_scorer(onnx, checkpoint, detector=detector, device=device, precision=precision)
@@ -167,10 +167,15 @@ def _print_json(scores, left_out, detector: dict, other: dict[str, int]) -> None
     printing.as_json({"detector": detector} | rows | {"other_files": other})
 
 
-def _read_as(name: str, *, window: str):
+def _read_as(name: str, *, window: str, hop: float | None, detector: str | None):
+    """Return how clips are read; refuse a hop that no detector takes, as far as that is known without it."""
+    from dfdlib.detector import own
     from dfdlib.detector.preprocessing import Preprocessing
 
-    return Preprocessing.named(name, window=window)
+    how = Preprocessing.named(name, window=window)
+    if detector is None or not own.is_own(detector):
+        _step(hop, None, rate=how.rate)
+    return how
 
 
 def _step(hop: float | None, scorer, *, rate: int) -> int | None:

@@ -11,9 +11,10 @@ use_environment --test
 ruff check .
 ruff format --check .
 
-# A process for each core, with one thread each; a file's tests stay together, and with them what they share.
+# A process for each core, with one thread each; a file's tests stay together, and with them what they share. Files are
+# begun in the order that tests/conftest.py gives them.
 side_by_side() {
-  OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile "$@"
+  OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder "$@"
 }
 
 case "${1:-}" in

@@ -19,6 +19,13 @@ hypothesis.settings.load_profile("untimed")
 
 REFITS = carried.REFITS
 
+#: Files that take long for their number of tests: begun first, so that no process waits for them at the end.
+LONG = ("test_onnx.py", "test_notebooks.py", "test_comparison.py", "test_loop.py", "test_finetune.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def few_refits():

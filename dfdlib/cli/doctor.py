@@ -56,7 +56,7 @@ def examine(*, checkpoint: str | Path | None = None) -> dict[str, dict | list[st
         tell(distribution, _package, module, distribution)
     tell("device", _device)
     tell("machine", _machine)
-    tell("root", _root)
+    tell("root", lambda: str(machine.root()))
     if "root" in facts:
         tell("disk", _disk, Path(facts["root"]))
         for file in sorted((Path(__file__).parents[1] / "experiment/profiles").glob("*.yaml")):
@@ -79,12 +79,6 @@ def _package(module: str, distribution: str) -> str:
             f"{distribution} is not installed under this name: {module} comes from {found or 'a folder'}, which nobody "
             "has tried here; run ./environment.sh"
         ) from None
-
-
-def _root() -> str:
-    from dfdlib.experiment import profile
-
-    return str(profile.root())
 
 
 def _machine() -> str:

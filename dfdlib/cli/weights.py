@@ -14,8 +14,9 @@ from dfdlib.text import one_line
 weights_app = typer.Typer(help="Weights of published detectors.", no_args_is_help=True)
 
 
+@weights_app.command("list")
 def detectors(as_json: Json = False) -> None:
-    """List the detectors that are known by name: what they are, their published results, and whether they are here.
+    """List the detectors that are known by name: what they are, their published results, where their weights are.
 
     Example: dfd detectors
     """
@@ -50,23 +51,7 @@ def detectors(as_json: Json = False) -> None:
         print(f"{names:26} {'here' if row['here'] else '-':4} {row['parameters']:>13,}  {row['what']}")
         print(f"{'':26} EER: {row['published_eer']}; trained on {row['trained_on']}")
         print(f"{'':26} code {row['code_licence']}, weights {row['weights_licence']}; {row['source']}")
-
-
-@weights_app.command("list")
-def weights_list(as_json: Json = False) -> None:
-    """List where weights come from, in what form, under what licence, and whether they are here: as dfd detectors.
-
-    Example: dfd weights list
-    """
-    if as_json:
-        detectors(as_json=True)
-        return
-    from dfdlib.detector import registry
-
-    for name, one in registry.ENTRIES.items():
-        place = registry.weights(name, options.data_folder())
-        print(f"{name:24} {'here' if place else '-':4} {one.weights_licence:20} {one.checkpoint}")
-        print(f"{'':24} {one_line(place) if place else '; '.join(one.places) or one.steps}")
+        print(f"{'':26} {row['checkpoint']}: {row['path'] or '; '.join(row['from']) or row['by_hand']}")
 
 
 @weights_app.command("fetch")

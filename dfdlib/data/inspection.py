@@ -21,10 +21,8 @@ from dfdlib.text import is_text
 #: The reason that is none: a file whose name promised no sound has none.
 NO_SOUND = "no sound"
 
-# Clips handed to the threads at a time: a pool makes a task of each at once, and tasks fill the memory.
-_AT_ONCE = 1_000
-# Keys that SQLite takes in one question.
-_KEYS = 500
+#: Keys that SQLite takes in one question, and clips handed to the threads at a time, as each becomes a task at once.
+KEYS = 500
 _TABLE = (
     "files (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, sha256 TEXT, version INTEGER, "
     "duration REAL) WITHOUT ROWID"
@@ -40,7 +38,19 @@ _Signs = tuple[int, int, int]
 
 def may_be_well(error: Exception) -> bool:
     """Tell whether what SQLite met lies around a file, such as a full disk, and not in it."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _AROUND
+    return code_of(error) in _AROUND
+
+
+def code_of(error: Exception) -> int:
+    """Return the kind of an error of SQLite's, without its particulars; 0 for none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def batched(rows: Iterable, size: int) -> Iterator[tuple]:
+    """Yield `rows` in tuples of `size`, the last of which may be shorter."""
+    rows = iter(rows)
+    while batch := tuple(itertools.islice(rows, size)):
+        yield batch
 
 
 class Seen(NamedTuple):
@@ -83,9 +93,8 @@ class Memory:
         self, paths: Iterable[str], look: Callable[[str], Seen], *, durations: bool = True
     ) -> Iterator[tuple[str, Seen]]:
         """Yield what is in each file, in the order of `paths`; `look` is called, in threads, for what is not known."""
-        paths = iter(paths)
         with ThreadPoolExecutor() as pool:
-            while some := tuple(itertools.islice(paths, _AT_ONCE)):
+            for some in batched(paths, KEYS):
                 signs = {path: _signs(path) for path in some}
                 known = {
                     path: one for path, one in self._known(some, signs) if one.duration is not None or not durations
@@ -97,14 +106,14 @@ class Memory:
 
     def _known(self, paths: tuple[str, ...], signs: dict[str, _Signs]) -> Iterator[tuple[str, Seen]]:
         named = tuple(filter(is_text, paths)) if self._database else ()
-        for start in range(0, len(named), _KEYS):
-            some = named[start : start + _KEYS]
-            with contextlib.suppress(sqlite3.Error):
-                marks = ",".join("?" * len(some))
-                rows = self._database.execute(f"SELECT * FROM files WHERE path IN ({marks})", some).fetchall()
-                for path, *at_that_time, sha256, version, duration in rows:
-                    if tuple(at_that_time) == signs[path]:
-                        yield path, Seen(sha256, duration if version == audio.VERSION else None)
+        if not named:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            marks = ",".join("?" * len(named))
+            rows = self._database.execute(f"SELECT * FROM files WHERE path IN ({marks})", named).fetchall()
+            for path, *at_that_time, sha256, version, duration in rows:
+                if tuple(at_that_time) == signs[path]:
+                    yield path, Seen(sha256, duration if version == audio.VERSION else None)
 
     def _add(self, found: Iterable[tuple[str, _Signs, Seen]]) -> None:
         """Keep what was found in files that could be read, under the signs that they had before."""

@@ -19,7 +19,7 @@ import re
 import sys
 import warnings
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,13 +194,6 @@ def seems(shapes: Mapping[str, tuple[int, ...]], *, known: Mapping[tuple[int, in
     return ""
 
 
-def _seems_by_keys(keys: Collection[str]) -> str:
-    """Return what a dictionary without a state dict seems to be, as `seems`."""
-    if "param_groups" in keys or ("optimizer" in keys and "model" not in keys):
-        return "the state of an optimizer, which holds no weights"
-    return ""
-
-
 def _read_safetensors(path: str | Path) -> Content:
     from safetensors import SafetensorError, safe_open
 
@@ -290,8 +283,9 @@ def _state_dict(path: str | Path, content: object) -> tuple[dict[str, torch.Tens
         raise CheckpointError(f"{path}: holds no state dict (names and tensors); save model.state_dict() and load that")
     for name, value in content.items():
         if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_quantized:
-            guess = _seems_by_keys(content)
-            advice = f". It seems to be {guess}" if guess else "; save model.state_dict() and load that"
+            advice = "; save model.state_dict() and load that"
+            if "param_groups" in content or ("optimizer" in content and "model" not in content):
+                advice = ". It seems to be the state of an optimizer, which holds no weights"
             raise CheckpointError(f"{path}: {name!r} is no plain tensor, so this is no state dict{advice}")
     tensors, stripped = {}, {}
     for name, value in content.items():

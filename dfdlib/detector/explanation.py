@@ -20,10 +20,10 @@ import pandas as pd
 from scipy import signal
 
 from dfdlib.data import audio
+from dfdlib.data.inspection import batched
 from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import FULL_LONGEST, Preprocessing
 from dfdlib.detector.scorer import Scorer, as_scorer, finite_logits
-from dfdlib.detector.timelines import batched
 from dfdlib.errors import DataError
 from dfdlib.evaluation import limits
 

@@ -23,12 +23,13 @@ import torch
 from dfdlib import files
 from dfdlib.data import audio
 from dfdlib.data.corpus import Corpus
+from dfdlib.data.inspection import batched
 from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import FULL_LONGEST, FULL_SHORTEST, Preprocessing
 from dfdlib.detector.score_cache import Cache
 from dfdlib.detector.scorer import Scorer, as_scorer, finite_logits
 from dfdlib.detector.scores import Scores
-from dfdlib.detector.timelines import BLOCK, batched, score_windows
+from dfdlib.detector.timelines import BLOCK, score_windows
 from dfdlib.errors import DataError, ParameterError
 from dfdlib.processes import WHOLE, Shard
 
@@ -98,11 +99,7 @@ def score(
         if progress is not None:
             progress(done, len(corpus))
     scores = _gather(corpus, clips, logits, reasons, checkpoint=scorer.fingerprint, preprocessing=preprocessing)
-    return scores if shard.count > 1 else _refuse_none(scores, corpus)
-
-
-def _refuse_none(scores: Scores, corpus: Corpus) -> Scores:
-    if scores.table.empty:
+    if scores.table.empty and shard.count == 1:
         first = f"; the first: {scores.left_out['reason'].iloc[0]}" if len(scores.left_out) else ""
         raise DataError(f"{corpus.name}: none of {len(corpus)} clips could be scored{first}")
     return scores

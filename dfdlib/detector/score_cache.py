@@ -1,7 +1,6 @@
 """Results kept on disk, found again by the content that they were computed from."""
 
 import contextlib
-import itertools
 import os
 import sqlite3
 import sys
@@ -9,10 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dfdlib.data.inspection import may_be_well
+from dfdlib.data.inspection import KEYS, batched, code_of, may_be_well
 
-# A database cannot be asked for more keys than this at once.
-_KEYS = 500
 _TABLE = (
     "logits (clip TEXT, checkpoint TEXT, preprocessing TEXT, spoof REAL, "
     "bonafide REAL, PRIMARY KEY (clip, checkpoint, preprocessing)) WITHOUT ROWID"
@@ -62,8 +59,7 @@ class Cache:
     def get(self, clips: Iterable[str], *, checkpoint: str, preprocessing: str) -> dict[str, tuple[float, float]]:
         """Return what is known of `clips` (fingerprints): a dict of clip to its two logits."""
         found = {}
-        clips = iter(clips)
-        while some := tuple(itertools.islice(clips, _KEYS)):
+        for some in batched(clips, KEYS):
             rows = self._rows(
                 "SELECT clip, spoof, bonafide FROM logits WHERE checkpoint = ? AND preprocessing = ? AND clip IN "
                 f"({','.join('?' * len(some))})",
@@ -126,7 +122,7 @@ class Cache:
                 self._database = self._open()
             except sqlite3.OperationalError as error:
                 # Two that begin a file at once do not wait for each other by themselves.
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                if code_of(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise
                 time.sleep(0.05)
         return self._database
@@ -163,12 +159,6 @@ class Cache:
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    """Return the kind of error, without its particulars."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
 
 
 def _number(path: Path) -> int:

@@ -1,12 +1,12 @@
 """Score recordings window by window."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from dfdlib.data import audio
+from dfdlib.data.inspection import batched
 from dfdlib.detector.network import Detector
 from dfdlib.detector.preprocessing import FIXED_WINDOW, Preprocessing, cut, versions
 from dfdlib.detector.score_cache import Cache
@@ -115,10 +115,3 @@ def score_windows(
         spans += [(start / rate, (start + len(window)) / rate) for start, window in batch]
         logits += [known[key] for key in keys]
     return np.array(spans), np.array(logits)
-
-
-def batched(rows: Iterable, size: int) -> Iterator[tuple]:
-    """Yield `rows` in tuples of `size`, the last of which may be shorter."""
-    rows = iter(rows)
-    while batch := tuple(itertools.islice(rows, size)):
-        yield batch

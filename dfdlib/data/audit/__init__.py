@@ -5,26 +5,14 @@ clips that hold the same sound; `shortcuts` measures the EER of a classifier tha
 all of it into findings; `audit` runs the checks on one corpus or between several.
 """
 
-from dfdlib.data.audit.audit import SUFFIXES, Audit, across, examine, report, write
-from dfdlib.data.audit.checks import KINDS, SEVERITIES, Finding
-from dfdlib.data.audit.measure import NUISANCES, nuisance_features, nuisance_table
-from dfdlib.data.audit.shortcuts import FLOOR, Shortcut, shortcut, shortcut_eer
+import lazy_loader
 
-__all__ = [
-    "FLOOR",
-    "KINDS",
-    "NUISANCES",
-    "SEVERITIES",
-    "SUFFIXES",
-    "Audit",
-    "Finding",
-    "Shortcut",
-    "across",
-    "examine",
-    "nuisance_features",
-    "nuisance_table",
-    "report",
-    "shortcut",
-    "shortcut_eer",
-    "write",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "audit": ["SUFFIXES", "Audit", "across", "examine", "report", "write"],
+        "checks": ["KINDS", "SEVERITIES", "Finding"],
+        "measure": ["NUISANCES", "nuisance_features", "nuisance_table"],
+        "shortcuts": ["FLOOR", "Shortcut", "shortcut"],
+    },
+)

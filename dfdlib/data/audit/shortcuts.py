@@ -106,11 +106,6 @@ def shortcut(
     return Shortcut(found[best], best[1], ranked, finding, verdict, by_way)
 
 
-def shortcut_eer(corpus: Corpus, *, features: pd.DataFrame | None = None, seed: int = 0, folds: int = 5) -> float:
-    """Return the equal error rate of `shortcut` alone, between 0 and 1."""
-    return shortcut(corpus, features=features, seed=seed, folds=folds, resamples=100).eer.value
-
-
 def detector(corpus: Corpus) -> "Pipeline":
     """Return the logistic regression on `NUISANCES`, fitted to a corpus: values (n, 9) to scores, as its decisions."""
     features, _ = nuisance_table(corpus.require_both_classes())

@@ -3,6 +3,7 @@
 Waveforms are float64 or float32, shape (n_samples,), at 16 kHz.
 """
 
+import functools
 import io
 from itertools import pairwise
 
@@ -105,21 +106,6 @@ def through_g722(wave: np.ndarray) -> np.ndarray:
     return as_long(decoded.astype(np.float64) / 32767 * peak, len(wave))
 
 
-def through_vorbis(wave: np.ndarray) -> np.ndarray:
-    """Code and decode with Vorbis at 44.1 kHz, the format of most of the volunteers' words."""
-    return _through_file(wave, rate=44_100, format="OGG", subtype="VORBIS")
-
-
-def through_opus(wave: np.ndarray) -> np.ndarray:
-    """Code and decode with Opus, the format of voice messages."""
-    return _through_file(wave, rate=RATE, format="OGG", subtype="OPUS")
-
-
-def through_gsm(wave: np.ndarray) -> np.ndarray:
-    """Code and decode with GSM 06.10 at 8 kHz, the format of a telephone."""
-    return _through_file(wave, rate=8000, format="WAV", subtype="GSM610")
-
-
 def _through_file(wave: np.ndarray, *, rate: int, format: str, subtype: str) -> np.ndarray:
     import soundfile
 
@@ -132,7 +118,13 @@ def _through_file(wave: np.ndarray, *, rate: int, format: str, subtype: str) -> 
     return as_long(audio.resample(decoded, rate=rate, to=RATE).astype(np.float64) * peak, len(wave))
 
 
-CODECS = {"g722": through_g722, "vorbis": through_vorbis, "opus": through_opus, "gsm": through_gsm}
+CODECS = {
+    "g722": through_g722,
+    # The format of most of the volunteers' words, that of voice messages, and that of a telephone.
+    "vorbis": functools.partial(_through_file, rate=44_100, format="OGG", subtype="VORBIS"),
+    "opus": functools.partial(_through_file, rate=RATE, format="OGG", subtype="OPUS"),
+    "gsm": functools.partial(_through_file, rate=8000, format="WAV", subtype="GSM610"),
+}
 
 
 def finish(

@@ -51,7 +51,8 @@ def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> 
         Rows of another length, an unknown label, a clip listed twice, or clips of another corpus.
     """
     path = Path(path)
-    raw = _columns(path, form) if form.columns else _headings(path, form)
+    raw = _columns(path, form) if form.columns else table_files.load(path, needs=("path",), headings=form.headings)
+    tables.require_paths(raw)
     for name, value in (captured(form, path.absolute()) or {}).items():
         if name not in raw.frame:
             raw.frame[name] = value
@@ -160,13 +161,6 @@ def _is_heading(frame: pd.DataFrame, form: List) -> bool:
     word = frame[column].iloc[0]
     known = label_of(word) is not None or word in form.labels
     return not known and plain(word) in COLUMNS[column]
-
-
-def _headings(path: Path, form: List) -> Raw:
-    """Read a list with headings."""
-    raw = table_files.load(path, needs=("path",), headings=form.headings)
-    tables.require_paths(raw)
-    return raw
 
 
 def _refuse_others(raw: Raw, names: str, corpus: str) -> None:

@@ -14,7 +14,7 @@ import collections
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -82,23 +82,24 @@ def score(
     """
     if min(batch_size, workers) < 1:
         raise ParameterError(f"batch_size={batch_size}, workers={workers}: both must be at least 1")
-    scorer = as_scorer(model)
     corpus, clips, batches = _sharded(corpus, preprocessing=preprocessing, batch_size=batch_size, shard=shard)
-    logits = _known(clips["sha256"], cache, checkpoint=scorer.fingerprint, key=preprocessing.key)
+    work = _Scoring(clips, as_scorer(model), preprocessing, cache, batch_size, workers)
+    checkpoint, content = work.scorer.fingerprint, clips["sha256"]
+    logits = work.known()
     reasons: dict[str, str] = {}
-    options = {"preprocessing": preprocessing, "cache": cache, "batch_size": batch_size, "workers": workers}
     done = len(corpus) - int(np.isnan(logits[:, 0]).sum())
-    for fresh, refused in _computed(batches, logits, clips, scorer, **options):
+    for fresh, refused in work.computed(batches, unknown=np.isnan(logits[:, 0])):
         for row, pair in fresh.items():
             logits[row] = pair
         if cache is not None:
-            by_content = {(clips["sha256"].iat[row], preprocessing.key): pair for row, pair in fresh.items()}
-            cache.put(by_content, checkpoint=scorer.fingerprint)
-        reasons |= {clips["sha256"].iat[row]: reason for row, reason in refused.items()}
+            cache.put(
+                {(content.iat[row], preprocessing.key): pair for row, pair in fresh.items()}, checkpoint=checkpoint
+            )
+        reasons |= {content.iat[row]: reason for row, reason in refused.items()}
         done += len(fresh) + len(refused)
         if progress is not None:
             progress(done, len(corpus))
-    scores = _gather(corpus, clips, logits, reasons, checkpoint=scorer.fingerprint, preprocessing=preprocessing)
+    scores = _gather(corpus, logits[pd.Index(content).get_indexer(corpus.table["sha256"])], reasons, work)
     if scores.table.empty and shard.count == 1:
         first = f"; the first: {scores.left_out['reason'].iloc[0]}" if len(scores.left_out) else ""
         raise DataError(f"{corpus.name}: none of {len(corpus)} clips could be scored{first}")
@@ -126,38 +127,6 @@ def _sharded(
     return corpus, clips, batches
 
 
-def _computed(
-    batches: list[np.ndarray],
-    logits: np.ndarray,
-    clips: pd.DataFrame,
-    scorer: Scorer,
-    *,
-    preprocessing: Preprocessing,
-    cache: Cache | None,
-    batch_size: int,
-    workers: int,
-) -> Iterator[_Result]:
-    """Score those clips of batches that have no `logits` yet."""
-    unknown = np.isnan(logits[:, 0])
-    batches = [rest for rows in batches if len(rest := rows[unknown[rows]])]
-    long = preprocessing.cuts(clips["duration"].to_numpy(float))
-    options = {"preprocessing": preprocessing, "batch_size": batch_size}
-    short = [rows for rows in batches if not long[rows[0]]]
-    yield from _short_clips(short, clips, scorer, workers=workers, **options)
-    yield from _long_clips([int(row) for row, *_ in batches if long[row]], clips, scorer, cache=cache, **options)
-
-
-def _known(clips: pd.Series, cache: Cache | None, *, checkpoint: str, key: str) -> np.ndarray:
-    """Return logits, shape (n, 2), of clips (fingerprints) from the cache; NaN where it has none."""
-    logits = np.full((len(clips), 2), np.nan)
-    for start in range(0, len(clips) if cache is not None else 0, _ROWS):
-        some = clips.iloc[start : start + _ROWS]
-        known = cache.get(some, checkpoint=checkpoint, preprocessing=key)
-        for row, clip in enumerate(some, start):
-            logits[row] = known.get(clip, np.nan)
-    return logits
-
-
 def _batches(seconds: np.ndarray, long: np.ndarray, *, size: int) -> Iterator[np.ndarray]:
     """Yield which clips are scored together, as rows of `seconds`, shape (n_clips,), where equals are neighbours.
 
@@ -168,67 +137,93 @@ def _batches(seconds: np.ndarray, long: np.ndarray, *, size: int) -> Iterator[np
             yield from np.array(some)[:, np.newaxis] if long[some[0]] else [np.array(some)]
 
 
-def _short_clips(
-    batches: list[np.ndarray],
-    clips: pd.DataFrame,
-    scorer: Scorer,
-    *,
-    preprocessing: Preprocessing,
-    batch_size: int,
-    workers: int,
-) -> Iterator[_Result]:
-    """Score batches of clips: threads decode the next ones while others compute."""
-    paths = clips["path"]
+@dataclass(frozen=True)
+class _Scoring:
+    """Clips that differ, shortest first, and how they are scored."""
 
-    def read(rows: np.ndarray) -> list[tuple[int, Iterator[np.ndarray] | DataError]]:
-        return [(int(row), _opened(paths.iat[row], preprocessing=preprocessing)) for row in rows]
+    clips: pd.DataFrame
+    scorer: Scorer
+    preprocessing: Preprocessing
+    cache: Cache | None
+    batch_size: int
+    workers: int
 
-    def compute(waves: list[tuple[int, Iterator[np.ndarray] | DataError]]) -> _Result:
-        return _mean_logits(scorer, waves, names=paths, batch_size=batch_size)
+    def known(self) -> np.ndarray:
+        """Return the logits of all clips, shape (n, 2), from the cache; NaN where it has none."""
+        logits = np.full((len(self.clips), 2), np.nan)
+        for start in range(0, len(self.clips) if self.cache is not None else 0, _ROWS):
+            some = self.clips["sha256"].iloc[start : start + _ROWS]
+            known = self.cache.get(some, checkpoint=self.scorer.fingerprint, preprocessing=self.preprocessing.key)
+            for row, clip in enumerate(some, start):
+                logits[row] = known.get(clip, np.nan)
+        return logits
 
-    with (
-        ThreadPoolExecutor(max_workers=_READERS) as readers,
-        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool,
-    ):
-        yield from _ahead(pool, compute, _ahead(readers, read, batches))
+    def computed(self, batches: list[np.ndarray], *, unknown: np.ndarray) -> Iterator[_Result]:
+        """Score those clips of batches that are not known: threads decode the next ones while others compute."""
+        batches = [rest for rows in batches if len(rest := rows[unknown[rows]])]
+        long = self.preprocessing.cuts(self.clips["duration"].to_numpy(float))
+        with (
+            ThreadPoolExecutor(max_workers=_READERS) as readers,
+            ThreadPoolExecutor(
+                self.workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
+            ) as pool,
+        ):
+            short = (rows for rows in batches if not long[rows[0]])
+            yield from _ahead(pool, self._mean_logits, _ahead(readers, self._opened, short))
+        yield from (self._of_long(int(row)) for row, *_ in batches if long[row])
 
-
-def _long_clips(
-    rows: list[int],
-    clips: pd.DataFrame,
-    scorer: Scorer,
-    *,
-    preprocessing: Preprocessing,
-    cache: Cache | None,
-    batch_size: int,
-) -> Iterator[_Result]:
-    """Score clips of more than one window, one after the other; their windows are kept as they come."""
-    for row in rows:
+    def _of_long(self, row: int) -> _Result:
+        """Score a clip of more than one window; its windows are kept as they come."""
+        path, clip = self.clips["path"].iat[row], self.clips["sha256"].iat[row]
+        lengths = {"length": FULL_LONGEST, "hop": FULL_LONGEST, "shortest": FULL_SHORTEST}
+        how = {"rate": self.preprocessing.rate, "cache": self.cache, "batch_size": self.batch_size}
         try:
-            _, logits = score_windows(
-                clips["path"].iat[row],
-                clips["sha256"].iat[row],
-                scorer,
-                rate=preprocessing.rate,
-                length=FULL_LONGEST,
-                hop=FULL_LONGEST,
-                shortest=FULL_SHORTEST,
-                cache=cache,
-                batch_size=batch_size,
-            )
-            yield {row: tuple(logits.mean(axis=0).tolist())}, {}
+            _, logits = score_windows(path, clip, self.scorer, **lengths, **how)
+            return {row: tuple(logits.mean(axis=0).tolist())}, {}
         except DataError as error:
-            yield {}, {row: error.reason}
+            return {}, {row: error.reason}
 
+    def _opened(self, rows: np.ndarray) -> list[tuple[int, Iterator[np.ndarray] | DataError]]:
+        """Decode the first two windows of clips and return all windows of each, or the error."""
+        opened = []
+        for row in map(int, rows):
+            blocks = audio.stream(self.clips["path"].iat[row], rate=self.preprocessing.rate, block=BLOCK)
+            windows = self.preprocessing.windows(blocks)
+            try:
+                # Asking for a second window reads a clip of one window to its end.
+                opened.append((row, itertools.chain(list(itertools.islice(windows, 2)), windows)))
+            except DataError as error:
+                opened.append((row, error))
+        return opened
 
-def _opened(path: str, *, preprocessing: Preprocessing) -> Iterator[np.ndarray] | DataError:
-    """Decode the first two windows of a clip and return all of them, or the error."""
-    windows = preprocessing.windows(audio.stream(path, rate=preprocessing.rate, block=BLOCK))
-    try:
-        # Asking for a second window reads a clip of one window to its end.
-        return itertools.chain(list(itertools.islice(windows, 2)), windows)
-    except DataError as error:
-        return error
+    def _mean_logits(self, clips: list[tuple[int, Iterator[np.ndarray] | DataError]]) -> _Result:
+        """Return the mean logits over the windows of each clip, and why clips have none."""
+        sums: dict[int, np.ndarray] = {}
+        counts: collections.Counter = collections.Counter()
+        waiting: dict[int, list] = {}
+
+        def run(some: list) -> None:
+            windows = np.stack([window for _, window in some])
+            logits = finite_logits(self.scorer, windows, names=[self.clips["path"].iat[row] for row, _ in some])
+            for (row, _), pair in zip(some, logits, strict=True):
+                sums[row] = sums.get(row, 0.0) + pair
+                counts[row] += 1
+
+        reasons = {}
+        for row, windows in clips:
+            try:
+                if isinstance(windows, DataError):
+                    raise windows
+                for window in windows:
+                    alike = waiting.setdefault(len(window), [])
+                    alike.append((row, window))
+                    if len(alike) == self.batch_size:
+                        run(waiting.pop(len(window)))
+            except DataError as error:
+                reasons[row] = error.reason
+        for _, some in sorted(waiting.items()):
+            run(some)
+        return {row: tuple((sums[row] / counts[row]).tolist()) for row in sums if row not in reasons}, reasons
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable, batches: Iterable) -> Iterator:
@@ -242,61 +237,13 @@ def _ahead(pool: ThreadPoolExecutor, work: Callable, batches: Iterable) -> Itera
         yield waiting.popleft().result()
 
 
-def _mean_logits(
-    scorer: Scorer,
-    clips: list[tuple[int, Iterator[np.ndarray] | DataError]],
-    *,
-    names: pd.Series,
-    batch_size: int,
-) -> _Result:
-    """Return the mean logits over the windows of each clip, and why clips have none, by their keys in `names`."""
-    sums: dict[int, np.ndarray] = {}
-    counts: collections.Counter = collections.Counter()
-    waiting: dict[int, list] = {}
-
-    def run(some: list) -> None:
-        windows = np.stack([window for _, window in some])
-        logits = finite_logits(scorer, windows, names=[names[key] for key, _ in some])
-        for (key, _), pair in zip(some, logits, strict=True):
-            sums[key] = sums.get(key, 0.0) + pair
-            counts[key] += 1
-
-    reasons = {}
-    for key, windows in clips:
-        try:
-            if isinstance(windows, DataError):
-                raise windows
-            for window in windows:
-                alike = waiting.setdefault(len(window), [])
-                alike.append((key, window))
-                if len(alike) == batch_size:
-                    run(waiting.pop(len(window)))
-        except DataError as error:
-            reasons[key] = error.reason
-    for _, some in sorted(waiting.items()):
-        run(some)
-    return {key: tuple((sums[key] / counts[key]).tolist()) for key in sums if key not in reasons}, reasons
-
-
-def _gather(
-    corpus: Corpus,
-    clips: pd.DataFrame,
-    logits: np.ndarray,
-    reasons: dict[str, str],
-    *,
-    checkpoint: str,
-    preprocessing: Preprocessing,
-) -> Scores:
-    places = pd.Index(clips["sha256"]).get_indexer(corpus.table["sha256"])
-    pairs = logits[places]
+def _gather(corpus: Corpus, pairs: np.ndarray, reasons: dict[str, str], work: _Scoring) -> Scores:
+    """Return the table of scores from the logits of a corpus's rows, shape (n, 2)."""
     scored = ~np.isnan(pairs[:, 0])
-    table = corpus.table[scored].reset_index(drop=True)
     gone = corpus.table[~scored]
-    left_out = pd.concat(
-        [corpus.left_out, pd.DataFrame({"path": gone["path"], "reason": gone["sha256"].map(reasons)})],
-        ignore_index=True,
-    )
-    table["score"] = preprocessing.of_logits(pairs[scored])
-    table["checkpoint"] = files.short(checkpoint)
-    table["preprocessing"] = files.short(preprocessing.fingerprint)
-    return Scores(table=table, left_out=left_out, root=corpus.root)
+    refused = pd.DataFrame({"path": gone["path"], "reason": gone["sha256"].map(reasons)})
+    table = corpus.table[scored].reset_index(drop=True)
+    table["score"] = work.preprocessing.of_logits(pairs[scored])
+    table["checkpoint"] = files.short(work.scorer.fingerprint)
+    table["preprocessing"] = files.short(work.preprocessing.fingerprint)
+    return Scores(table, pd.concat([corpus.left_out, refused], ignore_index=True), corpus.root)

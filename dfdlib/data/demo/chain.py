@@ -30,7 +30,9 @@ EQUALISER_RANGE = (-30.0, 20.0)  # dB
 
 def trim(wave: np.ndarray) -> np.ndarray:
     """Cut silence at both ends and shorten pauses to `LONGEST_PAUSE`."""
-    wave = _high_pass(wave)
+    from scipy.signal import butter, sosfilt
+
+    wave = sosfilt(butter(4, RUMBLE, "highpass", fs=RATE, output="sos"), np.asarray(wave, np.float64))
     active = _active_frames(wave)
     if not active.any():
         raise DataError("holds no speech")
@@ -176,7 +178,8 @@ def _spectrum(wave: np.ndarray, *, loud: bool) -> np.ndarray:
     order = np.argsort(power.sum(axis=1), kind="stable")
     tenth = max(1, len(order) // 10)
     power = power[order[len(order) // 4 :] if loud else order[:tenth]].mean(axis=0)
-    return 10 * np.log10(_bands() @ power + 1e-12)
+    bands = mel_filters(BANDS, size=512)
+    return 10 * np.log10(bands / bands.sum(axis=1, keepdims=True) @ power + 1e-12)
 
 
 def mel_edges(count: int) -> np.ndarray:
@@ -193,12 +196,6 @@ def mel_filters(count: int, *, size: int) -> np.ndarray:
     return np.clip(np.minimum(rise, fall), 0, None)
 
 
-def _bands() -> np.ndarray:
-    """Return triangular bands, shape (BANDS, 257), each summing to one."""
-    bands = mel_filters(BANDS, size=512)
-    return bands / bands.sum(axis=1, keepdims=True)
-
-
 def _filter(wave: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """Filter `wave` with `gains`, in dB, shape (BANDS,), linear in phase."""
     from scipy.signal import fftconvolve, firwin2
@@ -206,12 +203,6 @@ def _filter(wave: np.ndarray, gains: np.ndarray) -> np.ndarray:
     frequencies = np.concatenate([[0.0], mel_edges(BANDS)[1:-1], [RATE / 2]])
     amplitudes = 10 ** (np.concatenate([gains[:1], gains, gains[-1:]]) / 20)
     return fftconvolve(wave, firwin2(511, frequencies, amplitudes, fs=RATE), mode="same")
-
-
-def _high_pass(wave: np.ndarray) -> np.ndarray:
-    from scipy.signal import butter, sosfilt
-
-    return sosfilt(butter(4, RUMBLE, "highpass", fs=RATE, output="sos"), np.asarray(wave, np.float64))
 
 
 def _fade(wave: np.ndarray) -> np.ndarray:

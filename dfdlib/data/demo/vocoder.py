@@ -56,7 +56,7 @@ class Vocoder(nn.Module):
             hidden = block(hidden)
         voiced, unvoiced, turn = self.end(self.last(hidden)).transpose(1, 2).chunk(3, dim=1)
         # The bands alone tell magnitudes, and the sources phases: the network corrects them.
-        told = (_inverse() @ mel.exp()).clamp(min=FLOOR)
+        told = (_mel()[1] @ mel.exp()).clamp(min=FLOOR)
         spectrum = torch.polar(told * voiced.clamp(max=4.0).exp(), pulses.angle() + turn)
         spectrum = spectrum + torch.polar(told * (unvoiced - 1).clamp(max=4.0).exp(), noise.angle())
         return torch.istft(spectrum, SIZE, HOP, window=_window())
@@ -77,7 +77,7 @@ class _Block(nn.Module):
 
 def log_mel(waves: torch.Tensor) -> torch.Tensor:
     """Return log mel magnitudes, shape (batch, MELS, 1 + samples // HOP), of waveforms, shape (batch, samples)."""
-    return (_filters() @ magnitudes(waves, size=SIZE, hop=HOP)).clamp(min=FLOOR).log()
+    return (_mel()[0] @ magnitudes(waves, size=SIZE, hop=HOP)).clamp(min=FLOOR).log()
 
 
 def source(wave: np.ndarray) -> np.ndarray:
@@ -159,10 +159,6 @@ def _transform(waves: torch.Tensor, *, size: int = SIZE, hop: int = HOP) -> torc
 
 
 @functools.cache
-def _filters() -> torch.Tensor:
-    return torch.from_numpy(copies.mel(MELS)[0]).float()
-
-
-@functools.cache
-def _inverse() -> torch.Tensor:
-    return torch.from_numpy(copies.mel(MELS)[1]).float()
+def _mel() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mel filters and their inverse."""
+    return tuple(torch.from_numpy(each).float() for each in copies.mel(MELS))

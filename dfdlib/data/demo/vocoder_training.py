@@ -160,8 +160,10 @@ def train(
         pairs = {name: [(wave, vocoder.source(wave)) for wave in own] for name, own in heard.items()}
         sums, since = {}, time.monotonic()
         for step in range(recipe.steps):
+            share = step / recipe.steps
+            factor = min(1.0, share * 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
             for group in (*ours.param_groups, *theirs.param_groups):
-                group["lr"] = recipe.learning_rate * _schedule(step / recipe.steps)
+                group["lr"] = recipe.learning_rate * factor
             waves, sources = _draw(pairs, rng, recipe)
             joined = judges if step >= recipe.alone else None
             for name, value in _step(model, joined, waves, sources, ours, theirs, recipe).items():
@@ -179,10 +181,6 @@ def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         module.parameters(), recipe.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3, foreach=True
     )
-
-
-def _schedule(share: float) -> float:
-    return min(1.0, share * 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
 
 
 def _draw(pairs: dict[str, list], rng: np.random.Generator, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:

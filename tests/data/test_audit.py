@@ -286,7 +286,7 @@ def test_one_class_is_refused(noises):
     corpus = noises()
     real = Corpus(name="real", table=corpus.table[corpus.table["label"] == 1], left_out=corpus.left_out)
     with pytest.raises(DataError, match="spoof"):
-        audit.shortcut_eer(real)
+        audit.shortcut(real)
 
 
 # Near duplicates

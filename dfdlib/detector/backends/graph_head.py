@@ -59,19 +59,12 @@ class GraphHead(nn.Module):
         """Return logits of shape (B, 2) for nodes of shape (B, N, before), spectral ones without their positions."""
         spectral = self.pool_S(self.GAT_layer_S(spectral + self.pos_S))
         temporal = self.pool_T(self.GAT_layer_T(temporal))
-        first = self._branch(
-            temporal,
-            spectral,
-            self.master1,
-            layers=(self.HtrgGAT_layer_ST11, self.HtrgGAT_layer_ST12),
-            pools=(self.pool_hT1, self.pool_hS1),
-        )
-        second = self._branch(
-            temporal,
-            spectral,
-            self.master2,
-            layers=(self.HtrgGAT_layer_ST21, self.HtrgGAT_layer_ST22),
-            pools=(self.pool_hT2, self.pool_hS2),
+        first, second = (
+            self._branch(temporal, spectral, master, layers=layers, pools=pools)
+            for master, layers, pools in (
+                (self.master1, (self.HtrgGAT_layer_ST11, self.HtrgGAT_layer_ST12), (self.pool_hT1, self.pool_hS1)),
+                (self.master2, (self.HtrgGAT_layer_ST21, self.HtrgGAT_layer_ST22), (self.pool_hT2, self.pool_hS2)),
+            )
         )
         temporal, spectral, master = (torch.maximum(one, other) for one, other in zip(first, second, strict=True))
         readout = torch.cat(

@@ -7,12 +7,11 @@ import html
 import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from dfdlib.app.assessment import Assessment
+from dfdlib.app.assessment import Assessment, Window
 from dfdlib.app.basis import Basis
 from dfdlib.app.rules import BONAFIDE, CHANNELS, SPOOF
 from dfdlib.data import audio
@@ -155,25 +154,14 @@ def _distribution(one: Assessment, basis: Basis) -> str:
     return f"<figure>{_image(figure, alt)}</figure>"
 
 
-@dataclass(frozen=True)
-class _Passage:
-    """A stretch of a recording, and the window in it with the lowest score, in seconds."""
-
-    start: float
-    end: float
-    window: tuple[float, float]
-    score: float
-
-
-def _passages(one: Assessment) -> list[_Passage]:
-    """Cut a recording into as many stretches as can be touched, each with its lowest window."""
+def _passages(one: Assessment) -> list[tuple[float, float, Window]]:
+    """Cut a recording into as many stretches as can be touched, in seconds, each with its lowest window."""
     middles = [(window.start + window.end) / 2 for window in one.windows]
     borders = [0.0, *((a + b) / 2 for a, b in itertools.pairwise(middles)), one.windows[-1].end]
     found = []
     for rows in np.array_split(np.arange(len(middles)), min(_PASSAGES, len(middles))):
         lowest = min((one.windows[row] for row in rows), key=lambda window: window.score)
-        start, end = borders[rows[0]], borders[rows[-1] + 1]
-        found.append(_Passage(start, end, (lowest.start, lowest.end), lowest.score))
+        found.append((borders[rows[0]], borders[rows[-1] + 1], lowest))
     return found
 
 
@@ -193,15 +181,15 @@ def _timeline(one: Assessment, wave: np.ndarray) -> str:
     image = _image(figure, f"{spectrogram.alt()} {timeline.alt()}")
     box, top = lower.get_position(), upper.get_position().y1
     found, total = _passages(one), one.windows[-1].end
-    lowest = min(found, key=lambda passage: passage.score)
+    lowest = min((window for *_, window in found), key=lambda window: window.score)
     buttons = "".join(
-        f'<button type="button"{" class=marked" if passage is lowest else ""} '
-        f'style="left:{100 * (box.x0 + box.width * passage.start / total):.2f}%;top:{100 * (1 - top):.2f}%;'
-        f"width:{100 * box.width * (passage.end - passage.start) / total:.2f}%;"
+        f'<button type="button"{" class=marked" if window is lowest else ""} '
+        f'style="left:{100 * (box.x0 + box.width * start / total):.2f}%;top:{100 * (1 - top):.2f}%;'
+        f"width:{100 * box.width * (end - start) / total:.2f}%;"
         f'height:{100 * (top - box.y0):.2f}%;background:none" '
-        f'aria-label="Play {passage.window[0]:.1f} to {passage.window[1]:.1f} s, score {passage.score:.2f}'
-        f'{", the lowest" if passage is lowest else ""}" onclick="{_play(*passage.window)}"></button>'
-        for passage in found
+        f'aria-label="Play {window.start:.1f} to {window.end:.1f} s, score {window.score:.2f}'
+        f'{", the lowest" if window is lowest else ""}" onclick="{_play(window.start, window.end)}"></button>'
+        for start, end, window in found
     )
     caption = (
         f"Scores of windows of {one.windows[0].end - one.windows[0].start:.1f} s by {_text(one.detector)}; press on a "

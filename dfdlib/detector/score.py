@@ -53,12 +53,10 @@ def score(
     progress: Callable[[int, int], None] | None = None,
     shard: Shard = WHOLE,
 ) -> Scores:
-    """Score every clip of a corpus, or those of one shard.
+    """Score every clip of a corpus, or those of one shard. Labels are carried along, never looked at.
 
     Parameters
     ----------
-    corpus : Corpus
-        Labels are carried along, never looked at.
     model : Detector or Scorer
         A detector is put into evaluation mode and runs on whatever device it is.
     cache : Cache, optional

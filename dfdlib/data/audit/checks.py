@@ -119,28 +119,21 @@ def shared_sounds(clips: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[Finding]
     conflicting = (clips["label"].groupby(family).transform("nunique") > 1).to_numpy()
     several = family.map(family.value_counts()).to_numpy() > 1
     link = _Links(clips, pairs, _shown(clips))
-    yield from link.of_rows(
-        leaking, "problem", "leak", "{} with the same sound in more than one split", link.same & link.splits_differ
-    )
-    yield from link.of_rows(
-        conflicting, "problem", "conflict", "{} with the same sound under both labels", link.same & link.labels_differ
-    )
-    yield from link.of_rows(
-        several & ~leaking & ~conflicting,
-        "warning",
-        "duplicate",
-        "{} with the same sound in one split",
-        link.same & ~link.splits_differ & ~link.labels_differ,
-    )
+    differ, kept = link.splits_differ, link.same & ~link.splits_differ & ~link.labels_differ
+    for rows, severity, kind, title, wanted in (
+        (leaking, "problem", "leak", "in more than one split", link.same & differ),
+        (conflicting, "problem", "conflict", "under both labels", link.same & link.labels_differ),
+        (several & ~leaking & ~conflicting, "warning", "duplicate", "in one split", kept),
+    ):
+        yield from link.of_rows(rows, severity, kind, f"{{}} with the same sound {title}", wanted)
     origin = "that were rebuilt from one recording, or read by one synthesiser from like words"
-    yield from link.of_pairs(
-        ~link.same & link.splits_differ, "warning", "rebuilt", f"{{}} in more than one split {origin}"
-    )
-    inside = ~link.same & ~link.splits_differ
-    yield from link.of_pairs(
-        inside & link.labels_differ, "note", "rebuilt", "{} in one split, of a recording and a spoof made from it"
-    )
-    yield from link.of_pairs(inside & ~link.labels_differ, "note", "rebuilt", f"{{}} of one class and split {origin}")
+    inside = ~link.same & ~differ
+    for wanted, severity, title in (
+        (~link.same & differ, "warning", f"in more than one split {origin}"),
+        (inside & link.labels_differ, "note", "in one split, of a recording and a spoof made from it"),
+        (inside & ~link.labels_differ, "note", f"of one class and split {origin}"),
+    ):
+        yield from link.of_pairs(wanted, severity, "rebuilt", f"{{}} {title}")
 
 
 def shared_between(clips: pd.DataFrame, pairs: pd.DataFrame, shown: Sequence[str], names: str) -> Iterator[Finding]:
@@ -149,18 +142,17 @@ def shared_between(clips: pd.DataFrame, pairs: pd.DataFrame, shown: Sequence[str
     seen = clips["split"].isin(SEEN).to_numpy()
     seen_first, seen_second = seen[link.first], seen[link.second]
     crossed, tested = seen_first != seen_second, ~seen_first & ~seen_second
-    same = f"{{}} of {names} with the same sound"
-    yield from link.of_pairs(
-        link.same & crossed, "problem", "leak", f"{same}, trained on in one, tested on in the other"
-    )
-    yield from link.of_pairs(link.same & link.labels_differ, "problem", "conflict", f"{same} under different labels")
-    yield from link.of_pairs(link.same & tested, "warning", "duplicate", f"{same}, tested on in both")
-    yield from link.of_pairs(link.same & ~crossed & ~tested, "note", "duplicate", f"{same}, trained on in both")
-    rebuilt = f"{{}} of {names} rebuilt from one recording"
-    yield from link.of_pairs(
-        ~link.same & crossed, "warning", "rebuilt", f"{rebuilt}, trained on in one, tested on in the other"
-    )
-    yield from link.of_pairs(~link.same & ~crossed, "note", "rebuilt", f"{rebuilt}, in like splits")
+    same, rebuilt = f"{{}} of {names} with the same sound", f"{{}} of {names} rebuilt from one recording"
+    across = "trained on in one, tested on in the other"
+    for wanted, severity, kind, title in (
+        (link.same & crossed, "problem", "leak", f"{same}, {across}"),
+        (link.same & link.labels_differ, "problem", "conflict", f"{same} under different labels"),
+        (link.same & tested, "warning", "duplicate", f"{same}, tested on in both"),
+        (link.same & ~crossed & ~tested, "note", "duplicate", f"{same}, trained on in both"),
+        (~link.same & crossed, "warning", "rebuilt", f"{rebuilt}, {across}"),
+        (~link.same & ~crossed, "note", "rebuilt", f"{rebuilt}, in like splits"),
+    ):
+        yield from link.of_pairs(wanted, severity, kind, title)
 
 
 class _Links:

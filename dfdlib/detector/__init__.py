@@ -7,28 +7,10 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=[
-        "aasist",
-        "backends",
-        "checkpoints",
-        "configuration",
-        "explanation",
-        "frontend",
-        "graph_layers",
-        "network",
-        "onnx",
-        "own",
-        "precision",
-        "preprocessing",
-        "registry",
-        "score",
-        "score_cache",
-        "scorer",
-        "scores",
-        "splices",
-        "timelines",
-        "wav2vec2",
-    ],
+    submodules=(
+        "aasist backends checkpoints configuration explanation frontend graph_layers network onnx own "
+        "precision preprocessing registry score score_cache scorer scores splices timelines wav2vec2"
+    ).split(),
     submod_attrs={
         "network": ["Detector"],
         "preprocessing": ["Preprocessing"],

@@ -61,7 +61,11 @@ def catalogue(root: str | Path) -> pd.DataFrame:
     """
     root = Path(root)
     readers = (_prompts, _words, _stamps, _dialogues, _syllables, _readings)
-    rows = [row for reader in readers for row in reader(root)]
+    rows = [
+        (recording, file.relative_to(root).as_posix(), *more)
+        for reader in readers
+        for recording, file, *more in reader(root)
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("recording", ignore_index=True)
 
 
@@ -98,10 +102,6 @@ def look(path: str) -> tuple[float, str]:
     return (seconds, "") if seconds >= SHORTEST else (seconds, f"holds {seconds:.2f} s of speech")
 
 
-def _name(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
 def _inside(file: Path, folder: Path) -> str:
     return file.relative_to(folder).with_suffix("").as_posix()
 
@@ -125,7 +125,7 @@ def _prompts(root: Path) -> Iterable[tuple]:
             # A file without a transcript is a tone or a silence.
             if sentence in texts:
                 recording, text = f"{speaker}/{language}/{sentence}", texts[sentence]
-                yield recording, _name(file, root), package, language, speaker, sentence, text
+                yield recording, file, package, language, speaker, sentence, text
 
 
 def _words(root: Path) -> Iterable[tuple]:
@@ -144,7 +144,7 @@ def _words(root: Path) -> Iterable[tuple]:
                 text = texts.get(file.relative_to(base).as_posix(), "")
                 if game == "ktuberling" and language == "en":
                     text = file.stem.split("_")[-1]  # an English word names the file
-                yield inside, _name(file, root), package, language, f"{game}-{language}", inside, text
+                yield inside, file, package, language, f"{game}-{language}", inside, text
 
 
 def _klettres_texts(file: Path) -> dict[str, str]:
@@ -167,7 +167,7 @@ def _stamps(root: Path) -> Iterable[tuple]:
         language = found[2] or "en"
         text = _stamp_texts(file.with_name(f"{found[1]}.txt")).get(language, "")
         recording, sentence = f"stamps/{language}/{stamp}", f"stamps/{stamp}"
-        yield recording, _name(file, root), STAMPS, language, f"stamps-{language}", sentence, text
+        yield recording, file, STAMPS, language, f"stamps-{language}", sentence, text
 
 
 def _stamp_texts(file: Path) -> dict[str, str]:
@@ -188,7 +188,7 @@ def _dialogues(root: Path) -> Iterable[tuple]:
             if fish:
                 sentence = f"fillets/{file.parent.parent.name}/{file.stem}"
                 speaker = f"fillets-{language}-{fish[1]}"
-                yield f"{language}/{sentence}", _name(file, root), package, language, speaker, sentence, ""
+                yield f"{language}/{sentence}", file, package, language, speaker, sentence, ""
 
 
 def _syllables(root: Path) -> Iterable[tuple]:
@@ -197,7 +197,7 @@ def _syllables(root: Path) -> Iterable[tuple]:
     for file in base.glob("*/[35].ogg"):
         voice, syllable = file.stem, file.parent.name
         recording, sentence = f"gcin/{voice}/{syllable}", f"gcin/{syllable}"
-        yield recording, _name(file, root), SYLLABLES, "zh", f"gcin-{voice}", sentence, ""
+        yield recording, file, SYLLABLES, "zh", f"gcin-{voice}", sentence, ""
 
 
 def _readings(root: Path) -> Iterable[tuple]:
@@ -211,4 +211,4 @@ def _readings(root: Path) -> Iterable[tuple]:
         file = base / "wav" / f"{name}.wav"
         if file.is_file():
             words = text.replace("+", "")
-            yield f"nsh/{name}", _name(file, root), READINGS, "ru", "nsh", f"nsh/{name}", words
+            yield f"nsh/{name}", file, READINGS, "ru", "nsh", f"nsh/{name}", words

@@ -176,8 +176,9 @@ def _require_types(backend: type, settings: Mapping) -> None:
             elif kind is bool:
                 fits &= isinstance(one, bool)
             else:
-                whole = isinstance(one, int) and not isinstance(one, bool)
-                fits &= 0 <= one < 2**31 if kind is float and isinstance(one, float) else whole and 0 < one < 2**31
+                # A share of 0 or 1 may be written as a whole number.
+                number = isinstance(one, (int, float) if kind is float else int) and not isinstance(one, bool)
+                fits &= number and (0 if kind is float else 1) <= one < 2**31
         if not fits:
             raise ParameterError(f"configuration: {field.name}={value!r:.60}: not a value of {backend.__name__}")
 

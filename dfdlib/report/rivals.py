@@ -42,7 +42,7 @@ def said(table: pd.DataFrame) -> list[str]:
         parts = [f"{words} {listed(rows.loc[rank, 'corpus'])}" for words, rank in where.items() if rank.any()]
         gained = rows[rows["gain_shown"].astype(bool)]
         fused = [f"{'lowers' if row.gain < 0 else 'raises'} the EER on {row.corpus}" for row in gained.itertuples()]
-        gain = f"fusing both {listed(fused)}" if fused else "that fusing both changes the EER is not shown"
+        gain = f"fusing both {listed(fused)}" if fused else "no fusion of both is shown to change the EER"
         warning = " By validation clips its scores run the other way; nothing was turned round."
         sentence = f"Before fine-tuning, {name} {'; '.join(parts)}; {gain}."
         found.append(sentence + warning * bool(rows["seems_inverted"].iloc[0]))

@@ -68,7 +68,7 @@ def find(run: Run, text: str) -> System:
         return _listening_to_nothing(run)
     if file is not None and file.suffix.lower() in tables.TABLES:
         given = read_scores(file)
-        return System(file.name, lambda clips, name: _given(given, clips, file))
+        return System(file.name, lambda clips, name: _given(run, given, clips, file))
     if own.is_own(text):
         return _system(run, Path(text).name, own.load(text, folder=profile.root()))
     model = network.load(registry.required_weights(text, profile.root() / "data"), configuration=registry.plain(text))
@@ -177,19 +177,40 @@ def _listening_to_nothing(run: Run) -> System:
     return _system(run, profile.SHORTCUTS, scorer, parameters=size, how=whole)
 
 
-def _given(given: Scores, clips: Corpus, file: Path) -> Scores:
-    whole, known = clips.table["path"], set(given.table["path"])
+def _given(run: Run, given: Scores, clips: Corpus, file: Path) -> Scores:
+    """Return the scores that a list has of the clips of a corpus."""
+    whole, listed = clips.table["path"], given.table
     # A list of one's own may have paths from the corpus, as `dfd score` writes them.
-    paths = [
-        short if short in known else path for short, path in zip(tables.below(whole, clips.root), whole, strict=True)
-    ]
-    table = clips.table.assign(path=paths, whole=whole, score=0.0)
+    short = pd.Series(tables.below(whole, clips.root), index=whole.index)
+    meant = short.isin(listed["path"])
+    # Where contents are known they decide, whatever the path.
+    unsure = listed["path"][listed["sha256"].fillna("") == ""] if "sha256" in listed else listed["path"]
+    several = short[short.isin(unsure) & short.isin(_of_several_corpora(run))]
+    if len(several):
+        raise DataError(
+            f"as a rival on {clips.name}: {several.iloc[0]} is the path of a clip in several corpora of this run; "
+            "give whole paths, or a column sha256, as dfd score writes it",
+            path=file,
+        )
+    table = clips.table.assign(path=short.where(meant, whole), whole=whole, score=0.0)
     try:
         found = pair(Scores(table, clips.left_out), given)
     except DataError as error:
         raise DataError(f"as a rival on {clips.name}: {error}", path=file) from error
     found = found.assign(path=found["whole"], score=found["score_second"]).drop(columns=["whole", "score_second"])
     return Scores(found, clips.left_out, clips.root)
+
+
+def _of_several_corpora(run: Run) -> set[str]:
+    """Return the paths from their corpus that clips of several corpora have."""
+    seen: set[str] = set()
+    several: set[str] = set()
+    for name in run.with_audio:
+        clips = run.corpus(name, split=None)
+        own = set(tables.below(clips.table["path"], clips.root))
+        several |= seen & own
+        seen |= own
+    return several
 
 
 def _of_all(systems: list[System], clips: Corpus, name: str) -> list[Scores]:

@@ -128,6 +128,23 @@ def test_score_files_may_have_paths_from_their_corpus(toy, folder):
     assert kept["path"].tolist() == run.corpus("custom").table["path"].tolist()
 
 
+def test_a_path_of_clips_of_several_corpora_is_refused_where_no_content_tells_them_apart(toy, folder):
+    run = opened(toy, folder)
+    file = listed(run, folder / "alike.csv", lambda table: table["label"] + 0.5)
+    rows, clips = pd.read_csv(file), run.corpus("source")
+    # The paths of source from its folder are also those of for-2seconds.
+    own = rows[rows["path"].str.startswith(f"{clips.root}/")]
+    own = own.assign(sha256=own["path"].map(clips.table.set_index("path")["sha256"]))
+    own = own.assign(path=own["path"].str.removeprefix(f"{clips.root}/"))
+    own.drop(columns="sha256").to_csv(file, index=False)
+    with pytest.raises(DataError, match=r"alike\.csv: as a rival on source: \S+ is the path of a clip in several"):
+        rivals.find(run, str(file)).scores(clips, "source")
+    own.to_csv(file, index=False)
+    found = rivals.find(run, str(file)).scores(clips, "source").table
+    assert len(found) == len(own)
+    np.testing.assert_array_equal(found["score"], found["label"] + 0.5)
+
+
 def test_score_files_need_the_validation_clips(toy, folder):
     file = listed(opened(toy, folder), folder / "short.csv", lambda table: table["label"], without=["validation"])
     with pytest.raises(DataError, match=r"short\.csv: as a rival on for-2seconds.*no clip in common"):

@@ -117,7 +117,8 @@ def _known(
 def _print(clip: Path, known, *, channel: str, as_json: bool) -> None:
     from dfdlib.app.assessment import assess_by_each
 
-    found = assess_by_each(clip, known.bases, channel=channel, cache=known.opened())
+    with printing.apart():
+        found = assess_by_each(clip, known.bases, channel=channel, cache=known.opened())
     if as_json:
         printing.as_json({"assessments": [one.to_dict() for one in found]})
         return

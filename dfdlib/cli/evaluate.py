@@ -203,11 +203,14 @@ def _trials(place: Path, key: Path | None, how: dict, by_whom: tuple | None):
         if place.is_dir():
             raise DataError("is a folder; name what scores its clips by --detector or --checkpoint", path=place)
         return keys.trials(place, key, **how)
-    found, name = score.of_clips(place, *by_whom)
+    found, name = score.of_clips(place, *by_whom, labelled=key is None)
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "scores.csv"
         found.to_csv(listed)
-        trials = keys.trials(listed, key, **how)
+        try:
+            trials = keys.trials(listed, key, **how)
+        except DataError as error:  # of a list that nobody will find
+            raise DataError(str(error).replace(str(listed), str(place))) from error
     return replace(trials, facts=trials.facts | {"scores": str(place), "read_as": f"clips, scored by {name}"})
 
 

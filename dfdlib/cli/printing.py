@@ -141,6 +141,11 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def apart() -> contextlib.AbstractContextManager:
+    """Return a block in which what a detector of somebody's own prints goes to standard error, not among results."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 def echo(line: str) -> None:
     """Print a line on standard error; what a file's name or word holds cannot steer the terminal."""
     print(one_line(line), file=sys.stderr, flush=True)

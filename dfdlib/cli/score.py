@@ -71,9 +71,11 @@ def score(
         settings = {"preprocessing": how.for_scorer(scorer), "cache": cache, "batch_size": batch_size}
         step = _step(hop, scorer, rate=settings["preprocessing"].rate)
         if not is_whole:
-            _score_part(clips, scorer, part, hop=step, windows=bool(timeline or plot), settings=settings)
+            with printing.apart():
+                _score_part(clips, scorer, part, hop=step, windows=bool(timeline or plot), settings=settings)
         if processes.is_first() and shard is None:
-            scores, left_out = _score(clips, scorer, about, outputs=outputs, hop=step, settings=settings)
+            with printing.apart():
+                scores, left_out = _score(clips, scorer, about, outputs=outputs, hop=step, settings=settings)
             written = [output.path for output in outputs.values()]
             printing.scores(
                 scores.table, left_out, other=clips.other, written=written, to_stdout=not (taken or as_json)
@@ -258,15 +260,16 @@ def check_own(detector: str | None, checkpoint: Path | None, *, device: str, pre
     return is_own
 
 
-def of_clips(place: Path, checkpoint: Path | None, detector: str | None):
-    """Return the scores of the clips below a folder or in a manifest, and what scored them, for other commands."""
+def of_clips(place: Path, checkpoint: Path | None, detector: str | None, *, labelled: bool):
+    """Return the scores of clips of a folder or manifest, which may have to be `labelled`, and what scored them."""
     from dfdlib.detector import score as scoring
     from dfdlib.detector.preprocessing import Preprocessing
 
     clips = _find([place], None, drawn=False, explained=False)
+    clips = clips.require_both_classes() if labelled else clips
     scorer, about = make_scorer(None, checkpoint, detector=detector, device="auto", precision="float32")
     how = Preprocessing.named("corrected", window="full").for_scorer(scorer)
-    with open_cache(wanted=True) as cache:
+    with open_cache(wanted=True) as cache, printing.apart():
         found = scoring.score(clips, scorer, preprocessing=how, cache=cache, progress=printing.progress("scoring"))
     printing.not_used(found.left_out, clips.other)
     return found, about["name"]

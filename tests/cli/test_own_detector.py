@@ -30,6 +30,12 @@ class nameless(soft):
 
 class broken(soft):
     def score(self, windows): return windows[:, :3]
+
+class talking(soft):
+    fingerprint = "talking"
+    def score(self, windows):
+        print("computing")
+        return super().score(windows)
 """
 
 pytestmark = pytest.mark.usefixtures("root", "module")
@@ -103,6 +109,27 @@ def test_clips_are_scored_and_evaluated_at_once(dfd, clips, tmp_path):
     status, _, err = dfd("evaluate", "--corpus", "a=b,c", "--detector", "ownmodule:soft")
     assert status == 2
     assert "--detector is for the scores of one corpus" in err
+
+
+@pytest.mark.parametrize("command", ["score", "evaluate", "app"])
+def test_what_a_detector_prints_is_not_among_the_results(dfd, clips, command):
+    clip = clips / "Real/real0.wav" if command == "app" else clips
+    more = ("--resamples", 100) if command == "evaluate" else ()
+    _, out, err = dfd(command, clip, "--detector", "ownmodule:talking", "--json", *more)
+    assert json.loads(out)
+    assert "computing" in err
+
+
+def test_clips_without_labels_are_refused_by_their_names_before_they_are_scored(dfd, clips, tmp_path):
+    (clips / "Real").rename(tmp_path / "recordings")
+    status, _, err = dfd("evaluate", tmp_path / "recordings", "--detector", "ownmodule:talking")
+    assert status == 1
+    assert "recordings/real0.wav: no folder above it says Real or Fake" in err
+    assert "computing" not in err
+    (tmp_path / "key.csv").write_text("path,label\nelsewhere.wav,bonafide\nnowhere.wav,spoof\n", "utf-8")
+    status, _, err = dfd("evaluate", tmp_path / "recordings", "--detector", "ownmodule:soft", "--key", "key.csv")
+    assert status == 1
+    assert "scores.csv" not in err
 
 
 def test_a_validation_split_that_contradicts_the_scores_is_said(dfd, toy, clips):

@@ -51,7 +51,8 @@ def detectors(as_json: Json = False) -> None:
         print(f"{names:26} {'here' if row['here'] else '-':4} {row['parameters']:>13,}  {row['what']}")
         print(f"{'':26} EER: {row['published_eer']}; trained on {row['trained_on']}")
         print(f"{'':26} code {row['code_licence']}, weights {row['weights_licence']}; {row['source']}")
-        print(f"{'':26} {row['checkpoint']}: {row['path'] or '; '.join(row['from']) or row['by_hand']}")
+        place = one_line(row["path"]) if row["path"] else "; ".join(row["from"]) or row["by_hand"]
+        print(f"{'':26} {row['checkpoint']}: {place}")
 
 
 @weights_app.command("fetch")

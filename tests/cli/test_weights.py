@@ -111,6 +111,17 @@ def test_lists_name_every_detector(dfd, root):
         assert all(name in out for name in registry.ENTRIES)
 
 
+def test_no_name_of_a_folder_steers_a_terminal(dfd, tmp_path, monkeypatch):
+    root = tmp_path / "a\x1b[2Jb"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "data/weights/aasist").mkdir(parents=True)
+    (root / "data/weights/aasist/AASIST.pth").touch()
+    monkeypatch.setenv("DFD_ROOT", str(root))
+    for command in (("detectors",), ("weights", "list")):
+        status, out, _ = dfd(*command)
+        assert (status, "\x1b" in out, "a\\x1b[2Jb" in out) == (0, False, True)
+
+
 def test_a_detector_of_ones_own(dfd, root, tmp_path, monkeypatch):
     code = "class make:\n    rate, window = 8_000, 4_000\n    def score(self, windows):\n        return windows[:, 0]\n"
     (tmp_path / "mine_alone.py").write_text(code, "utf-8")

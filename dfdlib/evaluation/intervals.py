@@ -29,8 +29,8 @@ for-2seconds            99.0 / 94.7 / 93.0  99.3 / 97.0 / 92.3  100 / 94.3 / 92.
 custom                  100 / 97.3 / 98.3   100 / 98.7 / 99.0   100 / 98.7 / 98.0
 ======================  ==================  ==================  ==================
 
-At an EER of 0.5 % these test sets have about one error in a class. So few cannot show a change, whatever the test: the
-smallest p of the `exchange` of three clips is 0.25, and intervals hold the truth in all studies. There, and where one
+At an EER of 0.5 % most of these test sets have about one error in a class. So few cannot show a change, whatever the
+test: the smallest p of the `exchange` of three clips is 0.25, and their intervals hold the truth. There, and where one
 unit has nearly half of the clips (the 23 unequal sentences), intervals are wider than they need be. Plain percentiles
 of the resamples, BCa and DeLong's interval held the truth of small test sets in 24 to 96 % of studies. The interval of
 Cllr is a little too narrow with few trials (86 to 89 % at 50 trials and an EER of 2 %), since rare high costs dominate

@@ -178,7 +178,14 @@ def training(history: pd.DataFrame, *, best_epoch: int, select: str) -> str:
     )
     if best_epoch == last:
         return f"{sentence}; it is the last one, so more epochs might do better."
-    return f"{sentence}; by it later epochs were no better."
+    later = history[history["epoch"] > best_epoch]
+    lower = later.loc[later["validation_eer"].idxmin()]
+    if lower["validation_eer"] < best["validation_eer"]:
+        return (
+            f"{sentence}; epoch {lower['epoch']:.0f} had a lower validation EER ({percent(lower['validation_eer'])}), "
+            "which is not what the recipe chooses by."
+        )
+    return f"{sentence}; later epochs were no better."
 
 
 def published_class_sizes(corpus: str, sizes: Sequence[tuple[int, int]], *, clips: int) -> str:
@@ -288,7 +295,7 @@ def contradicted(validation: Validation, *, stage: str) -> list[str]:
     auc = metrics.auc(validation.labels, validation.scores)
     return [
         f"The validation clips of for-2seconds contradict the scores of {_DETECTOR[stage]}: AUC {auc:.3f}, so that "
-        "higher scores go with spoof. Nothing was turned round, and no calibration can be made of it; see whether the "
+        "higher scores go with spoof. Nothing was turned round, and its calibration is worth nothing; see whether the "
         "detector's higher scores mean bona fide, and whether the labels are right."
     ]
 

@@ -172,7 +172,9 @@ def test_training_says_whether_it_stopped_early():
     assert "more epochs might do better" in sentences.training(history, best_epoch=2, select="validation_loss")
     history["validation_loss"] = [0.6, 0.9]
     said = sentences.training(history, best_epoch=1, select="validation_loss")
-    assert said.endswith("; by it later epochs were no better.")
+    assert said.endswith("; epoch 2 had a lower validation EER (20.0 %), which is not what the recipe chooses by.")
+    history["validation_eer"] = [0.2, 0.2]
+    assert "no better" in sentences.training(history, best_epoch=1, select="validation_eer")
 
 
 def test_no_attack_is_the_hardest_while_intervals_overlap():

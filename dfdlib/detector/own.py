@@ -122,7 +122,8 @@ class OwnScorer:
         try:
             given = self._function(windows)
             if hasattr(given, "detach"):
-                given = given.detach().cpu().double().numpy()
+                given = given.detach().cpu()
+                given = (given if given.is_complex() else given.double()).numpy()
             values = np.asarray(given)
             if values.dtype.kind in "fiub":  # neither complex numbers, whose half would be lost, nor text
                 values = values.astype(np.float64)

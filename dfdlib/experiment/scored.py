@@ -123,8 +123,8 @@ class Scored(Jobs):
     @once
     def untrained_scores(self, name: str) -> Scores:
         """Return the scores of a corpus by a detector of the same make with random weights."""
-        model = network.build(self.profile.detector, seed=self.profile.seed).to(profile.device(self.profile))
-        return self.score(self.corpus(name), model, name=f"untrained-{name}")
+        model = network.build(self.profile.detector, seed=self.profile.seed)
+        return self.score(self.corpus(name), self.torch_scorer(model), name=f"untrained-{name}")
 
     @once
     def wrong_rate_scores(self, stage: str, name: str) -> tuple[Scores, Scores]:

@@ -68,6 +68,7 @@ whole = numbers([1, 2, 3])
 learning = numbers(torch.nn.Parameter(torch.tensor([1.0, 2.0, 3.0])))
 brain = numbers(torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.bfloat16, requires_grad=True))
 complex_ones = numbers(np.array([1, 2, 3j]))
+complex_tensor = numbers(torch.tensor([1, 2, 3j]))
 words = numbers(["a", "b", "c"])
 nothing_at_all = numbers(None)
 
@@ -164,6 +165,7 @@ def test_rate_and_window_are_the_detectors_own(module):
         ("somebodys:broken", r"failed on windows of shape \(3, 4000\) \(ZeroDivisionError"),
         ("somebodys:not_a_number", "clip: somebodys:not_a_number's score is not finite"),
         ("somebodys:complex_ones", "somebodys:complex_ones: gave complex128 for 3 windows; expected numbers"),
+        ("somebodys:complex_tensor", "gave complex64 for 3 windows; expected numbers"),
         ("somebodys:words", "somebodys:words: gave <U1 for 3 windows; expected numbers"),
         ("somebodys:nothing_at_all", "somebodys:nothing_at_all: gave NoneType for 3 windows; expected numbers"),
         ("somebodys:leaves", r"somebodys:leaves: failed on windows .*SystemExit: usage"),

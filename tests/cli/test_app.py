@@ -592,9 +592,10 @@ def test_tables_go_to_standard_output_without_another_table(dfd, clips, weights)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
-@pytest.mark.parametrize(("where", "options"), [("closed", "--json"), ("full", ""), ("unread", "--json")])
+@pytest.mark.parametrize("where", ["closed", "full", "unread"])
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=" ".join)
 def test_standard_output_that_cannot_be_written_is_one_line(table, options, where):
-    command = f"dfd evaluate {shlex.quote(str(table))} --by clip --resamples 100 {options}"
+    command = f"dfd evaluate {shlex.quote(str(table))} --by clip --resamples 100 {' '.join(options)}"
     ends = {"closed": ">&-", "full": ">/dev/full", "unread": "| true; exit ${PIPESTATUS[0]}"}
     done = subprocess.run(["bash", "-c", f"{command} {ends[where]}"], capture_output=True, text=True)
     (line,) = done.stderr.splitlines()

@@ -232,6 +232,9 @@ def test_a_skeleton_is_the_network_without_values(name: str):
     # fairseq makes two parameters of pre-training with a constructor that knows no device.
     there = {name for name, tensor in model.state_dict().items() if tensor.device.type != "meta"}
     assert there <= {"ssl_model.model.mask_emb", "ssl_model.model.quantizer.vars", "conformer.positional_emb"}
+    # Recognised by them; of networks with the same names and shapes, the first.
+    shapes = weights.shapes(model.state_dict())
+    assert network.shapes_of(network._recognised(shapes)) == shapes
 
 
 def test_a_skeleton_has_what_the_network_has():

@@ -141,9 +141,11 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def apart() -> contextlib.AbstractContextManager:
-    """Return a block in which what a detector of somebody's own prints goes to standard error, not among results."""
-    return contextlib.redirect_stdout(sys.stderr)
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Send what a detector of somebody's own prints to standard error, not among results; in a block or a function."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def echo(line: str) -> None:

@@ -71,11 +71,9 @@ def score(
         settings = {"preprocessing": how.for_scorer(scorer), "cache": cache, "batch_size": batch_size}
         step = _step(hop, scorer, rate=settings["preprocessing"].rate)
         if not is_whole:
-            with printing.apart():
-                _score_part(clips, scorer, part, hop=step, windows=bool(timeline or plot), settings=settings)
+            _score_part(clips, scorer, part, hop=step, windows=bool(timeline or plot), settings=settings)
         if processes.is_first() and shard is None:
-            with printing.apart():
-                scores, left_out = _score(clips, scorer, about, outputs=outputs, hop=step, settings=settings)
+            scores, left_out = _score(clips, scorer, about, outputs=outputs, hop=step, settings=settings)
             written = [output.path for output in outputs.values()]
             printing.scores(
                 scores.table, left_out, other=clips.other, written=written, to_stdout=not (taken or as_json)
@@ -119,6 +117,7 @@ def _part(shard: str | None, *, cached: bool) -> processes.Shard:
     return part
 
 
+@printing.apart()
 def _score_part(clips, scorer, part: processes.Shard, *, hop: int | None, windows: bool, settings: dict) -> None:
     """Fill the cache with the scores of a part of the clips, and of its windows if wanted; wait for others."""
     from dfdlib.detector import score as scoring
@@ -192,6 +191,7 @@ def _step(hop: float | None, scorer, *, rate: int) -> int | None:
     )
 
 
+@printing.apart()
 def _score(clips, scorer, detector: dict, *, outputs: dict[str, files.Output], hop: int | None, settings: dict):
     """Score clips and write what was asked for; return the scores, and the clips that were left out."""
     import pandas as pd
@@ -260,6 +260,7 @@ def check_own(detector: str | None, checkpoint: Path | None, *, device: str, pre
     return is_own
 
 
+@printing.apart()
 def of_clips(place: Path, checkpoint: Path | None, detector: str | None, *, labelled: bool):
     """Return the scores of clips of a folder or manifest, which may have to be `labelled`, and what scored them."""
     from dfdlib.detector import score as scoring
@@ -269,7 +270,7 @@ def of_clips(place: Path, checkpoint: Path | None, detector: str | None, *, labe
     clips = clips.require_both_classes() if labelled else clips
     scorer, about = make_scorer(None, checkpoint, detector=detector, device="auto", precision="float32")
     how = Preprocessing.named("corrected", window="full").for_scorer(scorer)
-    with open_cache(wanted=True) as cache, printing.apart():
+    with open_cache(wanted=True) as cache:
         found = scoring.score(clips, scorer, preprocessing=how, cache=cache, progress=printing.progress("scoring"))
     printing.not_used(found.left_out, clips.other)
     return found, about["name"]

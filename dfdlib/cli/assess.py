@@ -43,7 +43,7 @@ def app(
         raise RunError("dfd app: its page needs the extra app, which is not installed; run ./environment.sh --app")
     if as_json and clip is None:
         raise typer.BadParameter("--json needs a clip")
-    score.check_own(detector, checkpoint, device="auto", precision=precision or "float32")
+    options.check_own(detector, checkpoint, device="auto", precision=precision or "float32")
 
     def load():
         named = {"checkpoint": checkpoint, "detector": detector, "precision": precision}

@@ -180,3 +180,13 @@ def prepare_data(settings, *, parts: tuple[str, ...] | None = None) -> None:
     from dfdlib.experiment import profile as profiles
 
     demo.build(profiles.root() / "data" / settings.data.build, parts=parts)
+
+
+def check_own(detector: str | None, checkpoint: Path | None, *, device: str, precision: str) -> bool:
+    """Tell whether a detector is somebody's own, and refuse what goes without one."""
+    from dfdlib.detector import own
+
+    is_own = detector is not None and own.is_own(detector)
+    if is_own and (checkpoint or device == "cuda" or precision != "float32"):
+        raise typer.BadParameter(f"--detector {detector} goes without --checkpoint, --device cuda and --precision")
+    return is_own

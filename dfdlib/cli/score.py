@@ -250,16 +250,6 @@ def listed(paths: list[Path]) -> list[Path]:
     return [path for given in paths for path in (lines if given == Path("-") else [given])]
 
 
-def check_own(detector: str | None, checkpoint: Path | None, *, device: str, precision: str) -> bool:
-    """Tell whether a detector is somebody's own, and refuse what goes without one."""
-    from dfdlib.detector import own
-
-    is_own = detector is not None and own.is_own(detector)
-    if is_own and (checkpoint or device == "cuda" or precision != "float32"):
-        raise typer.BadParameter(f"--detector {detector} goes without --checkpoint, --device cuda and --precision")
-    return is_own
-
-
 @printing.apart()
 def of_clips(place: Path, checkpoint: Path | None, detector: str | None, *, labelled: bool):
     """Return the scores of clips of a folder or manifest, which may have to be `labelled`, and what scored them."""
@@ -293,7 +283,7 @@ def make_scorer(
         from dfdlib.detector import onnx as export
 
         return export.OnnxScorer(onnx), {"name": onnx.name, "demonstration": False}
-    if check_own(detector, checkpoint, device=device, precision=precision):
+    if options.check_own(detector, checkpoint, device=device, precision=precision):
         from dfdlib.detector import own
 
         return own.load(detector, folder=folder), {"name": Path(detector).name, "demonstration": False}

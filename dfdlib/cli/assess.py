@@ -44,10 +44,16 @@ def app(
     if as_json and clip is None:
         raise typer.BadParameter("--json needs a clip")
     options.check_own(detector, checkpoint, device="auto", precision=precision or "float32")
+    from dfdlib.detector import own
+    from dfdlib.experiment import profile as profiles
+
+    settings = profiles.load(profile)
+    if precision and not (checkpoint or detector) and own.is_own(settings.detector):
+        raise typer.BadParameter(f"--precision: {settings.detector}, the detector of {profile}, computes in its own")
 
     def load():
         named = {"checkpoint": checkpoint, "detector": detector, "precision": precision}
-        return _known(**named, profile=profile, folder=folder, cached=not share_nothing)
+        return _known(settings, **named, folder=folder, cached=not share_nothing)
 
     if clip is not None:
         _print(clip, load(), channel=channel, as_json=as_json)
@@ -63,11 +69,11 @@ def app(
 
 
 def _known(
+    settings,
     *,
     checkpoint: Path | None,
     detector: str | None,
     precision: str | None,
-    profile: str,
     folder: Path | None,
     cached: bool,
 ):
@@ -78,7 +84,6 @@ def _known(
     from dfdlib.experiment import profile as profiles
     from dfdlib.experiment.clips import Clips
 
-    settings = profiles.load(profile)
     place = folder or profiles.root() / "reports" / settings.name
     how = Preprocessing.named(settings.preprocessing, window=settings.window)
     clips = Clips(settings)

@@ -13,7 +13,7 @@ import os
 import sys
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -217,11 +217,27 @@ def _beside(path: str) -> list[str]:
     import onnx
 
     try:
-        graph = onnx.load(path, load_external_data=False).graph
+        model = onnx.load(path, load_external_data=False)
     except Exception:  # protobuf's errors are of several kinds; onnxruntime says what is wrong
         return []
-    named = {entry.value for one in graph.initializer for entry in one.external_data if entry.key == "location"}
+    tensors = [*_tensors(model.graph), *(one for function in model.functions for one in _constants(function.node))]
+    named = {entry.value for one in tensors for entry in one.external_data if entry.key == "location"}
     return [str(Path(path).parent / name) for name in sorted(named)]
+
+
+def _tensors(graph) -> Iterator:
+    """Yield the tensors of an ONNX graph, those of the graphs within it too."""
+    yield from graph.initializer
+    for one in graph.sparse_initializer:
+        yield from (one.values, one.indices)
+    yield from _constants(graph.node)
+
+
+def _constants(nodes: Iterable) -> Iterator:
+    for attribute in (one for node in nodes for one in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _tensors(inner)
 
 
 def _of_script(path: str) -> OwnScorer:

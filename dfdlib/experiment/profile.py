@@ -154,6 +154,11 @@ class Profile(_Settings):
     def _fits_together(self) -> "Profile":
         if own.is_own(self.detector) and self.scoring.precision != "float32":
             raise ValueError(f"scoring.precision: {self.detector} computes in one of its own; leave this out")
+        if self.scoring.precision in ("bfloat16", "float16"):
+            from dfdlib.detector import configuration  # 2 s: torch
+
+            if configuration.CONFIGURATIONS[self.detector].frontend is None:
+                raise ValueError(f"scoring.precision: {self.detector} has no front end to compute so; leave this out")
         for name, change in self.recipes.items():
             try:
                 change.applied(self.finetune)

@@ -86,7 +86,8 @@ def compare(run: Run) -> pd.DataFrame:
     fitted on validation clips, and its ``gain``, the fused EER less the detector's, whose interval takes the regression
     as fitted. Both have ``_low _high _p _shown`` as one family (Holm). ``both_wrong``: of the clips that either gets
     wrong at the threshold of its validation clips, the share that both do. ``seconds``: of computing, for a second of
-    sound. ``seems_inverted``: by the validation clips a higher score means spoof; nothing is turned round.
+    sound, in ``precision`` where the detector is a network of this project. ``seems_inverted``: by the validation clips
+    a higher score means spoof; nothing is turned round.
     """
     size = None if own.is_own(run.profile.detector) else _size(run.detector("before"))
     ours = _system(run, run.profile.detector, run.scorer("before"), parameters=size, suffix="")
@@ -104,6 +105,7 @@ def compare(run: Run) -> pd.DataFrame:
         for number, system in enumerate(systems):
             row = {"corpus": name, "detector": system.name, "clips": len(table), "parameters": system.parameters}
             row |= {"seconds": seconds[number], "seems_inverted": seem_inverted[number]}
+            row |= {"precision": getattr(system.scorer, "precision", None)}
             rows.append(row | _alone(run, table, scores[number], known[number]))
             if number == 0:
                 continue

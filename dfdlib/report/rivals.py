@@ -9,7 +9,7 @@ from dfdlib.report.sentences import listed
 
 #: Columns of `of_run`: each detector alone, and each rival against the run's own.
 ALONE = ["corpus", "detector", "clips", "parameters", "eer", "eer_low", "eer_high", "macro_eer", "auc", "cllr",
-         "cllr_low", "cllr_high", "seconds"]  # fmt: skip
+         "cllr_low", "cllr_high", "precision", "seconds"]  # fmt: skip
 AGAINST = ["corpus", "detector", "difference", "difference_low", "difference_high", "difference_p", "both_wrong",
            "fused_eer", "gain", "gain_low", "gain_high", "gain_p"]  # fmt: skip
 

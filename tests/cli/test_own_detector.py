@@ -157,6 +157,9 @@ def test_the_app_takes_the_detector_of_a_profile(dfd, talk, profile, root):
     status, out, _ = dfd(*run)
     assert status == 0
     assert [one["detector"] for one in json.loads(out)["assessments"]] == ["inroot:soft"]
+    status, _, err = dfd("app", "--profile", profile, "--precision", "bfloat16")  # before a page is opened
+    assert status == 2
+    assert "--precision: inroot:soft, the detector of" in err
     validation = profile_scores(dfd, profile, root)
     (one,) = json.loads(dfd(*run)[1])["assessments"]
     assert one["llr"] is not None

@@ -241,22 +241,38 @@ def test_onnx(tmp_path):
         own.load(onnx_file(tmp_path / "d.onnx", shape=["n", 4_000], rate="fast"))
 
 
-def test_weights_that_lie_beside_an_onnx_file_are_of_its_fingerprint(tmp_path):
+def summing_graph(where, value):
+    """Return a graph that sums a window times a value, whose weights are an initializer, a constant, or in a branch."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.full((4_000, 1), value, np.float32), "w")
+    product = helper.make_node("MatMul", ["x", "w"], ["y"])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])
+    nodes, initializers = [product], [weights]
+    if where == "constant":
+        nodes, initializers = [helper.make_node("Constant", [], ["w"], value=weights), product], []
+    if where == "branch":
+        names = ("then_branch", "else_branch")
+        branches = {name: helper.make_graph(nodes, name, [], [result], initializers) for name in names}
+        # A branch known beforehand would be put in place of the choice.
+        highest = helper.make_node("ReduceMax", ["x"], ["highest"], keepdims=0)
+        always = helper.make_node("Equal", ["highest", "highest"], ["always"])
+        nodes, initializers = [highest, always, helper.make_node("If", ["always"], ["y"], **branches)], []
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4_000])
+    return helper.make_graph(nodes, "sum", [given], [result], initializers)
+
+
+@pytest.mark.parametrize("where", ["initializer", "constant", "branch"])
+def test_weights_that_lie_beside_an_onnx_file_are_of_its_fingerprint(where, tmp_path):
     import onnx
 
     def written(value):
         place = tmp_path / "beside.onnx"
-        weights = onnx.numpy_helper.from_array(np.full((4_000, 1), value, np.float32), "w")
-        graph = onnx.helper.make_graph(
-            [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
-            "sum",
-            [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 4_000])],
-            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 1])],
-            [weights],
-        )
+        graph = summing_graph(where, value)
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
         (tmp_path / "beside.bin").unlink(missing_ok=True)
-        onnx.save(model, place, save_as_external_data=True, location="beside.bin", size_threshold=0)
+        apart = {"save_as_external_data": True, "location": "beside.bin", "size_threshold": 0}
+        onnx.save(model, place, convert_attribute=True, **apart)
         return own.load(str(place)), place.read_bytes()
 
     (one, first), (other, second) = written(1.0), written(2.0)

@@ -79,6 +79,9 @@ def test_what_is_known_of_each(compared):
     assert found["seconds"].isna().to_dict() == {
         "mini": False, "shortcuts": False, "perfect.csv": True, "loudness:make": False
     }  # fmt: skip
+    assert found["precision"].fillna("").to_dict() == {
+        "mini": "float32", "shortcuts": "", "perfect.csv": "", "loudness:make": ""
+    }  # fmt: skip
     # Louder is spoof here: that is said, and nothing is turned round.
     assert found["seems_inverted"].to_dict()["loudness:make"]
     assert (table.loc[table["detector"] == "loudness:make", "eer"] == 1).all()

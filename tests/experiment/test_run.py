@@ -392,3 +392,7 @@ def test_what_a_detector_of_ones_own_got_is_kept(toy, tmp_path, monkeypatch):
     assert run.results["scoring"] == {"rate": 8_000, "window": 4_000}
     with pytest.raises(ParameterError, match=r"scoring\.precision: keeping:make computes in one of its own"):
         profile.load(toy, overrides=["detector=keeping:make", "scoring.precision=auto"])
+    waveforms = "detector=mini-rawnet2"
+    with pytest.raises(ParameterError, match=r"scoring\.precision: mini-rawnet2 has no front end to compute so"):
+        profile.load(toy, overrides=[waveforms, "scoring.precision=bfloat16"])
+    assert profile.load(toy, overrides=[waveforms, "scoring.precision=auto"]).scoring.precision == "auto"

@@ -215,7 +215,7 @@ def doctor(
 ) -> None:
     """Say what this installation has, and what it lacks.
 
-    Example: dfd doctor --checkpoint data/models/mini-baseline.safetensors
+    Example: dfd doctor --checkpoint data/models/mini-resnet-baseline.safetensors
     """
     from dfdlib.cli import doctor as doctors
 

@@ -313,17 +313,13 @@ def load_model(checkpoint: Path | None, *, detector: str | None):
     """Return a detector, the file of its weights and what it is; the demo's, in one line, if none is named."""
     from dfdlib.detector import network
 
-    source, demo = source_of(checkpoint, detector), None
-    if checkpoint is None and not detector:
-        demo = source
-    else:
-        # Not by way of the demo's profile: to read it takes a tenth of a command's time.
-        with contextlib.suppress(RunError):  # outside a checkout there is none
-            demo = machine.root() / "data/models/mini-baseline.safetensors"
+    source, ours = source_of(checkpoint, detector), None
+    with contextlib.suppress(RunError):  # outside a checkout there are none
+        ours = os.path.realpath(machine.root() / "data/models")
     model = network.load(source, configuration=detector)
     size = sum(parameter.numel() for parameter in model.parameters())
     about = {"name": model.configuration.name, "parameters": size, "demonstration": False}
-    if demo is not None and os.path.realpath(source) == os.path.realpath(demo):
+    if os.path.dirname(os.path.realpath(source)) == ours:
         origin = network.describe(source).metadata.get("trained_on", "unknown")
         about |= {
             "demonstration": True,

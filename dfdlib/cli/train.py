@@ -55,7 +55,7 @@ def train_baseline(
 ) -> None:
     """Train the demo's baseline from random weights on the source corpus, and write its model card.
 
-    Example: dfd train-baseline --out data/models/mini-baseline.safetensors
+    Example: dfd train-baseline --out data/models/mini-resnet-baseline.safetensors
     """
     from dfdlib.experiment import baseline
     from dfdlib.experiment import profile as profiles

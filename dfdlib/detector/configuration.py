@@ -10,7 +10,7 @@ import torch
 
 from dfdlib.data.audio import RATE
 from dfdlib.detector import aasist, frontend, registry
-from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
+from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, resnet, sls
 from dfdlib.errors import ParameterError
 
 #: What decides: a name for files, the settings, and the network. Those with `inputs` stand behind a front end; those
@@ -19,6 +19,7 @@ BACKENDS: dict[str, tuple[type, type[torch.nn.Module]]] = {
     "aasist": (aasist.AasistConfiguration, aasist.Aasist),
     "raw-aasist": (raw_aasist.RawAasistConfiguration, raw_aasist.RawAasist),
     "rawnet2": (rawnet2.RawNet2Configuration, rawnet2.RawNet2),
+    "resnet": (resnet.ResNetConfiguration, resnet.ResNet),
     "sls": (sls.SlsConfiguration, sls.Sls),
     "nes2net": (nes2net.Nes2NetConfiguration, nes2net.Nes2Net),
     "conformer": (conformer.ConformerConfiguration, conformer.Conformer),
@@ -189,6 +190,7 @@ def _known() -> dict[str, DetectorConfiguration]:
     small = conformer.ConformerConfiguration(width=48, blocks=2, kernel=15)
     parts = {
         "xlsr-300m": (xlsr, aasist.FULL),
+        "mini-resnet": (None, resnet.ResNetConfiguration()),
         "mini": (mini, aasist.SMALL),
         "mini-nes2net": (mini, replace(plain, groups=4, inner_groups=4)),
         "mini-conformer": (mini, small),

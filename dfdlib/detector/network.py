@@ -4,7 +4,7 @@ A detector turns waveforms at 16 kHz into two logits per clip: column 0 spoof, c
 clip is made of them elsewhere; a higher score means bona fide.
 
 `CONFIGURATIONS` names the ones this project knows: most have the sizes and the parameter names of published detectors,
-`mini` takes the same path as `xlsr-300m` and trains on two processor cores.
+`mini` takes the same path as `xlsr-300m`, in sizes that two processor cores train.
 
 `load` takes the files that `checkpoints` can read and gives a detector that is ready to score; `save` writes
 safetensors with the whole configuration in the header.

@@ -82,6 +82,7 @@ def _antideepfake(front: str, parameters: int, *, in_the_wild: float, repository
 _TRAIN = "train it: dfd train-baseline --set detector={}"
 _DRIVE = "download the checkpoint from the drive that the README of the source names"
 ENTRIES: dict[str, Entry] = {
+    "mini-resnet": _mini("a small residual network on log spectrograms", 81_638, steps="it comes with the project"),
     "mini": _mini("a small wav2vec 2.0 and AASIST", 386_000, steps="it comes with the project"),
     "mini-nes2net": _mini("a small wav2vec 2.0 and Nes2Net", 328_146, steps=_TRAIN.format("mini-nes2net")),
     "mini-conformer": _mini("a small wav2vec 2.0 and a conformer", 474_158, steps=_TRAIN.format("mini-conformer")),

@@ -72,7 +72,7 @@ def test_score_prints_a_table_and_says_which_way_is_real(dfd, clips, weights, tm
 def test_the_default_detector_says_what_it_is(dfd, clips, weights, root, tmp_path):
     (root / "data/models").mkdir(parents=True)
     model = network.load(weights)
-    network.save(root / "data/models/mini-baseline.safetensors", model, metadata={"trained_on": "source"})
+    network.save(root / "data/models/mini-resnet-baseline.safetensors", model, metadata={"trained_on": "source"})
     outputs = ["--out", tmp_path / "out.csv"]
     status, out, err = dfd("score", clips, *outputs, "--json")
     assert status == 0

@@ -7,7 +7,7 @@ from planted import plant
 
 from dfdlib.data import corpora, fetch
 
-CHECKPOINT = Path(__file__).parents[2] / "data/models/mini-baseline.safetensors"
+CHECKPOINT = Path(__file__).parents[2] / "data/models/mini-resnet-baseline.safetensors"
 
 
 # Commands keep scores in a project folder of each test.

@@ -14,7 +14,7 @@ from published import ANTIDEEPFAKE, filled
 from safetensors.torch import save_file
 
 from dfdlib.detector import aasist, checkpoints, frontend, network, onnx, registry
-from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
+from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, resnet, sls
 from dfdlib.detector.configuration import BACKENDS, CONFIGURATIONS, DetectorConfiguration, named
 from dfdlib.detector.scorer import TorchScorer
 from dfdlib.errors import CheckpointError, ParameterError
@@ -35,6 +35,7 @@ NES2NET = {"groups": 4, "inner_groups": 4}
 PARTS = {
     "raw-aasist": (None, raw_aasist.RawAasistConfiguration(channels=(8, 8, 8), graph_width=8, heterogeneous_width=8)),
     "rawnet2": (None, rawnet2.RawNet2Configuration(taps=33, channels=(20, 20, 24), recurrent=16)),
+    "resnet": (None, resnet.ResNetConfiguration(frame=128, hop=64, channels=(4, 6, 8))),
     "sls": (SMALL, sls.SlsConfiguration(hidden=12)),
     "nes2net": (SMALL, nes2net.Nes2NetConfiguration(stacked=False, dilation=1, **NES2NET)),
     "nes2net-x": (SMALL, nes2net.Nes2NetConfiguration(**NES2NET)),

@@ -11,7 +11,7 @@ from dfdlib.experiment import profile
 def test_the_profiles_that_come_along():
     assert profile.names() == ["demo", "original-study"]
     demo, study = profile.load("demo"), profile.load("original-study")
-    assert demo.detector == "mini"
+    assert demo.detector == "mini-resnet"
     assert demo.data.build == "demo"
     # the study's recipe
     assert study.detector == "xlsr-300m"
@@ -33,7 +33,7 @@ def test_paths_are_taken_from_the_projects_folder(monkeypatch, tmp_path):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("DFD_ROOT", str(tmp_path))
     settings = profile.load("demo", overrides=["data.custom=/elsewhere/clips"])
-    assert settings.checkpoint == tmp_path / "data/models/mini-baseline.safetensors"
+    assert settings.checkpoint == tmp_path / "data/models/mini-resnet-baseline.safetensors"
     assert settings.data.source == tmp_path / "data/demo/source"
     assert str(settings.data.custom) == "/elsewhere/clips"
 

@@ -6,7 +6,7 @@ import pytest
 
 from dfdlib.data import corpus
 from dfdlib.detector import frontend, network
-from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, sls
+from dfdlib.detector.backends import conformer, mean, nes2net, raw_aasist, rawnet2, resnet, sls
 from dfdlib.detector.configuration import DetectorConfiguration
 from dfdlib.errors import ParameterError
 from dfdlib.training import loop
@@ -16,6 +16,7 @@ WINDOW = 8_000
 PARTS = {
     "raw-aasist": (None, raw_aasist.RawAasistConfiguration(channels=(4, 4, 4), graph_width=8, heterogeneous_width=8)),
     "rawnet2": (None, rawnet2.RawNet2Configuration(taps=33, channels=(8, 8, 8), recurrent=8)),
+    "resnet": (None, resnet.ResNetConfiguration(frame=128, hop=64, channels=(4, 6, 8))),
     "nes2net": (frontend.MINI, nes2net.Nes2NetConfiguration(groups=4, inner_groups=4)),
     "conformer": (frontend.MINI, conformer.ConformerConfiguration(width=16, blocks=1, kernel=5)),
     "tcm": (frontend.MINI, conformer.ConformerConfiguration(width=16, blocks=1, kernel=5, head_tokens=True)),

@@ -49,9 +49,9 @@ SEEDS = (1, 2, 3)
 #: The demo's detector.
 DETECTOR = "mini-resnet"
 
-#: The same with layers twice as wide: what size alone brings.
-WIDE = configuration.DetectorConfiguration(
-    name="mini-resnet-wide", frontend=None, backend=resnet.ResNetConfiguration(channels=(24, 32, 64, 128))
+#: The same with layers half as wide: what size alone brings.
+NARROW = configuration.DetectorConfiguration(
+    name="mini-resnet-narrow", frontend=None, backend=resnet.ResNetConfiguration(channels=(6, 8, 16, 32))
 )
 
 
@@ -92,7 +92,7 @@ def variants(detector: str = DETECTOR) -> tuple[Variant, ...]:
         Variant("baseline" if detector == DETECTOR else f"baseline {detector}", detector=detector),
         Variant("without augmentation", recipe=plain, detector=detector),
         Variant("five bona fide voices", voices=5, detector=detector),
-        Variant("wider network", detector=WIDE),
+        Variant("narrower network", detector=NARROW),
     )
 
 

@@ -74,9 +74,12 @@ def test_what_was_trained_is_kept_until_samples_or_the_way_of_testing_are_others
     assert train("preprocessing=original") == 3
 
 
-def test_the_wider_network_stays_small():
-    size = sum(parameter.numel() for parameter in network.build(baseline.WIDE, seed=0).parameters())
-    assert 300_000 < size < 1_500_000
+def test_the_narrower_network_has_a_fourth_of_the_parameters():
+    sizes = [
+        sum(one.numel() for one in network.build(which, seed=0).parameters())
+        for which in (baseline.NARROW, baseline.DETECTOR)
+    ]
+    assert sizes[0] < sizes[1] / 3
 
 
 SIBLINGS = [name for name, entry in registry.ENTRIES.items() if entry.steps.startswith("train it: dfd train-baseline")]

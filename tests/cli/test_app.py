@@ -290,11 +290,12 @@ def same(tmp_path, first, second):
 
 def kept(database):
     """Return how many logits a cache holds, 0 where there is none yet."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
-            return opened.execute("SELECT count(*) FROM logits").fetchone()[0]
-    except sqlite3.Error:
+    if not database.exists():
         return 0
+    # Opened for writing: what a killed process left unfinished has to be undone before anything can be read.
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=60)) as opened:
+        made = opened.execute("SELECT count(*) FROM sqlite_master WHERE name = 'logits'").fetchone()[0]
+        return opened.execute("SELECT count(*) FROM logits").fetchone()[0] if made else 0
 
 
 def wait_for(process, database, count):

@@ -185,6 +185,14 @@ def write_json(path: str | Path, value: object) -> None:
         file.write(to_json(value, indent=1))
 
 
+def read_json(path: str | Path) -> dict:
+    """Return the object in a JSON file; an empty one where there is none, or the file is damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads(Path(path).read_text("utf-8"))
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
 def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {str(name): _plain(one) for name, one in value.items()}

@@ -1,9 +1,11 @@
 """What this machine has, what is installed on it, and where the project lies."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from dfdlib.errors import ParameterError, RunError
@@ -47,6 +49,19 @@ def multiplies_bfloat16() -> bool:
 
     found = torch.cpu.get_capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+@contextlib.contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Let torch compute on so many threads for the length of the block; on as many as before for None."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def root() -> Path:

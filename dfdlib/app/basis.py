@@ -72,14 +72,14 @@ class Basis:
 
         Scores count where they were given by these weights and this preprocessing.
         """
-        how = preprocessing.for_scorer(scorer)
-        scales = {}
+        how, scales = preprocessing.for_scorer(scorer), {}
+        marks = {"checkpoint": files.short(scorer.fingerprint), "preprocessing": files.short(how.fingerprint)}
         for channel in CHANNELS:
             suffix = "" if channel == "studio" else f"-{channel}"
             for place in sorted(folder.glob(f"scores/*-{TARGET}-validation{suffix}.csv")):
                 with contextlib.suppress(DataError):
                     scores = read_scores(place)
-                    if _given_by(scores.table, scorer, how):
+                    if all(set(scores.table.get(name, ())) == {mark} for name, mark in marks.items()):
                         scales[channel] = Scale.of(scores)
         # Which clips a detector was tested on is known of one that the run has scores of.
         return cls(name, scorer, how, scales, **options | ({} if scales else {"tested": None}))
@@ -97,11 +97,6 @@ class Known:
     def opened(self) -> Cache | None:
         """Return the cache, opened for one thread: SQLite knows no other."""
         return None if self.cache is None else Cache(self.cache, say=lambda line: None)
-
-
-def _given_by(table: pd.DataFrame, scorer: Scorer, how: Preprocessing) -> bool:
-    wanted = {"checkpoint": files.short(scorer.fingerprint), "preprocessing": files.short(how.fingerprint)}
-    return all(name in table and set(table[name]) == {value} for name, value in wanted.items())
 
 
 def tested_on(clips: Clips) -> pd.DataFrame | None:

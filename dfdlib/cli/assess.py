@@ -2,13 +2,13 @@
 
 import contextlib
 import importlib.util
-import json
 import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dfdlib import files
 from dfdlib.cli import options, printing, score
 from dfdlib.errors import RunError
 
@@ -110,13 +110,10 @@ def _known(
         card = weights.with_suffix(".md") if weights else None
         text = card.read_text("utf-8") if card is not None and card.is_file() else ""
         bases.append(Basis.of_run(name or about["name"], scorer, demonstration=shown, card=text, **shared))
-    summary = None
     # What a report measured is of its own detectors.
-    if any(basis.scales for basis in bases):
-        with contextlib.suppress(OSError, ValueError):
-            summary = json.loads((place / "summary.json").read_text("utf-8"))
+    summary = files.read_json(place / "summary.json") if any(basis.scales for basis in bases) else {}
     cache = profiles.root() / "data" / "cache" / "scores.sqlite" if cached else None
-    return Known(bases, examples(clips), cache, summary)
+    return Known(bases, examples(clips), cache, summary or None)
 
 
 def _print(clip: Path, known, *, channel: str, as_json: bool) -> None:

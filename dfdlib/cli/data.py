@@ -64,6 +64,7 @@ def data_list(as_json: Json = False) -> None:
     Example: dfd data list
     """
     from dfdlib.data import corpora
+    from dfdlib.experiment import profile as profiles
 
     rows = [
         {
@@ -79,7 +80,11 @@ def data_list(as_json: Json = False) -> None:
         }
         for name, one in corpora.all_of_them().items()
     ]
-    sets = _of_profiles()
+    sets = [
+        {"profile": profile, "corpus": corpus, "there": place.is_dir(), "path": str(place)}
+        for profile in profiles.names()
+        for corpus, place in profiles.load(profile).data.places.items()
+    ]
     if as_json:
         printing.as_json({"corpora": rows, "profiles": sets})
         return
@@ -173,15 +178,3 @@ def _is_there(place: Path) -> bool:
         return any(not entry.name.startswith(".") for entry in place.iterdir())
     except OSError:
         return False
-
-
-def _of_profiles() -> list[dict]:
-    """Return the data sets of each profile, and whether they are here."""
-    from dfdlib.experiment import profile as profiles
-
-    rows = []
-    for name in profiles.names():
-        settings = profiles.load(name)
-        for corpus, place in settings.data.places.items():
-            rows.append({"profile": name, "corpus": corpus, "there": place.is_dir(), "path": str(place)})
-    return rows

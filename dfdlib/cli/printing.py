@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,6 @@ from dfdlib.text import one_line
 
 #: Clips at either end of a long table of scores that a terminal is shown.
 _SHOWN = 20
-
-
-def _escaped(line: str) -> str:
-    return "\t".join(map(one_line, line.split("\t")))
 
 
 class _Stream:
@@ -32,7 +29,9 @@ class _Stream:
 
     def write(self, text: str) -> int:
         # Tables quote attack words and speakers of any file: none of them may steer a terminal.
-        printed = text if self._name == "stderr" else "\n".join(map(_escaped, text.split("\n")))
+        printed = text
+        if self._name == "stdout":
+            printed = "".join(part if part in "\n\t" else one_line(part) for part in re.split(r"([\n\t])", text))
         self._do(lambda: self._stream.write(printed))
         return len(text)
 

@@ -5,7 +5,7 @@ blocks; `stream` yields them, so that hours of sound take no more memory than se
 bit.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +108,7 @@ def fit(wave: np.ndarray, *, length: int) -> np.ndarray:
         raise ParameterError(f"length={length}: a window has at least one sample")
     if len(wave) == 0:
         raise DataError("an empty waveform cannot fill a window; leave the clip out")
-    if len(wave) >= length:
-        return wave[:length]
-    return np.resize(wave, length)
+    return wave[:length] if len(wave) >= length else np.resize(wave, length)
 
 
 def write_wav(path: str | Path, wave: np.ndarray, *, rate: int) -> None:
@@ -131,19 +129,14 @@ def _joined(blocks: list[np.ndarray]) -> np.ndarray:
 def _at_rate(path: str | Path, rate: int, *, off_zero: bool = False) -> Iterator[np.ndarray]:
     """Yield a file's samples at `rate`, in blocks of any length."""
     native_rate, blocks = decoding.opened(Path(path), off_zero=off_zero)
-    return _resampled(blocks, rate=native_rate, to=rate)
-
-
-def _resampled(blocks: Iterable[np.ndarray], *, rate: int, to: int) -> Iterator[np.ndarray]:
-    """Change the sample rate of a waveform that comes in blocks, none of them empty."""
-    if to <= 0:
-        raise ParameterError(f"rate={to}: sample rates are positive numbers of Hz")
-    if rate == to:
+    if rate <= 0:
+        raise ParameterError(f"rate={rate}: sample rates are positive numbers of Hz")
+    if native_rate == rate:
         yield from blocks
         return
     import soxr
 
-    resampler = soxr.ResampleStream(rate, to, 1, dtype="float32")
+    resampler = soxr.ResampleStream(native_rate, rate, 1, dtype="float32")
     first, count = None, 0
     for block in blocks:
         first = block[:1] if first is None else first

@@ -193,9 +193,11 @@ def find(
     if LINE in table:
         table = (refuse_two_labels(table) if one_label else table).drop(columns=LINE)
     name = name or corpus or one_line((paths[0].name or str(paths[0])) if paths else "clips")
-    found = _corpus(name, table, pd.concat([listed.left_out, unreadable[~no_sound]], ignore_index=True))
-    root = common_root(listed.places, [*found.table["path"], *found.left_out["path"]])
-    found = replace(found, root=root, other=dict(other), notes=listed.notes)
+    left_out = pd.concat([listed.left_out, unreadable[~no_sound]], ignore_index=True)
+    table, left_out = (rows.drop_duplicates("path").reset_index(drop=True) for rows in (table, left_out))
+    table = table[[*COLUMNS, *(column for column in table if column not in COLUMNS)]].astype({"label": "Int8"})
+    root = common_root(listed.places, [*table["path"], *left_out["path"]])
+    found = Corpus(name, table, left_out, root, other=dict(other), notes=listed.notes)
     if not len(found):
         wanted = ", ".join(map(one_line, paths[:_PATHS_SHOWN])) or "nothing"
         wanted += f" and {len(paths) - _PATHS_SHOWN} more" if len(paths) > _PATHS_SHOWN else ""
@@ -212,13 +214,3 @@ def fingerprint(table: pd.DataFrame) -> str:
     """Return a SHA-256 over the clips of a table and their labels, whatever their order and place."""
     rows = sorted(f"{clip} {label}" for clip, label in zip(table["sha256"], table["label"], strict=True))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
-
-
-def _corpus(name: str, table: pd.DataFrame, left_out: pd.DataFrame) -> Corpus:
-    extra = [column for column in table.columns if column not in COLUMNS]
-    table = table[[*COLUMNS, *extra]].astype({"label": "Int8"})
-    return Corpus(
-        name=name,
-        table=table.drop_duplicates("path").reset_index(drop=True),
-        left_out=left_out.drop_duplicates("path").reset_index(drop=True),
-    )

@@ -78,9 +78,12 @@ def is_sound(path: str | Path) -> bool:
     """Tell from the beginning of a file, whatever its name, whether it is of a kind that holds sound."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    # Text is no sound. FFmpeg would take some for a playlist, and open what it names.
-    if not head or (b"\0" not in head and _is_utf8(head)):
+    if not head:
         return False
+    if b"\0" not in head:
+        with contextlib.suppress(UnicodeDecodeError):
+            codecs.getincrementaldecoder("utf-8")().decode(head)
+            return False  # Text is no sound. FFmpeg would take some for a playlist, and open what it names.
     import soundfile
 
     with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
@@ -277,14 +280,6 @@ def _require_file(path: Path) -> None:
         raise DataError(f"{what} file; check the path", path=path)
     if os.path.getsize(path) == 0:
         raise DataError("is an empty file; leave it out or copy it again", path=path)
-
-
-def _is_utf8(head: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @functools.cache

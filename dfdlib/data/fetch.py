@@ -4,8 +4,6 @@ Zenodo and plain addresses go through pooch, Kaggle through kagglehub, Hugging F
 two look for credentials where they always do. Nothing here is imported before it is needed.
 """
 
-import contextlib
-import json
 import os
 import shutil
 import time
@@ -70,7 +68,7 @@ def fetch(source: Source, folder: Path, *, say: Say) -> None:
         say(f"{ZENODO}/records/{record}: licence {licence or 'not stated'}")
         wanted += found
     wanted += [File.at(url, digest) for url, digest in source.urls.items()]
-    done = _done(folder)
+    done = files.read_json(folder / RECORD)
     new = [file for file in wanted if file.name not in done]
     if new:
         _require_room(folder, sum(file.size or 0 for file in new), say=say)
@@ -80,7 +78,7 @@ def fetch(source: Source, folder: Path, *, say: Say) -> None:
         if unpack(archive, folder):
             archive.unlink()
         done[file.name] = {"url": file.url, "size": file.size, "digest": file.digest}
-        _keep(folder, done)
+        files.write_json(folder / RECORD, done)
     sets = [handle for handle in (source.huggingface, source.kaggle) if handle and handle not in done]
     if source.huggingface in sets:
         huggingface(source.huggingface, folder, only=source.only, say=say)
@@ -91,7 +89,7 @@ def fetch(source: Source, folder: Path, *, say: Say) -> None:
             if archive.name not in done and unpack(archive, archive.parent):
                 say(f"unpacked {archive.relative_to(folder)}")
                 archive.unlink()
-        _keep(folder, done | {handle: {} for handle in sets})
+        files.write_json(folder / RECORD, done | {handle: {} for handle in sets})
 
 
 def download(file: File, folder: Path, *, say: Say | None = None) -> Path:
@@ -256,19 +254,6 @@ def _require_room(folder: Path, needed: int, *, say: Say) -> None:
         )
     if needed:
         say(f"{_bytes(needed)} to {folder}")
-
-
-def _done(folder: Path) -> dict[str, dict]:
-    """Return what a folder holds by its record; nothing where there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        told = json.loads((folder / RECORD).read_text("utf-8"))
-        return told if isinstance(told, dict) else {}
-    return {}
-
-
-def _keep(folder: Path, done: dict[str, dict]) -> None:
-    with files.atomic(folder / RECORD) as record:
-        json.dump(done, record, indent=1)
 
 
 def _imported(name: str, package: str):

@@ -215,17 +215,15 @@ def _joined(
             raise DataError(
                 f"{one_line(known['path'][row])}: is {one} in {listed.path} but {other} in {key}; keep what is right"
             )
-    # A key may be a table of somebody's scores.
-    kept = (name in ("path", "label") or (name != "score" and _says(known[name])) for name in known)
+    # A key may be a table of somebody's scores, or have columns that tell no clips apart.
+    kept = (
+        name in ("path", "label") or (name != "score" and not {*known[name].unique()} <= {"", "unknown", "bonafide"})
+        for name in known
+    )
     known = known.loc[:, list(kept)]
     # The names of the key are the same whoever made the scores.
     more = scored[[name for name in scored if name not in known]]
     return pd.concat([known, more], axis=1), counts
-
-
-def _says(column: pd.Series) -> bool:
-    """Tell whether a column of a key tells clips apart."""
-    return not set(column.unique()) <= {"", "unknown", "bonafide"}
 
 
 def said(facts: dict) -> list[str]:

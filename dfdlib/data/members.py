@@ -145,21 +145,14 @@ def _read(there: _There, description: Description, *, name: str) -> tuple[pd.Dat
     rows = pd.concat(found, ignore_index=True)
     text = rows.columns.difference(["path", "label", LINE])
     rows[text] = rows[text].fillna("")
-    return _once(rows), skipped, notes
-
-
-def _once(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each name that several lists have; refuse two labels of one."""
-    again = rows["path"].duplicated(keep=False)
-    if not again.any():
-        return rows
-    several = rows[again & rows["label"].notna()]
+    # Several lists may have a name, of one label.
+    several = rows[rows["path"].duplicated(keep=False) & rows["label"].notna()]
     labels = several.groupby("path", sort=False)["label"].nunique()
     if (labels > 1).any():
         raise DataError(
             f"{labels.index[labels > 1][0]}: two lists give it different labels; remove the one that is wrong"
         )
-    return rows.drop_duplicates("path").reset_index(drop=True)
+    return rows.drop_duplicates("path", ignore_index=True), skipped, notes
 
 
 def _stem(path: str) -> str:

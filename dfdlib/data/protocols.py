@@ -56,7 +56,11 @@ def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> 
     for name, value in (captured(form, path.absolute()) or {}).items():
         if name not in raw.frame:
             raw.frame[name] = value
-    _refuse_others(raw, names, corpus)
+    stems = raw.frame["path"].str.replace(_STEM.pattern, "", regex=True)
+    if names and (wrong := ~stems.str.fullmatch(names)).any():
+        raise raw.fault(
+            int(wrong.to_numpy().argmax()), f"is no clip of {corpus or 'this corpus'}, whose names are like {names}"
+        )
     _make(raw.frame, form.make)
     frame, words = raw.frame, None
     if "label" in frame:
@@ -146,32 +150,16 @@ def _columns(path: Path, form: List) -> Raw:
         )
     frame = frame.drop(columns=len(names)).set_axis([*names, LINE], axis=1)
     frame = frame.loc[:, [name != "-" for name in frame]]
-    if _is_heading(frame, form):
+    # A list without headings may have some all the same.
+    column = "label" if "label" in frame else "path"
+    word = frame[column].iloc[0]
+    if label_of(word) is None and word not in form.labels and plain(word) in COLUMNS[column]:
         frame = frame.iloc[1:].reset_index(drop=True)
     return Raw(path, [], frame)
 
 
 def _fields(line: str, separator: str | None) -> list[str]:
     return line.split(separator) if line.strip() else []
-
-
-def _is_heading(frame: pd.DataFrame, form: List) -> bool:
-    """Tell whether the first row of a list without headings is one of headings all the same."""
-    column = "label" if "label" in frame else "path"
-    word = frame[column].iloc[0]
-    known = label_of(word) is not None or word in form.labels
-    return not known and plain(word) in COLUMNS[column]
-
-
-def _refuse_others(raw: Raw, names: str, corpus: str) -> None:
-    """Refuse a list of clips that are called otherwise than a corpus's."""
-    if not names:
-        return
-    stems = raw.frame["path"].str.replace(_STEM.pattern, "", regex=True)
-    wrong = ~stems.str.fullmatch(names)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise raw.fault(row, f"is no clip of {corpus or 'this corpus'}, whose names are like {names}")
 
 
 def _make(frame: pd.DataFrame, templates: dict[str, str]) -> None:

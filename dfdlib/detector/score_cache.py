@@ -49,7 +49,8 @@ class Cache:
         machines: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._say, self._patience = say or _print, patience
+        self._say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+        self._patience = patience
         # A write-ahead log needs memory that all share.
         self._journal = "TRUNCATE" if machines else "WAL"
         self._database: sqlite3.Connection | None = None
@@ -155,10 +156,6 @@ class Cache:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{self.path}{suffix}", f"{self.path}.damaged{suffix}")
         self._say(f"{self.path}: the score cache is damaged ({error}); renamed to {self.path.name}.damaged, begun anew")
-
-
-def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _number(path: Path) -> int:

@@ -84,8 +84,11 @@ def changes(
 
 def _exchanged(labels, pair, swapped, unit, part, names: Sequence[str]) -> np.ndarray:
     """Return the changes (resamples, names) of a pair of systems on the trials of a part."""
+    from scipy.stats import rankdata
+
     labels, unit = labels[part], unit[part]
-    ranks = [2 * _ranks(scores[part]) for scores in pair]
+    # Twice the mean ranks are whole numbers; twice these leave a place between every two.
+    ranks = [2 * np.rint(2 * rankdata(scores[part])).astype(np.int64) for scores in pair]
     found = np.zeros((len(swapped), len(names)))
     if np.array_equal(*ranks):  # detectors that rank all trials alike do not differ
         return found
@@ -101,13 +104,6 @@ def _exchanged(labels, pair, swapped, unit, part, names: Sequence[str]) -> np.nd
             )
             found[block] = new - old
     return found
-
-
-def _ranks(scores: np.ndarray) -> np.ndarray:
-    """Return twice the mean rank of each score among (n,), whole numbers."""
-    from scipy.stats import rankdata
-
-    return np.rint(2 * rankdata(scores)).astype(np.int64)
 
 
 def _values(labels: np.ndarray, codes: np.ndarray, grid: int, names: Sequence[str]) -> np.ndarray:

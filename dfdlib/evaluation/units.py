@@ -135,8 +135,10 @@ def of(table: "DataFrame", *, target: str = NEW, by: str = "auto") -> Units:
     if sentences is not None and (few := _few("sentence", sentences, labels)):
         sentences = None
         notes.append(f"New sentences cannot be judged: {few}. The interval is for other takes of these.")
-    if target == NEW and sentences is not None and _nested(sentences, speakers):
-        sentences = None
+    if target == NEW and sentences is not None:
+        pairs = np.unique(np.stack([sentences, speakers]), axis=1).shape[1]
+        # Where each sentence is of one speaker, they add nothing to the speakers.
+        sentences = None if pairs == np.unique(sentences).size else sentences
     chosen = {"speaker": speakers if target == NEW else None, "sentence": sentences}
     chosen = {kind: member for kind, member in chosen.items() if member is not None}
     return Units(tuple(chosen), tuple(chosen.values()), target, " ".join(notes))
@@ -192,9 +194,3 @@ def _few(kind: str, member: np.ndarray, labels: np.ndarray) -> str:
     found = [count(kind, member[labels == label], label) for label in (BONAFIDE, SPOOF) if (labels == label).any()]
     few = [one for one in found if one.effective < FEW + 1e-6]
     return str(min(few, key=lambda one: one.effective)) if few else ""
-
-
-def _nested(inner: np.ndarray, outer: np.ndarray) -> bool:
-    """Tell whether all trials of each inner unit are of one outer unit."""
-    pairs = np.unique(np.stack([inner, outer]), axis=1).shape[1]
-    return pairs == np.unique(inner).size

@@ -116,7 +116,10 @@ def _refuse_shared(tested: pd.DataFrame, validation: Trials) -> None:
     Names may mean other clips in another folder: where a `sha256` is not known, clips are the same where most scores
     are as well.
     """
-    hashes, others = (_sha256(table) for table in (tested, validation.table))
+    hashes, others = (
+        table["sha256"].fillna("") if "sha256" in table else pd.Series("", index=table.index)
+        for table in (tested, validation.table)
+    )
     same = tested[hashes.isin(set(others) - {""})]
     if same.empty and "" in {*hashes, *others}:
         same = tested.merge(validation.table.drop_duplicates("path"), on="path")
@@ -128,10 +131,6 @@ def _refuse_shared(tested: pd.DataFrame, validation: Trials) -> None:
             f"is {one_line(same['path'].iloc[0])}; give validation scores of other clips",
             path=validation.facts.get("scores"),
         )
-
-
-def _sha256(table: pd.DataFrame) -> pd.Series:
-    return table["sha256"].fillna("") if "sha256" in table else pd.Series("", index=table.index)
 
 
 def kinds(table: pd.DataFrame, *, most: int) -> list[str]:

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,7 @@ class Jobs(Clips):
         """Return what an earlier run has left of a job, if it had the same weights, recipe and clips."""
         from dfdlib.training import loop
 
-        done = _read_json(job.record) or {}
+        done = files.read_json(job.record)
         if (
             done.get("inputs_digest") != self.inputs_digest(job)
             or not job.checkpoint.is_file()
@@ -194,17 +194,9 @@ class Jobs(Clips):
             return 1
         return max(1, machine.cores() // self.profile.threads)
 
-    @contextlib.contextmanager
-    def threads(self) -> Iterator[None]:
+    def threads(self) -> contextlib.AbstractContextManager[None]:
         """Let torch compute on as many threads as the profile says, or on as many as it likes."""
-        import torch
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.profile.threads or before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        return machine.threads(self.profile.threads)
 
     def tell(self, line: str) -> None:
         """Show what this run is at while somebody waits for it; see `progress`."""
@@ -214,10 +206,3 @@ class Jobs(Clips):
     @functools.cached_property
     def _baseline(self) -> str:
         return files.sha256(self.profile.checkpoint)
-
-
-def _read_json(path: Path) -> dict | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

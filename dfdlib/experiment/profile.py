@@ -23,6 +23,7 @@ from dfdlib.detector import own, registry
 from dfdlib.errors import ParameterError, RunError
 from dfdlib.experiment.places import Data
 from dfdlib.training import recipe
+from dfdlib.training.recipe import Natural, Positive
 
 _PROFILES = importlib.resources.files("dfdlib.experiment") / "profiles"
 
@@ -31,9 +32,6 @@ _CLOCK = re.compile(r"[-+\d:._]+")
 #: The rival that measures clips and does not listen: `shortcuts.detector`.
 SHORTCUTS = "shortcuts"
 
-# Strict, or YAML's true would count as 1.
-Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
-Natural = Annotated[int, pydantic.Field(ge=0, strict=True)]
 NonNegative = Annotated[float, pydantic.Field(ge=0)]
 Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
 

@@ -109,7 +109,9 @@ def compare(run: Run) -> pd.DataFrame:
             rows.append(row | _alone(run, table, scores[number], known[number]))
             if number == 0:
                 continue
-            fused = _fused(known[0], known[number], scores[0], scores[number])
+            pair_of = np.stack([known[0].scores, known[number].scores], axis=1)
+            fitted = calibration.logistic().fit(pair_of, known[0].labels)
+            fused = fitted.decision_function(np.stack([scores[0], scores[number]], axis=1))
             rows[-1]["both_wrong"] = _both_wrong(table["label"], scores[[0, number]], (known[0], known[number]))
             for kind, other in (("difference", scores[number]), ("gain", fused)):
                 pairs[len(rows) - 1, kind] = (table, scores[0], other)
@@ -244,11 +246,6 @@ def _alone(run: Run, table: pd.DataFrame, scores: np.ndarray, known: carried.Val
     found |= carried.intervals(labels, scores, known, names=("cllr",), **options)
     return {f"{name}{end}": value for name, one in found.items()
             for end, value in zip(("", "_low", "_high"), one, strict=True)}  # fmt: skip
-
-
-def _fused(ours: carried.Validation, theirs: carried.Validation, *scores: np.ndarray) -> np.ndarray:
-    fitted = calibration.logistic().fit(np.stack([ours.scores, theirs.scores], axis=1), ours.labels)
-    return fitted.decision_function(np.stack(scores, axis=1))
 
 
 def _both_wrong(labels: pd.Series, scores: np.ndarray, known: tuple[carried.Validation, ...]) -> float:

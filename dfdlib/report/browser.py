@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from dfdlib.data import audio
 from dfdlib.detector import explanation, splices
@@ -140,7 +141,13 @@ def explained(run: Run, rows: pd.DataFrame, clips: pd.DataFrame) -> Pictures:
         *(row for row in clips.index if row in heard.index),
         *(row for row in sample.index if row not in clips.index),
     ]
-    with run.threads(), ThreadPoolExecutor(run.parallel_jobs(), initializer=_as_here, initargs=(run,)) as pool:
+    # Each thread of its own starts with torch's own number of threads.
+    with (
+        run.threads(),
+        ThreadPoolExecutor(
+            run.parallel_jobs(), initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
+        ) as pool,
+    ):
         found = {}
         for done, (row, answer) in enumerate(zip(wanted, pool.map(one, wanted), strict=True), 1):
             found[row] = answer
@@ -150,14 +157,6 @@ def explained(run: Run, rows: pd.DataFrame, clips: pd.DataFrame) -> Pictures:
     curve = explanation.faithfulness(pd.concat(curves), **given) if curves else pd.DataFrame()
     pictures = {row: answer for row, (answer, _) in found.items() if answer is not None and row in clips.index}
     return Pictures(pictures, curve)
-
-
-def _as_here(run: Run) -> None:
-    """Give a thread of its own as many threads of torch as this run has; each starts with torch's own number."""
-    import torch
-
-    if run.profile.threads:
-        torch.set_num_threads(run.profile.threads)
 
 
 def stage_of(group: str) -> str:

@@ -75,7 +75,9 @@ def build(
         Run notebooks even when nothing has changed.
     """
     folder = Path(run_folder or profile.root() / "reports" / settings.name).absolute()
-    sources = _sources(Path(notebooks_folder or profile.root() / "notebooks"))
+    place = Path(notebooks_folder or profile.root() / "notebooks")
+    if not (sources := sorted(place.glob("[0-9][0-9]_*.ipynb"))):
+        raise RunError(f"{place}: holds no notebooks; run this from a checkout")
     wanted = _possible(_wanted(sources, only), settings.detector, echo)
     name = str(profile_name or settings.name)
     if name not in profile.names() and Path(name).is_file():
@@ -96,14 +98,6 @@ def build(
     long = "" if size < 8 else "; larger than the 8 MB that a page should have"
     echo(f"report: {result.page} ({size:.1f} MB){long}")
     return result
-
-
-def _sources(folder: Path) -> list[Path]:
-    """Return the notebooks of a folder in their order."""
-    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not found:
-        raise RunError(f"{folder}: holds no notebooks; run this from a checkout")
-    return found
 
 
 def _run(
@@ -199,11 +193,8 @@ def _read(notebook: Path) -> dict:
 
 def _recall(chapter: page.Chapter) -> None:
     """Read the state that an earlier run left of a chapter."""
-    try:
-        marker = json.loads(chapter.marker.read_text("utf-8"))
-    except (OSError, ValueError):
-        return
-    if chapter.executed.is_file():
+    marker = files.read_json(chapter.marker)
+    if marker and chapter.executed.is_file():
         chapter.status = "kept" if marker["key"] == chapter.key else "outdated"
         chapter.seconds = marker["seconds"]
 
@@ -274,9 +265,7 @@ def _summary(chapters: list[page.Chapter], *, folder: Path, settings: profile.Pr
     for chapter in chapters:
         if chapter.status not in ("done", "kept", "outdated"):
             continue
-        try:
-            results = json.loads((folder / "results" / f"{chapter.name}.json").read_text("utf-8"))
-        except (OSError, ValueError):
+        if not (results := files.read_json(folder / "results" / f"{chapter.name}.json")):
             continue
         for name, facts in joined.items():
             for fact in results.pop(name, []):

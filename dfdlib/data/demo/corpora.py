@@ -207,10 +207,7 @@ def _is_built(root: Path, part: str) -> bool:
 
 def _is_current(root: Path, part: str) -> bool:
     """Say whether the clips of a part were made with this recipe, its attacks and what is installed now."""
-    try:
-        stamp = json.loads(_stamp(root, part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    stamp = files.read_json(_stamp(root, part))
     if stamp.get("recipe") != RECIPE or stamp.get("attacks") != _attacks(part):
         return False
     return _made_by(part).items() <= stamp.get("packages", {}).items()

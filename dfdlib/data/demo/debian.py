@@ -62,7 +62,7 @@ def fetch(
     """
     folder = Path(folder).resolve()
     wanted = [*data, *programs]
-    record = _read_record(folder)
+    record = files.read_json(folder / RECORD)
     if not set(wanted) <= set(record) or not _intact(folder, record):
         record = _download(folder, record, data=data, programs=programs, progress=progress)
     root = folder / "unpacked"
@@ -80,13 +80,6 @@ def fetch(
         progress("unpacking packages", 1, 1)
     versions = {name: record[name]["version"] for name in wanted if record[name]["file"]}
     return Packages(root=root, versions=versions, missing=tuple(name for name in wanted if name not in versions))
-
-
-def _read_record(folder: Path) -> dict[str, dict[str, str]]:
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 def _intact(folder: Path, record: dict[str, dict[str, str]]) -> bool:

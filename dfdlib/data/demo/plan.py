@@ -291,25 +291,21 @@ def _allot(clips: list[dict], part: Part, there: Collection[str] | None) -> list
 
 def _can(attack: str, clip: dict, there: Collection[str] | None) -> bool:
     """Say whether a system can make the clip; one that rebuilds recordings always can."""
-    if attack not in synthesis.SYSTEMS:
-        return False
-    if attack in synthesis.READERS:
-        voices = synthesis.voices(attack, language=clip["language"], there=there)
-        # A voice that is made of recordings gives them back when it reads their text.
-        return all(clip["texts"]) and any(voice.name != clip["speaker"] for voice in voices)
-    return True
+    if attack not in synthesis.READERS:
+        return attack in synthesis.SYSTEMS
+    voices = synthesis.voices(attack, language=clip["language"], there=there)
+    # A voice that is made of recordings gives them back when it reads their text.
+    return all(clip["texts"]) and any(voice.name != clip["speaker"] for voice in voices)
 
 
 def _names(table: pd.DataFrame) -> list[str]:
     names = []
     for row in table.itertuples():
-        folder = ("Real" if row.label else "Fake") if row.split == "" else ("real" if row.label else "fake")
-        stem = (
-            f"{row.language}_{row.speaker}_{row.attack}_{row.sentence}_{_draw(row.recordings, row.start) * 1e6:06.0f}"
-        )
-        names.append(
-            "/".join(part for part in (row.split, folder, re.sub(r"[^\w.+-]", "-", stem.replace("/", "."))) if part)
-        )
+        folder = "Real" if row.label else "Fake"
+        number = f"{_draw(row.recordings, row.start) * 1e6:06.0f}"
+        stem = "_".join((row.language, row.speaker, row.attack, row.sentence, number)).replace("/", ".")
+        name = re.sub(r"[^\w.+-]", "-", stem)
+        names.append(f"{row.split}/{folder.lower()}/{name}" if row.split else f"{folder}/{name}")
     return names
 
 

@@ -6,16 +6,15 @@ source-filter models (Wang et al., 2019), but for a turn that the network finds:
 `vocoder_training` makes the weights.
 """
 
-import contextlib
 import functools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from dfdlib import machine
 from dfdlib.data.audio import RATE
 from dfdlib.data.demo import chain, copies
 from dfdlib.errors import RunError, first_line
@@ -108,7 +107,8 @@ def vocode(wave: np.ndarray, *, weights: Path | None = None) -> np.ndarray:
     model, loud = load(weights or copies.weights_file()), chain.rms(wave) + 1e-9
     padded = np.pad(wave * (LEVEL / loud), (SIZE, SIZE + -len(wave) % HOP)).astype(np.float32)
     heard, sources = torch.from_numpy(padded)[None], torch.from_numpy(source(padded))[None]
-    with one_thread(), torch.no_grad():
+    # In one thread, as sums of floats depend on how many share them.
+    with machine.threads(1), torch.no_grad():
         rebuilt = model(log_mel(heard), sources)[0].numpy().astype(np.float64)
     return rebuilt[SIZE : SIZE + len(wave)] * (loud / LEVEL)
 
@@ -136,17 +136,6 @@ def to_bytes(model: Vocoder, *, metadata: dict[str, str]) -> bytes:
 
     tensors = {name: tensor.detach().half().contiguous() for name, tensor in model.state_dict().items()}
     return save(tensors, metadata={"metadata": json.dumps(metadata, sort_keys=True)})
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute in one thread: sums of floats depend on how many share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @functools.cache

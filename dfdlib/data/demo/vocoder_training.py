@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dfdlib import files
+from dfdlib import files, machine
 from dfdlib.data import audio
 from dfdlib.data.demo import chain, copies, vocoder
 from dfdlib.errors import DataError, RunError
@@ -151,7 +151,7 @@ def train(
     Its weights are the average over the last steps.
     """
     recipe = recipe or Recipe()
-    with vocoder.one_thread():
+    with machine.threads(1):
         torch.manual_seed(recipe.seed)
         rng, model = np.random.default_rng(recipe.seed), vocoder.Vocoder()
         averaged = copy.deepcopy(model).requires_grad_(False)

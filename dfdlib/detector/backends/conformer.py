@@ -9,6 +9,7 @@ References
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -30,14 +31,11 @@ class ConformerConfiguration:
     blocks: int = 4
     kernel: int = 31
     head_tokens: bool = False  # TCM: absolute positions, and a token for each head that all frames attend to
+    least_frames: ClassVar = 1
 
     def __post_init__(self):
         if self.heads < 1 or self.width % self.heads:
             raise ParameterError(f"width={self.width}, heads={self.heads}: each head takes an equal part of the width")
-
-    @property
-    def least_frames(self) -> int:
-        return 1
 
 
 class Conformer(nn.Module):
@@ -78,10 +76,10 @@ class _Block(nn.Module):
     def __init__(self, c: ConformerConfiguration):
         super().__init__()
         attention = _HeadTokenAttention if c.head_tokens else _RelativeAttention
-        self.ff1 = _Half(_Normed(c.width, _FeedForward(c.width)))
+        self.ff1 = _Half(_Normed(c.width, _feed_forward(c.width)))
         self.attn = _Normed(c.width, attention(c.width, c.heads))
-        self.conv = _Convolution(c.width, c.kernel)
-        self.ff2 = _Half(_Normed(c.width, _FeedForward(c.width)))
+        self.conv = _convolution(c.width, c.kernel)
+        self.ff2 = _Half(_Normed(c.width, _feed_forward(c.width)))
         self.post_norm = nn.LayerNorm(c.width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -109,14 +107,18 @@ class _Normed(nn.Module):
         return self.fn(self.norm(x))
 
 
-class _FeedForward(nn.Module):
-    def __init__(self, width: int):
+class _Sequence(nn.Module):
+    def __init__(self, *parts: nn.Module):
         super().__init__()
-        # The published networks have dropout, of zero, in the place without parameters.
-        self.net = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Identity(), nn.Linear(4 * width, width))
+        self.net = nn.Sequential(*parts)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(x)
+
+
+def _feed_forward(width: int) -> _Sequence:
+    # The published networks have dropout, of zero, in the place without parameters.
+    return _Sequence(nn.Linear(width, 4 * width), nn.SiLU(), nn.Identity(), nn.Linear(4 * width, width))
 
 
 class _RelativeAttention(nn.Module):
@@ -167,24 +169,19 @@ class _HeadTokenAttention(nn.Module):
         return torch.cat([first, frames], dim=1)
 
 
-class _Convolution(nn.Module):
-    def __init__(self, width: int, kernel: int):
-        super().__init__()
-        inner = 2 * width
-        self.net = nn.Sequential(
-            nn.LayerNorm(width),
-            _Transposed(),
-            nn.Conv1d(width, 2 * inner, kernel_size=1),
-            nn.GLU(dim=1),
-            _DepthWise(inner, kernel),
-            nn.BatchNorm1d(inner),
-            nn.SiLU(),
-            nn.Conv1d(inner, width, kernel_size=1),
-            _Transposed(),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net(x)
+def _convolution(width: int, kernel: int) -> _Sequence:
+    inner = 2 * width
+    return _Sequence(
+        nn.LayerNorm(width),
+        _Transposed(),
+        nn.Conv1d(width, 2 * inner, kernel_size=1),
+        nn.GLU(dim=1),
+        _DepthWise(inner, kernel),
+        nn.BatchNorm1d(inner),
+        nn.SiLU(),
+        nn.Conv1d(inner, width, kernel_size=1),
+        _Transposed(),
+    )
 
 
 class _DepthWise(nn.Module):

@@ -16,20 +16,16 @@ class MelFilters(nn.Module):
 
     def __init__(self, *, filters: int, taps: int, rate: int = 16_000):
         super().__init__()
-        self.register_buffer("kernels", _kernels(filters, taps, rate), persistent=False)
+        # Computed in float64 on the processor, whatever torch's default device is now.
+        real = {"dtype": torch.float64, "device": "cpu"}
+        mels = torch.linspace(0, 2595 * math.log10(1 + rate / 2 / 700), filters + 1, **real)
+        edges = 700 * (10 ** (mels / 2595) - 1)
+        places = torch.arange(taps, **real) - taps // 2
+        passed = 2 * edges[:, None] / rate * torch.sinc(2 * edges[:, None] * places / rate)
+        window = torch.hamming_window(taps, periodic=False, **real)
+        kernels = ((passed[1:] - passed[:-1]) * window).float().unsqueeze(1)  # (filters, 1, taps)
+        self.register_buffer("kernels", kernels, persistent=False)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return shape (B, filters, n - taps + 1) for waveforms of shape (B, n)."""
         return F.conv1d(waveforms.unsqueeze(1), self.kernels.to(waveforms.dtype))
-
-
-def _kernels(filters: int, taps: int, rate: int) -> torch.Tensor:
-    """Return the kernels, float32 of shape (filters, 1, taps)."""
-    # Computed in float64 on the processor, whatever torch's default device is now.
-    real = {"dtype": torch.float64, "device": "cpu"}
-    mels = torch.linspace(0, 2595 * math.log10(1 + rate / 2 / 700), filters + 1, **real)
-    edges = 700 * (10 ** (mels / 2595) - 1)
-    places = torch.arange(taps, **real) - taps // 2
-    passed = 2 * edges[:, None] / rate * torch.sinc(2 * edges[:, None] * places / rate)
-    window = torch.hamming_window(taps, periodic=False, **real)
-    return ((passed[1:] - passed[:-1]) * window).float().unsqueeze(1)

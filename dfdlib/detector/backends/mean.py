@@ -6,6 +6,7 @@ References
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -15,9 +16,7 @@ from torch import nn
 class MeanConfiguration:
     """There is nothing to choose."""
 
-    @property
-    def least_frames(self) -> int:
-        return 1
+    least_frames: ClassVar = 1
 
 
 class Mean(nn.Module):

@@ -9,7 +9,7 @@ References
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -28,10 +28,7 @@ class Nes2NetConfiguration:
     pooling: Literal["mean", "attentive"] = "mean"  # what is made of all frames: their mean, or attentive statistics
     activation: Literal["relu", "selu"] = "relu"
     outputs: int = 2  # a detector has two
-
-    @property
-    def least_frames(self) -> int:
-        return 1
+    least_frames: ClassVar = 1
 
 
 class Nes2Net(nn.Module):

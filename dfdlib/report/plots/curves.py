@@ -117,17 +117,8 @@ class RateCurveDisplay(Display):
             notes.append("arrow: beyond the frame" if notes else "arrow: EER beyond the frame")
         look.legend_below(ax, title="\n".join(notes) or None)
 
-    def _ordinate(self, frr: ArrayLike) -> ArrayLike:
-        """Return the rate on the vertical axis."""
-        raise NotImplementedError
-
-    def _place(self, far: ArrayLike, frr: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return where rates are drawn."""
-        raise NotImplementedError
-
-    def _frame(self, ax: Axes, *, first: bool) -> None:
-        """Set the ends of both axes, which hold all curves, and their titles."""
-        raise NotImplementedError
+    # A kind of curve has `_ordinate`, the rate on the vertical axis of an FRR; `_place`, where an FAR and an FRR are
+    # drawn; and `_frame`, which sets the ends of both axes, so that they hold all curves, and their titles.
 
     def _area(self) -> str:
         return ""

@@ -43,6 +43,9 @@ def show(
     panels : mapping of str to Figure, optional
         The same figure in parts, which a narrow page stacks: written as ``name-part.svg``.
     """
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import display
+
     if not alt.strip():
         raise ParameterError("alt is empty: say in one sentence what the figure shows, with its numbers")
     if folder is not None and not name:
@@ -56,7 +59,9 @@ def show(
                 entries = {"Date": None, "Title": f"{name}{part}", "Description": alt}
                 drawn.savefig(file, format="svg", facecolor="none", metadata=entries)
     facts = {"alt": alt, "width": shown_width(fig), "name": name or "", "caption": caption}
-    _display(png, facts | {"panels": list(panels or ())})
+    if InteractiveShell.initialized():
+        data = {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": alt}
+        display(data, metadata={"image/png": facts | {"panels": list(panels or ())}}, raw=True)
     # Only pyplot keeps figures alive; a figure of `figure()` goes when its last reference does.
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(fig)
@@ -80,15 +85,6 @@ def save(fig: Figure, path: str | Path, *, alt: str) -> None:
 def shown_width(fig: Figure) -> int:
     """Return how wide a page shows a figure, in its pixels."""
     return round(fig.get_figwidth() * DPI / 2)
-
-
-def _display(png: bytes, facts: dict) -> None:
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.display import display
-
-    if InteractiveShell.initialized():
-        data = {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": facts["alt"]}
-        display(data, metadata={"image/png": facts}, raw=True)
 
 
 def as_png(fig: Figure) -> bytes:

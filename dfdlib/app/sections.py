@@ -48,8 +48,11 @@ def clip(found: Sequence[tuple[Assessment, Basis]], wave: np.ndarray) -> str:
     if strange:
         rows = "".join(f"<li>{_text(f'{one.name}: {one.value} (tested: {one.tested})')}</li>" for one in strange)
         parts.append(f'<div class="said"><p>The detector was never tested on such clips:</p><ul>{rows}</ul></div>')
-    parts += [_timeline(first, wave), _facts(first)]
-    return _block("".join(parts))
+    words = {True: "never tested", False: "tested", None: "not known"}
+    rows = [(fact.name, fact.value, fact.tested, words[fact.untested]) for fact in first.facts]
+    table = _table(("", "This clip", "Clips it was tested on", ""), rows)
+    what = f"<summary>What was done to the file</summary><p>{_text(first.done)}</p>{table}"
+    return _block("".join([*parts, _timeline(first, wave), f"<details>{what}</details>"]))
 
 
 def occlusion(wave: np.ndarray, basis: Basis, *, channel: str) -> str:
@@ -208,14 +211,6 @@ def _play(start: float, end: float) -> str:
         f"const a=this.closest('figure').querySelector('audio');a.currentTime={start:.3f};"
         f"a.ontimeupdate=()=>{{if(a.currentTime>={end:.3f}){{a.pause();a.ontimeupdate=null}}}};a.play()"
     )
-
-
-def _facts(one: Assessment) -> str:
-    words = {True: "never tested", False: "tested", None: "not known"}
-    rows = [(fact.name, fact.value, fact.tested, words[fact.untested]) for fact in one.facts]
-    heads = ("", "This clip", "Clips it was tested on", "")
-    table = _table(heads, rows)
-    return f"<details><summary>What was done to the file</summary><p>{_text(one.done)}</p>{table}</details>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

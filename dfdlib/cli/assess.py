@@ -69,13 +69,7 @@ def app(
 
 
 def _known(
-    settings,
-    *,
-    checkpoint: Path | None,
-    detector: str | None,
-    precision: str | None,
-    folder: Path | None,
-    cached: bool,
+    settings, *, checkpoint: Path | None, detector: str | None, precision: str | None, folder: Path | None, cached: bool
 ):
     """Return the detectors and what is known of them, as the page takes it."""
     from dfdlib.app.basis import Basis, Known, examples, tested_on

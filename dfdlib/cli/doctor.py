@@ -15,20 +15,8 @@ from dfdlib.errors import DfdError, RunError
 # All else is imported where its absence is caught.
 
 #: Import name and distribution of the packages that the report needs.
-CORE = {
-    "jupyterlab": "jupyterlab",
-    "papermill": "papermill",
-    "torch": "torch",
-    "fairseq": "fairseq-fixed",
-    "matplotlib": "matplotlib",
-    "seaborn": "seaborn",
-    "sklearn": "scikit-learn",
-    "pandas": "pandas",
-    "lightning": "lightning",
-    "soundfile": "soundfile",
-    "av": "av",
-    "soxr": "soxr",
-}
+_NAMES = "jupyterlab papermill torch fairseq matplotlib seaborn sklearn pandas lightning soundfile av soxr".split()
+CORE = {name: name for name in _NAMES} | {"fairseq": "fairseq-fixed", "sklearn": "scikit-learn"}
 
 
 def examine(*, checkpoint: str | Path | None = None) -> dict[str, dict | list[str]]:

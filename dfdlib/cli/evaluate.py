@@ -33,8 +33,7 @@ AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Leave out clips with a score or a label alone, and say how many.")
 ]
 Corpora = Annotated[
-    list[str] | None,
-    typer.Option("--corpus", metavar="NAME=SCORES,KEY", help="One of several corpora; many times."),
+    list[str] | None, typer.Option("--corpus", metavar="NAME=SCORES,KEY", help="One of several corpora; many times.")
 ]
 Per = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="Also a row for each attack, codec …; many times.")

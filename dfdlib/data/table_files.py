@@ -59,13 +59,9 @@ class Raw:
 def load(path: Path, *, needs: tuple[str, ...], headings: Mapping[str, str] | None = None) -> Raw:
     """Read a table; every row has a field for each column in `needs`.
 
-    `headings` says under which heading a column stands; else, and for all others, `COLUMNS` does.
-
-    Raises
-    ------
-    DataError
-        The file is no table with headings; a column is missing or there twice; a row has more or fewer fields than
-        there are headings.
+    `headings` says under which heading a column stands; else, and for all others, `COLUMNS` does. DataError: the file
+    is no table with headings; a column is missing or there twice; a row has more or fewer fields than there are
+    headings.
     """
     content = _content(path)
     parquet, own = is_parquet(path, content), headings or {}
@@ -279,13 +275,7 @@ def _measured(path: Path, content: bytes, separator: str) -> tuple[np.ndarray, n
 
 
 def _check_lengths(
-    path: Path,
-    lines: np.ndarray,
-    lengths: np.ndarray,
-    names: list[str],
-    *,
-    needs: tuple[str, ...],
-    separator: str,
+    path: Path, lines: np.ndarray, lengths: np.ndarray, names: list[str], *, needs: tuple[str, ...], separator: str
 ) -> None:
     # What spreadsheets leave away at the end of a row is empty, and may be where nothing has to be.
     least = max(place for place, name in enumerate(names, 1) if name in {*needs, "path", "label", "score"})

@@ -164,16 +164,11 @@ def labels(raw: Raw, *, needed: bool, words: Mapping[str, str] | None = None) ->
     if unknown:
         row = int(column.isin(unknown).to_numpy().argmax())
         word, others = column.iloc[row], [other for other in known if other not in (column.iloc[row], "")]
-        which = (
-            "0 and 1 say which class they are under headings such as 'label' or 'is_spoof' only"
-            if word.strip() in _NUMBERS
-            else ""
-        )
+        which = " (0 and 1 say which class they are under headings such as 'label' or 'is_spoof' only)"
         raise raw.fault(
             row,
-            f"label {one_line(word)!r} is neither bona fide nor spoof{f' ({which})' if which else ''}; "
-            f"{f'the others are {some(others)}; ' if others else ''}"
-            "write bonafide or spoof",
+            f"label {one_line(word)!r} is neither bona fide nor spoof{which * (word.strip() in _NUMBERS)}; "
+            f"{f'the others are {some(others)}; ' if others else ''}write bonafide or spoof",
         )
     return pd.array(column.map(known).astype(object).where(lambda value: value.notna(), None), dtype="Int8")
 

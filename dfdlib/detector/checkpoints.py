@@ -47,19 +47,11 @@ HEADER = "dfdlib"
 
 #: Classes that the settings in fairseq's files can name. Weights need no settings, so none of them is made.
 STAND_INS = (
-    "omegaconf.base.ContainerMetadata",
-    "omegaconf.base.Metadata",
-    "omegaconf.dictconfig.DictConfig",
-    "omegaconf.listconfig.ListConfig",
-    "omegaconf.nodes.AnyNode",
-    "omegaconf.nodes.BooleanNode",
-    "omegaconf.nodes.FloatNode",
-    "omegaconf.nodes.IntegerNode",
-    "omegaconf.nodes.StringNode",
-    "typing.Any",
+    *(f"omegaconf.base.{name}" for name in ("ContainerMetadata", "Metadata")),
+    *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "typing.Any"),
+    *(f"omegaconf.nodes.{name}Node" for name in ("Any", "Boolean", "Float", "Integer", "String")),
     *(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple")),
 )
-
 
 _PREFIX = re.compile("|".join(map(re.escape, PREFIXES)))
 # What torch adds can also stand within a name, where a part of a network is wrapped.

@@ -92,12 +92,9 @@ class Description:
     """What can be said about a checkpoint file."""
 
     path: str
-    kind: str
-    """As `checkpoints.Content.kind`."""
-    configuration: str
-    """Name of the configuration, or an empty text when the names and shapes are those of none that is known."""
-    seems: str
-    """What else the file seems to be, when there is no configuration; or an empty text."""
+    kind: str  # as `checkpoints.Content.kind`
+    configuration: str  # its name, or an empty text when the names and shapes are those of none that is known
+    seems: str  # what else the file seems to be, when there is no configuration; or an empty text
     tensors: int
     parameters: int
     dtype: str

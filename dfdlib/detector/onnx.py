@@ -42,8 +42,7 @@ class Export:
     path: str
     bytes: int
     sha256: str
-    difference: float
-    """The largest difference from torch's logits, over clips of several lengths."""
+    difference: float  # the largest one from torch's logits, over clips of several lengths
 
 
 def write(path: str | Path, model: network.Detector, *, checkpoint: str | Path | None = None) -> Export:

@@ -94,12 +94,7 @@ class Scored(Jobs):
         return table, scores[:1], scores[1:]
 
     def score(
-        self,
-        clips: Corpus,
-        model: Detector | Scorer,
-        *,
-        name: str,
-        preprocessing: Preprocessing | None = None,
+        self, clips: Corpus, model: Detector | Scorer, *, name: str, preprocessing: Preprocessing | None = None
     ) -> Scores:
         """Return the scores of clips by any detector, and write them to ``scores/<name>.csv``."""
         cache = Cache(self.folder / "cache.sqlite")

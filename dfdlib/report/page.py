@@ -258,13 +258,10 @@ def _tidy_figure(soup, figure, numbered: "_Numbered", slug: str) -> None:
     if drawn:
         numbered.drawn[identifier] = drawn  # parsing it would take longer than all the rest
         box.append(bs4.Comment(identifier))
-        figure.clear()
-    elif image:
-        box.append(image.extract())
-        figure.clear()
     else:
-        for child in list(figure.children):
+        for child in [image] if image else list(figure.children):
             box.append(child.extract())
+    figure.clear()
     said = soup.new_tag("figcaption")
     said.append(numbered.label(soup, "Figure", identifier))
     said.append(f" {caption}" if caption else "")

@@ -71,12 +71,7 @@ def draw(run: Run, name: str, *displays, caption: str = "") -> None:
 
 
 def draw_panels(
-    run: Run,
-    name: str,
-    panels: Mapping[str, Iterable],
-    *,
-    caption: str = "",
-    summary: bool = False,
+    run: Run, name: str, panels: Mapping[str, Iterable], *, caption: str = "", summary: bool = False
 ) -> None:
     """Draw panels side by side, as one for each corpus: a title to displays of one kind.
 

@@ -16,11 +16,9 @@ class Coding:
     decoder: str
     rate: int
     sample_format: str
-    bit_rate: Range | None = None
-    """In bit/s; each clip draws its own."""
+    bit_rate: Range | None = None  # in bit/s; each clip draws its own
     options: dict[str, str] = field(default_factory=dict)
-    delay: int = 0
-    """Samples by which the decoded waveform is late, which the decoder does not report."""
+    delay: int = 0  # samples by which the decoded waveform is late, which the decoder does not report
 
     def through(self, wave: np.ndarray, *, rng: np.random.Generator) -> tuple[np.ndarray, int]:
         """Return the waveform, coded and decoded, and its sample rate."""
@@ -106,9 +104,8 @@ CODINGS = {
     "gsm": Gsm(),
 }
 
+#: mp3 and opus at low bit rates, G.722 at 64 kbit/s, and at 8 kHz the telephone's µ-law and GSM full rate.
 CODECS = tuple(CODINGS)
-"""mp3 and opus at low bit rates, G.722 at 64 kbit/s, and at 8 kHz the telephone's µ-law and GSM full rate."""
-
 
 #: What a clip may have come through since it was recorded: in words, and the codecs that stand for it.
 CHANNELS = {

@@ -67,11 +67,7 @@ class Audit:
             "shortcut_eer": found and found.eer.value,
             "shortcut_eer_ci": found and [found.eer.low, found.eer.high],
             "shortcut": found
-            and {
-                "classifier": found.classifier,
-                "ways": _records(found.ways),
-                "features": _records(found.features),
-            },
+            and {"classifier": found.classifier, "ways": _records(found.ways), "features": _records(found.features)},
             "verdict": found.verdict if found else self.shortcut_refused,
             "findings": _plain(self.findings),
             "counts": _records(self.counts),

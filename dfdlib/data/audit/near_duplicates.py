@@ -97,15 +97,8 @@ def pairs(
         waves = list(
             pool.map(lambda a, b, later: _correlation(paths[a], paths[b], later * HOP), first, second, shift.tolist())
         )
-    table = pd.DataFrame(
-        {
-            "first": first,
-            "second": second,
-            "shift": shift * HOP / RATE,
-            "bits": bits,
-            "correlation": np.array(waves, float),
-        }
-    )
+    table = pd.DataFrame({"first": first, "second": second, "shift": shift * HOP / RATE, "bits": bits})
+    table["correlation"] = np.array(waves, float)
     table["same"] = table["correlation"] >= LEAST_CORRELATION
     # Waves that agree prove more than bits; without them, few frames must agree better than many.
     sure = bits <= UNRELATED - SPREAD / np.sqrt(np.maximum(frames, 1))

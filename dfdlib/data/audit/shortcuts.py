@@ -182,22 +182,11 @@ def _rank(features: pd.DataFrame, labels: np.ndarray, options: dict) -> pd.DataF
         values = features[name].to_numpy(float)
         auc = intervals.interval(labels, values, metric="auc", **options)
         eer = metrics.eer(labels, values if auc.value >= 0.5 else -values).value
-        rows.append(
-            {
-                "feature": name,
-                "unit": unit,
-                "bonafide": float(np.median(values[labels == 1])),
-                "spoof": float(np.median(values[labels == 0])),
-                "auc": auc.value,
-                "auc_low": auc.low,
-                "auc_high": auc.high,
-                "eer": eer,
-            }
-        )
-    table = pd.DataFrame(rows)
-    return table.loc[(table["auc"] - 0.5).abs().sort_values(ascending=False, kind="stable").index].reset_index(
-        drop=True
-    )
+        bonafide, spoof = (float(np.median(values[labels == label])) for label in (1, 0))
+        row = {"feature": name, "unit": unit, "bonafide": bonafide, "spoof": spoof}
+        rows.append(row | {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high, "eer": eer})
+    tells_most = {"key": lambda auc: -(auc - 0.5).abs(), "kind": "stable"}
+    return pd.DataFrame(rows).sort_values("auc", ignore_index=True, **tells_most)
 
 
 def _verdict(corpus: str, eer: Interval, ranked: pd.DataFrame, finding: str, level: float, ways: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dfdlib.data.audit import near_duplicates
 from dfdlib.data.demo import chain, synthesis
 
 #: What each voice is for. A training voice is in the training splits of both corpora, with other sentences in each.
@@ -152,23 +153,17 @@ def related_sentences(texts: dict[str, Sequence[str]], *, words: int = 4) -> dic
 
     Prompts belong together when a whole sentence of at least `words` words, or their whole text, is the same.
     """
-    parent = {name: name for name in texts}
-
-    def find(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    seen: dict[str, str] = {}
-    for name in sorted(texts):
+    names, links = sorted(texts), [(0, 0)]
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names):
         for text in texts[name]:
             parts = [" ".join(re.findall(r"\w+", part.lower())) for part in re.split(r"[.?!;]+", text)]
             whole = " ".join(part for part in parts if part)
             for part in {whole, *(part for part in parts if len(part.split()) >= words)} - {""}:
-                first, second = sorted((find(name), find(seen.setdefault(part, name))))
-                parent[second] = first
-    return {name: find(name) for name in texts}
+                links.append((number, seen.setdefault(part, number)))
+    families = near_duplicates.families(max(1, len(names)), *zip(*links, strict=True))
+    groups: dict[int, str] = {}
+    return {name: groups.setdefault(family, name) for name, family in zip(names, families, strict=False)}
 
 
 def _units(table: pd.DataFrame) -> list[str]:

@@ -119,8 +119,7 @@ def probability(llr: ArrayLike, *, p_spoof: float) -> np.ndarray:
     """
     from scipy.special import expit
 
-    if not 0 < p_spoof < 1:
-        raise ParameterError(f"p_spoof={p_spoof}: must lie between 0 and 1, both excluded")
+    metrics.check_costs(p_spoof)
     return expit(finite(llr) + math.log1p(-p_spoof) - math.log(p_spoof))
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfdlib.errors import ParameterError
 from dfdlib.evaluation import metrics
 from dfdlib.evaluation.counts import Tally
 from dfdlib.evaluation.drawing import names_of, of_attacks
@@ -106,8 +105,7 @@ def precision(far: Interval, frr: Interval, *, p_spoof: float) -> dict[str, Inte
     a threshold that was fixed beforehand. The limits of the result hold where both of FAR and FRR do: for a level of
     95 % give intervals of 97.5 %. ``p_spoof`` is the prevalence of spoofs, strictly between 0 and 1.
     """
-    if not 0 < p_spoof < 1:
-        raise ParameterError(f"p_spoof={p_spoof}: must lie between 0 and 1, both excluded")
+    metrics.check_costs(p_spoof)
 
     def share(right: float, wrong: float) -> float:
         return right / (right + wrong) if right + wrong > 0 else math.nan

@@ -134,7 +134,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 def detection_cost(far, frr, *, p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA):
     """Return the normalised detection cost of a FAR and a FRR, numbers or arrays: the DCF of `min_dcf`."""
-    _check_costs(p_spoof, c_miss, c_fa)
+    check_costs(p_spoof, c_miss, c_fa)
     miss, false_alarm = c_miss * (1 - p_spoof), c_fa * p_spoof
     return (miss * frr + false_alarm * far) / min(miss, false_alarm)
 
@@ -160,7 +160,7 @@ def bayes_threshold(*, p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: f
 
     ``log(c_fa p_spoof) - log(c_miss (1 - p_spoof))``, natural logarithms: -0.642 at the defaults.
     """
-    _check_costs(p_spoof, c_miss, c_fa)
+    check_costs(p_spoof, c_miss, c_fa)
     return math.log(c_fa * p_spoof) - math.log(c_miss * (1 - p_spoof))
 
 
@@ -249,7 +249,8 @@ def points_signed(change: float) -> str:
 # --- checks ---
 
 
-def _check_costs(p_spoof: float, c_miss: float, c_fa: float) -> None:
+def check_costs(p_spoof: float, c_miss: float = C_MISS, c_fa: float = C_FA) -> None:
+    """Refuse a share of spoofs that is none or all, and costs that are not above 0."""
     if not 0 < p_spoof < 1:
         raise ParameterError(f"p_spoof={p_spoof}: must lie between 0 and 1, both excluded")
     for name, cost in (("c_miss", c_miss), ("c_fa", c_fa)):

@@ -227,7 +227,8 @@ def load(name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Profile:
         settings = Profile.model_validate(values)
     except pydantic.ValidationError as error:
         raise ParameterError(_one_line(error.errors()[0], origin=origin, origins=origins)) from error
-    return _absolute(settings)
+    checkpoint = Path(str(settings.checkpoint).replace("{detector}", settings.detector))
+    return settings.model_copy(update={"data": settings.data.mapped(_place), "checkpoint": _place(checkpoint)})
 
 
 def _text(name: str) -> tuple[str, str]:
@@ -364,13 +365,8 @@ def as_used(settings: Profile, *, changed: bool = False) -> dict[str, Any]:
     return shown(settings.model_dump(exclude_defaults=changed))
 
 
-def _absolute(settings: Profile) -> Profile:
-    """Return the profile with its paths made absolute, from the project's folder."""
-    checkpoint = Path(str(settings.checkpoint).replace("{detector}", settings.detector))
-    return settings.model_copy(update={"data": settings.data.mapped(_place), "checkpoint": _place(checkpoint)})
-
-
 def _place(path: Path) -> Path:
+    """Return a path made absolute, from the project's folder."""
     try:
         return root() / path.expanduser()
     except RuntimeError as error:  # nobody of that name has a home

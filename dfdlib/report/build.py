@@ -78,7 +78,10 @@ def build(
     place = Path(notebooks_folder or profile.root() / "notebooks")
     if not (sources := sorted(place.glob("[0-9][0-9]_*.ipynb"))):
         raise RunError(f"{place}: holds no notebooks; run this from a checkout")
-    wanted = _possible(_wanted(sources, only), settings.detector, echo)
+    wanted = _wanted(sources, only)
+    if own.is_own(settings.detector):
+        echo(f"{settings.detector} cannot be fine-tuned: notebooks {' and '.join(_BEFORE)} report on it as it is")
+        wanted = [source for source in wanted if source.stem[:2] in _BEFORE]
     name = str(profile_name or settings.name)
     if name not in profile.names() and Path(name).is_file():
         name = str(Path(name).absolute())  # kernels work in the notebooks' folder
@@ -122,14 +125,6 @@ def _run(
             broken = chapter.status == "failed"
             took = f"{chapter.seconds:.0f} s"
             echo(f"{title}: failed after {took}: {chapter.error}" if broken else f"{title}: done in {took}")
-
-
-def _possible(wanted: list[Path], detector: str, echo: Callable[[str], None]) -> list[Path]:
-    """Return the notebooks that can be run: for somebody's own detector, those before fine-tuning."""
-    if not own.is_own(detector):
-        return wanted
-    echo(f"{detector} cannot be fine-tuned: notebooks {' and '.join(_BEFORE)} report on it as it is")
-    return [source for source in wanted if source.stem[:2] in _BEFORE]
 
 
 def _wanted(sources: list[Path], only: Iterable[str] | None) -> list[Path]:

@@ -78,7 +78,10 @@ class Stationary:
     def __call__(self, wave: np.ndarray, *, rate: int, rng: np.random.Generator) -> np.ndarray:
         responses = draw_filters(self.notches, 1, rate=rate, rng=rng)
         noise = apply_filters(rng.standard_normal((1, len(wave)), dtype=np.float32), responses)
-        return limit(add_at(wave, noise, snr=rng.uniform(*self.snr)))
+        energy, snr = np.linalg.norm(noise), rng.uniform(*self.snr)
+        if energy > 0:
+            wave = wave + noise * np.float32(np.linalg.norm(wave) / energy * 10 ** (-snr / 20))
+        return limit(wave)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,14 +130,6 @@ def limit(wave: np.ndarray) -> np.ndarray:
     """Turn a waveform down to a peak of 1 where it goes beyond, and return it as float32."""
     peak = np.abs(wave).max()
     return (wave / peak if peak > 1 else wave).astype(np.float32, copy=False)
-
-
-def add_at(wave: np.ndarray, noise: np.ndarray, *, snr: float) -> np.ndarray:
-    """Add noise to a waveform at a ratio of their energies in decibels; to silence none is added."""
-    energy = np.linalg.norm(noise)
-    if energy == 0:
-        return wave
-    return wave + noise * np.float32(np.linalg.norm(wave) / energy * 10 ** (-snr / 20))
 
 
 # Filters have taps that mirror around time zero: they delay nothing, and their frequency response is real.

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from dfdlib import files, processes
+from dfdlib.data import tables
 from dfdlib.detector import network
 from dfdlib.errors import RunError
 from dfdlib.evaluation import metrics
@@ -112,7 +113,8 @@ class Saver(lightning.Callback):
         if min(state.rows, key=lambda row: (row[self.recipe.select], row["validation_loss"])) is row:
             state.best_epoch = row["epoch"]
             self._save_best(learner)
-        self._save_history()
+        history = pd.DataFrame(state.rows)
+        self._write(lambda: tables.write(self.checkpoint.with_suffix(".csv"), history))
         self._save_state(trainer, learner)
         self.progress(
             f"epoch {row['epoch']}/{self.recipe.epochs}: train loss {row['train_loss']:.4f}, validation loss "
@@ -159,13 +161,6 @@ class Saver(lightning.Callback):
         path = self.checkpoint.with_suffix(".resume")
         self._write(lambda: self.state.write(path, inputs=self.inputs, model=model, optimizer=optimizer))
         self._saved = time.monotonic()
-
-    def _save_history(self) -> None:
-        def write() -> None:
-            with files.atomic(self.checkpoint.with_suffix(".csv")) as file:
-                pd.DataFrame(self.state.rows).to_csv(file, index=False)
-
-        self._write(write)
 
     def _write(self, write: Callable[[], None]) -> None:
         if not processes.is_first():

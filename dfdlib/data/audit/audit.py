@@ -122,6 +122,7 @@ def examine(
     told = _findings(clips, pairs, left_out=measured.left_out)
     findings = checks.ranked([*told, *(checks.shortcut(found, tested) if found else ())])
     paths = clips["path"].to_numpy()
+    formats = clips.assign(label=_named(clips)).groupby(["split", "label", "format", "rate", "channels"]).size()
     return Audit(
         name=corpus.name,
         size=len(corpus),
@@ -129,7 +130,7 @@ def examine(
         counts=corpus.summary(),
         clips=clips.assign(found=_kinds_by_clip(findings, len(clips))),
         by_class=_by_class(clips),
-        formats=_formats(clips),
+        formats=formats.rename("clips").reset_index(),
         pairs=pairs.assign(first=paths[pairs["first"]], second=paths[pairs["second"]]),
         left_out=measured.left_out,
         other=corpus.other,
@@ -221,11 +222,6 @@ def _by_class(clips: pd.DataFrame) -> pd.DataFrame:
     order = {name: place for place, name in enumerate(NUISANCES)}
     table = table.sort_values("feature", key=lambda names: names.map(order), kind="stable")
     return table.assign(unit=table["feature"].map(NUISANCES)).reset_index(drop=True)
-
-
-def _formats(clips: pd.DataFrame) -> pd.DataFrame:
-    groups = clips.assign(label=_named(clips)).groupby(["split", "label", "format", "rate", "channels"])
-    return groups.size().rename("clips").reset_index()
 
 
 def _named(clips: pd.DataFrame) -> pd.Series:

@@ -151,19 +151,13 @@ def rms(wave: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
 
 
-def _frame_levels(wave: np.ndarray) -> np.ndarray:
-    """Return the level of each 10 ms, in dB, smoothed over three of them."""
+def _active_frames(wave: np.ndarray) -> np.ndarray:
+    """Return which 10 ms hold speech, by their level in dB, smoothed over three of them."""
     n_frames = len(wave) // FRAME
     if n_frames == 0:
-        return np.zeros(0)
-    power = np.square(wave[: n_frames * FRAME].reshape(n_frames, FRAME), dtype=np.float64).mean(axis=1)
-    return 10 * np.log10(np.convolve(power, np.full(3, 1 / 3), "same") + 1e-12)
-
-
-def _active_frames(wave: np.ndarray) -> np.ndarray:
-    levels = _frame_levels(wave)
-    if not len(levels):
         return np.zeros(0, bool)
+    power = np.square(wave[: n_frames * FRAME].reshape(n_frames, FRAME), dtype=np.float64).mean(axis=1)
+    levels = 10 * np.log10(np.convolve(power, np.full(3, 1 / 3), "same") + 1e-12)
     # -70 dB of full scale is no speech however quiet the rest.
     return levels > max(np.percentile(levels, 95) - SPEECH_RANGE, -70.0)
 

@@ -50,13 +50,10 @@ class FestivalVoice:
     pace: str = _STRETCH  # the command that sets the speed, where there is one
 
 
-def _english(function: str, package: str, pace: str = _STRETCH) -> FestivalVoice:
-    return FestivalVoice(function, (package, "festlex-cmu", "festlex-poslex"), "ascii", pace)
-
-
+_ENGLISH = ("festlex-cmu", "festlex-poslex")
 VOICES = {
-    "ked": _english("ked_diphone", "festvox-kdlpc16k"),
-    "slt": _english("cmu_us_slt_arctic_hts", "festvox-us-slt-hts", _RATE),
+    "ked": FestivalVoice("ked_diphone", ("festvox-kdlpc16k", *_ENGLISH), "ascii"),
+    "slt": FestivalVoice("cmu_us_slt_arctic_hts", ("festvox-us-slt-hts", *_ENGLISH), "ascii", _RATE),
     "ona": FestivalVoice("upc_ca_ona_hts", ("festvox-ca-ona-hts", "festival-ca"), pace=_RATE),
     "nsh": FestivalVoice("msu_ru_nsh_clunits", ("festvox-ru",), "utf-8", pace=""),
 }

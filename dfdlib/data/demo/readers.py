@@ -97,7 +97,9 @@ def hibari(text: str, name: str, *, speed: float, packages: Packages | None) -> 
     speaker = _hibari_model()
     if name.startswith("en"):
         return speaker(text, speed=speed, seed=number(text)), speaker.sample_rate
-    phonemes = _phonemes(text, ESPEAK_LANGUAGES.get(name, name))
+    # The phonemes that espeak-ng, as Piper carries it, finds.
+    sentences = _phonemizer().phonemize(ESPEAK_LANGUAGES.get(name, name), text)
+    phonemes = unicodedata.normalize("NFC", " ".join("".join(sentence) for sentence in sentences))
     for written, letter in _HIBARI_LETTERS.items():
         phonemes = phonemes.replace(written, letter)
     return speaker.from_phonemes(phonemes, speed=speed, seed=number(text)), speaker.sample_rate
@@ -108,12 +110,6 @@ def _hibari_model():
     from hibari import Hibari
 
     return Hibari()
-
-
-def _phonemes(text: str, language: str) -> str:
-    """Return the phonemes that espeak-ng, as Piper carries it, finds in `text`."""
-    sentences = _phonemizer().phonemize(language, text)
-    return unicodedata.normalize("NFC", " ".join("".join(sentence) for sentence in sentences))
 
 
 @functools.cache

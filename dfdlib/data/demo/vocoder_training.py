@@ -156,7 +156,8 @@ def train(
         rng, model = np.random.default_rng(recipe.seed), vocoder.Vocoder()
         averaged = copy.deepcopy(model).requires_grad_(False)
         judges = nn.ModuleList([*map(_Periods, PERIODS), *(_Spectrum(*each) for each in RESOLUTIONS[1:])])
-        ours, theirs = (_optimiser(each, recipe) for each in (model, judges))
+        options = {"lr": recipe.learning_rate, "betas": (0.8, 0.99), "weight_decay": 1e-3, "foreach": True}
+        ours, theirs = (torch.optim.AdamW(each.parameters(), **options) for each in (model, judges))
         pairs = {name: [(wave, vocoder.source(wave)) for wave in own] for name, own in heard.items()}
         sums, since = {}, time.monotonic()
         for step in range(recipe.steps):
@@ -175,12 +176,6 @@ def train(
                 progress(f"step {step + 1} of {recipe.steps}, {time.monotonic() - since:.0f} s: {line}")
                 sums = {}
     return averaged
-
-
-def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        module.parameters(), recipe.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3, foreach=True
-    )
 
 
 def _draw(pairs: dict[str, list], rng: np.random.Generator, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:

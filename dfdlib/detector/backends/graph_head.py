@@ -67,17 +67,8 @@ class GraphHead(nn.Module):
             )
         )
         temporal, spectral, master = (torch.maximum(one, other) for one, other in zip(first, second, strict=True))
-        readout = torch.cat(
-            [
-                temporal.abs().amax(dim=1),
-                temporal.mean(dim=1),
-                spectral.abs().amax(dim=1),
-                spectral.mean(dim=1),
-                master.squeeze(1),
-            ],
-            dim=1,
-        )
-        return self.out_layer(self.readout_dropout(readout))
+        found = [part for nodes in (temporal, spectral) for part in (nodes.abs().amax(dim=1), nodes.mean(dim=1))]
+        return self.out_layer(self.readout_dropout(torch.cat([*found, master.squeeze(1)], dim=1)))
 
     def _branch(
         self,

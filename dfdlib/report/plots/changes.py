@@ -1,7 +1,5 @@
 """Changes with their intervals, and the error of every attack in several columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self

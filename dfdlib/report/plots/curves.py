@@ -1,7 +1,5 @@
 """Detection error trade-off (DET) and receiver operating characteristic (ROC)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

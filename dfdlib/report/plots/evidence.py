@@ -1,7 +1,5 @@
 """What log-likelihood ratios are worth as evidence: Tippett plots and empirical cross-entropy."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

@@ -1,7 +1,5 @@
 """Recordings over time: their scores, and their spectrograms."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

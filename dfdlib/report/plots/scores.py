@@ -1,7 +1,5 @@
 """Scores: how they are distributed, and whether probabilities made from them come true."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

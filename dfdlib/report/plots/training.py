@@ -1,7 +1,5 @@
 """The losses of a training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self

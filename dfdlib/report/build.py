@@ -109,7 +109,10 @@ def _run(
     """Execute the chapters that are wanted and not up to date, until one fails."""
     broken = False
     for number, chapter in enumerate(chapters, 1):
-        _recall(chapter)
+        # The state that an earlier run left.
+        marker = files.read_json(chapter.marker)
+        if marker and chapter.executed.is_file():
+            chapter.status, chapter.seconds = "kept" if marker["key"] == chapter.key else "outdated", marker["seconds"]
         title = f"{number}/{len(chapters)} {chapter.name}"
         if chapter.source not in wanted:
             continue
@@ -184,14 +187,6 @@ def _read(notebook: Path) -> dict:
         return json.loads(notebook.read_text("utf-8"))
     except ValueError as error:
         raise RunError(f"{notebook}: is not a notebook ({error}); restore it") from error
-
-
-def _recall(chapter: page.Chapter) -> None:
-    """Read the state that an earlier run left of a chapter."""
-    marker = files.read_json(chapter.marker)
-    if marker and chapter.executed.is_file():
-        chapter.status = "kept" if marker["key"] == chapter.key else "outdated"
-        chapter.seconds = marker["seconds"]
 
 
 def _execute(chapter: page.Chapter, *, parameters: dict) -> None:

@@ -119,8 +119,18 @@ def examine(
     pairs = checks.pairs_of_one_sound(clips, measured.fingerprints)
 
     found, refused, tested = _shortcut(corpus, clips, split=split, seed=seed, resamples=resamples, target=target)
-    told = _findings(clips, pairs, left_out=measured.left_out)
-    findings = checks.ranked([*told, *(checks.shortcut(found, tested) if found else ())])
+    findings = checks.ranked(
+        [
+            *checks.left_out(measured.left_out, clips),
+            *checks.single_clips(clips),
+            *checks.shared_sounds(clips, pairs),
+            *checks.shared_names(clips, "speaker"),
+            *checks.shared_names(clips, "sentence"),
+            *checks.storage(clips),
+            *checks.balance(clips),
+            *(checks.shortcut(found, tested) if found else ()),
+        ]
+    )
     paths = clips["path"].to_numpy()
     formats = clips.assign(label=_named(clips)).groupby(["split", "label", "format", "rate", "channels"]).size()
     return Audit(
@@ -141,19 +151,6 @@ def examine(
     )
 
 
-def _findings(clips: pd.DataFrame, pairs: pd.DataFrame, *, left_out: pd.DataFrame) -> Iterable[Finding]:
-    """Return what is wrong with clips, before any classifier looks at them."""
-    return [
-        *checks.left_out(left_out, clips),
-        *checks.single_clips(clips),
-        *checks.shared_sounds(clips, pairs),
-        *checks.shared_names(clips, "speaker"),
-        *checks.shared_names(clips, "sentence"),
-        *checks.storage(clips),
-        *checks.balance(clips),
-    ]
-
-
 def _shortcut(corpus: Corpus, clips: pd.DataFrame, *, split: str, **options) -> tuple[Shortcut | None, str, int]:
     """Measure the shortcut on one split; also return why it could not be measured, and over how many clips."""
     tested = clips[clips["split"] == split] if split and (clips["split"] == split).any() else clips
@@ -172,7 +169,7 @@ def across(*audits: Audit) -> tuple[Finding, ...]:
     """
     clips = pd.concat([audit.clips for audit in audits], ignore_index=True)
     owners = np.repeat(np.arange(len(audits)), [len(audit.clips) for audit in audits])
-    shown = [path for audit in audits for path in checks.shown_below(audit.clips, audit.name)]
+    shown = [f"{audit.name}: {path}" for audit in audits for path in checks.below_their_folder(audit.clips)]
     fingerprints = [clip for audit in audits for clip in audit.fingerprints]
     pairs = checks.pairs_of_one_sound(clips, fingerprints, owners=owners)
     sides = np.column_stack([owners[pairs["first"]], owners[pairs["second"]]])

@@ -118,7 +118,7 @@ def shared_sounds(clips: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[Finding]
     leaking = (clips["split"].groupby(family).transform("nunique") > 1).to_numpy()
     conflicting = (clips["label"].groupby(family).transform("nunique") > 1).to_numpy()
     several = family.map(family.value_counts()).to_numpy() > 1
-    link = _Links(clips, pairs, _shown(clips))
+    link = _Links(clips, pairs, below_their_folder(clips))
     differ, kept = link.splits_differ, link.same & ~link.splits_differ & ~link.labels_differ
     for rows, severity, kind, title, wanted in (
         (leaking, "problem", "leak", "in more than one split", link.same & differ),
@@ -184,7 +184,7 @@ class _Links:
 
 def shared_names(clips: pd.DataFrame, column: str) -> Iterator[Finding]:
     """Yield the speakers or sentences that are in more than one split."""
-    shown = _shown(clips)
+    shown = below_their_folder(clips)
     named = clips[(clips[column] != "") & (clips["split"] != "")]
     members = named[named.groupby(column)["split"].transform("nunique") > 1]
     examples = [
@@ -209,7 +209,7 @@ def shared_names_between(
 
 def single_clips(clips: pd.DataFrame) -> Iterator[Finding]:
     """Yield clips that are silent, clipped, off zero or too short."""
-    shown = np.array(_shown(clips), dtype=object)
+    shown = np.array(below_their_folder(clips), dtype=object)
     silent = _silent(clips)
     for kind, bad, title in (
         ("silent", silent, f"{{}} below {SILENT:g} dB of full scale: silent"),
@@ -301,11 +301,6 @@ def shortcut(found: Shortcut, clips: int) -> Iterator[Finding]:
     yield Finding(severity, "shortcut", title, clips, examples, REMEDIES["shortcut"])
 
 
-def shown_below(clips: pd.DataFrame, name: str) -> list[str]:
-    """Return the path of each clip below the folder of all of them, after the corpus' name."""
-    return [f"{name}: {path}" for path in _shown(clips)]
-
-
 def _finding(severity: str, kind: str, title: str, rows: Iterable[int], examples: Sequence[str]) -> Iterator[Finding]:
     """Yield a finding about those clips, if there are any; their number goes into the braces of its title."""
     rows = tuple(int(row) for row in rows)
@@ -314,7 +309,8 @@ def _finding(severity: str, kind: str, title: str, rows: Iterable[int], examples
         yield Finding(severity, kind, title, len(rows), tuple(examples), REMEDIES[kind], rows)
 
 
-def _shown(clips: pd.DataFrame) -> list[str]:
+def below_their_folder(clips: pd.DataFrame) -> list[str]:
+    """Return the path of each clip below the folder of all of them, on one line."""
     folder = _folder(clips["path"])
     return [one_line(_below(folder, path)) for path in clips["path"]]
 

@@ -119,18 +119,8 @@ def examine(
     pairs = checks.pairs_of_one_sound(clips, measured.fingerprints)
 
     found, refused, tested = _shortcut(corpus, clips, split=split, seed=seed, resamples=resamples, target=target)
-    findings = checks.ranked(
-        [
-            *checks.left_out(measured.left_out, clips),
-            *checks.single_clips(clips),
-            *checks.shared_sounds(clips, pairs),
-            *checks.shared_names(clips, "speaker"),
-            *checks.shared_names(clips, "sentence"),
-            *checks.storage(clips),
-            *checks.balance(clips),
-            *(checks.shortcut(found, tested) if found else ()),
-        ]
-    )
+    told = _findings(clips, pairs, left_out=measured.left_out)
+    findings = checks.ranked([*told, *(checks.shortcut(found, tested) if found else ())])
     paths = clips["path"].to_numpy()
     formats = clips.assign(label=_named(clips)).groupby(["split", "label", "format", "rate", "channels"]).size()
     return Audit(
@@ -149,6 +139,19 @@ def examine(
         fingerprints=measured.fingerprints,
         root=corpus.root,
     )
+
+
+def _findings(clips: pd.DataFrame, pairs: pd.DataFrame, *, left_out: pd.DataFrame) -> Iterable[Finding]:
+    """Return what is wrong with clips, before any classifier looks at them."""
+    return [
+        *checks.left_out(left_out, clips),
+        *checks.single_clips(clips),
+        *checks.shared_sounds(clips, pairs),
+        *checks.shared_names(clips, "speaker"),
+        *checks.shared_names(clips, "sentence"),
+        *checks.storage(clips),
+        *checks.balance(clips),
+    ]
 
 
 def _shortcut(corpus: Corpus, clips: pd.DataFrame, *, split: str, **options) -> tuple[Shortcut | None, str, int]:

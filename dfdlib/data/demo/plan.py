@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dfdlib.data.audit import near_duplicates
 from dfdlib.data.demo import chain, synthesis
 
 #: What each voice is for. A training voice is in the training splits of both corpora, with other sentences in each.
@@ -153,6 +152,8 @@ def related_sentences(texts: dict[str, Sequence[str]], *, words: int = 4) -> dic
 
     Prompts belong together when a whole sentence of at least `words` words, or their whole text, is the same.
     """
+    from dfdlib.data.audit import near_duplicates
+
     names, links = sorted(texts), [(0, 0)]
     seen: dict[str, int] = {}
     for number, name in enumerate(names):

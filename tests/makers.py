@@ -8,11 +8,22 @@ import numpy as np
 
 from dfdlib.data import audio
 
+#: Of the numbers that tests draw.
+SEED = 20_240_502
+
 
 def tone(seconds=1.0, *, rate=audio.RATE, frequency=220.0, level=0.2):
     """Return a sine of shape (n_samples,) as float32."""
     time = np.arange(round(seconds * rate)) / rate
     return (level * np.sin(2 * np.pi * frequency * time)).astype(np.float32)
+
+
+def tones_and_noises(folder, rng):
+    """Write Real/ and Fake/ into a folder: four half-second clips in each, tones against noise."""
+    for number in range(4):
+        audio.write_wav(folder / f"Real/real{number}.wav", tone(0.5, frequency=200 + 20 * number), rate=audio.RATE)
+        noise = 0.1 * rng.standard_normal(audio.RATE // 2)
+        audio.write_wav(folder / f"Fake/fake{number}.wav", noise, rate=audio.RATE)
 
 
 def child(parent, rank):

@@ -1,6 +1,5 @@
 """The notebooks' words against numbers that were made up: whatever a run finds, they must say, and nothing else."""
 
-import io
 import json
 import re
 from pathlib import Path
@@ -10,8 +9,6 @@ import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from matplotlib.figure import Figure
-from PIL import Image
 
 from dfdlib.detector.scores import Scores
 from dfdlib.experiment import profile as profiles
@@ -52,21 +49,12 @@ def said(stem, *, profile, run_dir, **options):
     return "\n".join(data["text/plain"] for data in said)
 
 
-EMPTY = io.BytesIO()
-Image.new("RGBA", (8, 8)).save(EMPTY, format="png")
-
-
-def save_nothing(figure, file, *, format, **_):
-    file.write(EMPTY.getvalue() if format == "png" else b"<svg xmlns='http://www.w3.org/2000/svg'/>")
-
-
 @pytest.fixture
-def turned(monkeypatch):
+def turned(monkeypatch, empty_pictures):
     """A function that makes runs in which detectors are as good as it is told: distances between the classes.
 
     Their figures are drawn, but what is saved of them is empty.
     """
-    monkeypatch.setattr(Figure, "savefig", save_nothing)
 
     def turn(before, after):
         def score(run, clips, model, *, name, preprocessing=None):

@@ -12,12 +12,13 @@ import pytest
 import soundfile
 
 from dfdlib.data import audio, audit, corpus
-from dfdlib.data.audit import measure, near_duplicates
+from dfdlib.data.audit import measure, near_duplicates, shortcuts
 from dfdlib.data.corpus import Corpus
 from dfdlib.errors import DataError
 from dfdlib.evaluation import units
 
 RATE = audio.RATE
+DEALINGS = shortcuts.DEALINGS  # of a user; tests deal out once
 
 
 @functools.cache
@@ -214,7 +215,7 @@ def test_a_shortcut_is_caught_and_named(noises, leak, feature):
 def test_without_a_shortcut_none_is_shown(noises):
     # One such corpus in twenty looks as if there were one, seed 5 among them.
     corpus = noises(clips=120, seed=7)
-    found = audit.shortcut(corpus, resamples=200)
+    found = audit.shortcut(corpus, resamples=200, dealings=3)
     assert found.eer.low < 0.5 < found.eer.high
     assert "not shown" in found.verdict
 
@@ -239,7 +240,7 @@ def test_folds_by_sentence_and_by_speaker_are_both_reported(noises):
     features, _ = audit.nuisance_table(corpus)
     rows = np.arange(60) // 2
     table = corpus.table.assign(sentence=[f"{row % 10}" for row in rows], speaker=[f"{row // 10}" for row in rows])
-    found = audit.shortcut(dataclasses.replace(corpus, table=table), features=features, resamples=200)
+    found = audit.shortcut(dataclasses.replace(corpus, table=table), features=features, resamples=200, dealings=3)
     assert found.ways["folds_by"].tolist() == ["sentence", "speaker"]
     assert found.eer.value == found.ways["eer"].min()
     assert "; on unheard sentences " in found.verdict
@@ -273,6 +274,17 @@ def test_what_only_trees_can_see_is_found(noises):
     found = audit.shortcut(corpus, features=features, resamples=100)
     assert found.classifier == "boosted trees"
     assert found.eer.high < audit.FLOOR
+
+
+def test_clips_are_dealt_out_three_times_unless_told_otherwise(noises, monkeypatch):
+    corpus = noises(clips=40)
+    features, _ = audit.nuisance_table(corpus)
+    monkeypatch.setattr(shortcuts, "DEALINGS", DEALINGS)
+    default, three, one = (
+        audit.shortcut(corpus, features=features, folds=2, resamples=100, **how)
+        for how in ({}, {"dealings": 3}, {"dealings": 1})
+    )
+    assert default.eer == three.eer != one.eer
 
 
 def test_answer_does_not_depend_on_the_call(noises):

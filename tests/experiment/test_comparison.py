@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from makers import Here
 
 from dfdlib import machine, processes
 from dfdlib.errors import ParameterError
@@ -46,11 +47,10 @@ def run(compared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trainings(run):
-    # In one process instead of one for each core: it imports torch and Lightning, which takes longer than to train.
-    pool = processes.pool
+    # As for two processes, in this one: another imports torch and Lightning, which takes longer than to train.
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(machine, "cores", lambda: 2)
-        monkeypatch.setattr(processes, "pool", lambda workers: pool(1))
+        monkeypatch.setattr(processes, "pool", Here)
         return comparison.train(run)
 
 

@@ -125,7 +125,7 @@ def test_cards_fetch_nothing_and_show_markup_as_text(kind, request):
     assert len(page) < 1_000_000
 
 
-def test_scores_turned_round_and_missing_names_are_noticed(lists):
+def test_scores_turned_round_and_missing_names_are_noticed(lists, empty_pictures):
     text = (lists / "a.txt").read_text()
     (lists / "turned.txt").write_text("".join(f"{a} {-float(b)}\n" for a, b in map(str.split, text.splitlines()[5:])))
     found = evaluation.evaluate(trials(lists, "turned", allow_missing=True), **OPTIONS)
@@ -134,7 +134,7 @@ def test_scores_turned_round_and_missing_names_are_noticed(lists):
     assert notices[1] == "Left out: 5 clips have no score (u0, u1, u2, u3, u4)."
 
 
-def test_the_tandem_cost_that_was_asked_for_is_on_the_card(lists):
+def test_the_tandem_cost_that_was_asked_for_is_on_the_card(lists, empty_pictures):
     found = evaluation.evaluate(trials(lists, "a"), **OPTIONS)
     assert "min t-DCF" not in card.render(card.of_one(found, **OPTIONS))
     found.found["min_t_dcf"] = 0.4321  # as `dfd evaluate --asv` adds it

@@ -1,7 +1,9 @@
 """Controls that can fail: the table of planted faults, each of which a control or a check has to notice."""
 
 import dataclasses
+import functools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -41,10 +43,17 @@ Scores, Preprocessing = scores.Scores, preprocessing.Preprocessing
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """A function that opens the run of planted clips anew; their logits are kept."""
+    """A function that opens the run of planted clips anew; their logits are kept, and their lists are read once."""
     folder = tmp_path_factory.mktemp("planted")
+    once = functools.cache(planted.reader.read)
+
+    def read(place, *, name):
+        found = once(place, name=name)
+        return dataclasses.replace(found, table=found.table.copy(), left_out=found.left_out.copy())
+
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(carried, "REFITS", 5)
+        monkeypatch.setattr(planted, "reader", SimpleNamespace(read=read))
         yield lambda: planted.Planted(profile.load("demo"), folder, resamples=100)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from makers import child, tone
+from makers import SEED, child, tone, tones_and_noises
 
 from dfdlib import files
 from dfdlib.data import corpus, decoding
@@ -33,18 +33,28 @@ def but(**changes):
     return Recipe(**(QUICK.model_dump() | changes))
 
 
+def trained(clips, checkpoint, recipe=QUICK, progress=None, **options):
+    """Train a small detector, from the same random weights each time; return what was found, and the detector."""
+    model, whole = network.build("mini", seed=5), corpus.read(clips)
+    data = {"training": whole, "validation": whole} | options
+    result = loop.fit(model, **data, recipe=recipe, checkpoint=checkpoint, device="cpu", progress=progress)
+    return result, model
+
+
 @pytest.fixture
 def fit(clips, tmp_path):
-    """A function that trains a small detector from the same random weights each time."""
+    """A function that trains on the clips of the test."""
+    return lambda recipe=QUICK, name="weights.safetensors", **options: trained(
+        clips, tmp_path / name, recipe, **options
+    )
 
-    def run(recipe=QUICK, name="weights.safetensors", progress=None, **options):
-        model = network.build("mini", seed=5)
-        whole = corpus.read(clips)
-        data = {"training": whole, "validation": whole} | options
-        result = loop.fit(model, **data, recipe=recipe, checkpoint=tmp_path / name, device="cpu", progress=progress)
-        return result, model
 
-    return run
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A detector that the quick recipe trained without a break, in another folder, on clips of the same sound."""
+    folder = tmp_path_factory.mktemp("quick")
+    tones_and_noises(folder, np.random.default_rng(SEED))
+    return trained(folder, folder / "weights.safetensors")[1]
 
 
 def test_training_learns_and_keeps_its_best_epoch(fit):
@@ -64,11 +74,10 @@ def test_training_learns_and_keeps_its_best_epoch(fit):
     assert not result.checkpoint.with_suffix(".resume").exists()
 
 
-def test_two_runs_give_the_same_weights_and_another_seed_does_not(fit):
-    first, second = fit(name="a.safetensors")[1], fit(name="b.safetensors")[1]
-    other = fit(but(seed=6))[1]
-    assert network.fingerprint(first) == network.fingerprint(second)
-    assert network.fingerprint(first) != network.fingerprint(other)
+def test_two_runs_give_the_same_weights_and_another_seed_does_not(fit, quick):
+    second, other = fit(name="b.safetensors")[1], fit(but(seed=6))[1]
+    assert network.fingerprint(quick) == network.fingerprint(second)
+    assert network.fingerprint(quick) != network.fingerprint(other)
 
 
 def test_a_detector_that_was_loaded_is_trained_with_dropout_and_batch_norm(clips, tmp_path):
@@ -163,9 +172,9 @@ def test_every_choice_is_another_training(fit):
         assert network.fingerprint(plain) != network.fingerprint(changed), change
 
 
-def test_checkpointing_changes_memory_and_nothing_else(fit):
-    plain, checkpointed = fit(name="a.safetensors")[1], fit(but(checkpointing=True), name="b.safetensors")[1]
-    for (name, first), second in zip(plain.state_dict().items(), checkpointed.state_dict().values(), strict=True):
+def test_checkpointing_changes_memory_and_nothing_else(fit, quick):
+    checkpointed = fit(but(checkpointing=True))[1]
+    for (name, first), second in zip(quick.state_dict().items(), checkpointed.state_dict().values(), strict=True):
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4, msg=name)
     assert "forward" not in vars(checkpointed.ssl_model.model.encoder.layers[0])
 
@@ -179,8 +188,8 @@ def moved(model):
     return {name for name, parameter in model.named_parameters() if not torch.equal(parameter, start[name])}
 
 
-def test_what_is_frozen_stays_as_it_was(fit):
-    frontend = {name for name in moved(fit()[1]) if name.startswith("ssl_model.")}
+def test_what_is_frozen_stays_as_it_was(fit, quick):
+    frontend = {name for name in moved(quick) if name.startswith("ssl_model.")}
     assert frontend
     assert not moved(fit(but(freeze="frontend"))[1]) & frontend
     extractor = moved(fit(but(freeze="extractor"))[1])
@@ -241,7 +250,9 @@ def test_testing_clips_are_never_opened(toy, tmp_path, monkeypatch):
 # What goes wrong
 
 
-def test_a_loss_that_is_not_finite_names_the_step_and_the_clips_and_keeps_what_was_saved(fit, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_names_the_step_and_the_clips_and_keeps_what_was_saved(
+    fit, quick, tmp_path, monkeypatch
+):
     forward = network.Detector.forward
     calls = []
 
@@ -257,7 +268,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_clips_and_keeps_what_w
     lines = []
     resumed = fit(but(save_every=0.0), progress=lines.append)[1]
     assert lines[0] == "going on after step 3, in epoch 2"
-    assert network.fingerprint(resumed) == network.fingerprint(fit(name="other.safetensors")[1])
+    assert network.fingerprint(resumed) == network.fingerprint(quick)
 
 
 def test_the_scale_of_half_precision_is_gone_on_with(fit, monkeypatch):
@@ -286,8 +297,7 @@ def test_the_scale_of_half_precision_is_gone_on_with(fit, monkeypatch):
     assert network.fingerprint(resumed) == network.fingerprint(whole)
 
 
-def test_a_full_disk_ends_in_one_line_and_leaves_the_last_state(fit, tmp_path, monkeypatch):
-    whole = fit(name="whole.safetensors")[1]
+def test_a_full_disk_ends_in_one_line_and_leaves_the_last_state(fit, quick, tmp_path, monkeypatch):
     atomic, count = files.atomic, [0]
 
     @contextlib.contextmanager
@@ -306,7 +316,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_the_last_state(fit, tmp_path, m
     lines = []
     resumed = fit(but(save_every=0.0), progress=lines.append)[1]
     assert lines[0] == "going on after step 2, in epoch 2"
-    assert network.fingerprint(resumed) == network.fingerprint(whole)
+    assert network.fingerprint(resumed) == network.fingerprint(quick)
 
 
 def test_an_interrupt_stays_an_interrupt(fit):
@@ -510,10 +520,9 @@ def test_two_machines_train_as_one(clips, tmp_path, two_machines):
     assert "epoch" not in outputs[1][0]  # the second machine keeps quiet
 
 
-def test_batch_norms_are_themselves_again_after_training(fit):
-    _, model = fit()
-    assert {type(module) for module in model.modules() if hasattr(module, "running_mean")} == {
+def test_batch_norms_are_themselves_again_after_training(quick):
+    assert {type(module) for module in quick.modules() if hasattr(module, "running_mean")} == {
         torch.nn.BatchNorm1d,
         torch.nn.BatchNorm2d,
     }
-    assert isinstance(model, aasist.Aasist)
+    assert isinstance(quick, aasist.Aasist)

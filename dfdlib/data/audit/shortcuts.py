@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: ends below this, that it gives much of it away: two clips in three are told right without listening.
 FLOOR = 0.35
 
+#: How often clips are dealt out to folds.
+DEALINGS = 3
+
 #: The verdicts, from bad to good.
 MUCH, PART, NOTHING = "much", "part", "nothing shown"
 
@@ -53,7 +56,7 @@ def shortcut(
     features: pd.DataFrame | None = None,
     seed: int = 0,
     folds: int = 5,
-    dealings: int = 3,
+    dealings: int | None = None,
     target: str = units.NEW,
     resamples: int = 1000,
     level: float = 0.95,
@@ -75,6 +78,8 @@ def shortcut(
         Of the first dealing, of the trees and of the bootstrap.
     folds : int
         With fewer sentences or speakers in a class, as many folds as those.
+    dealings : int, optional
+        `DEALINGS` by default.
     target : str
         Of `units.of`.
 
@@ -94,7 +99,7 @@ def shortcut(
     tried = {}
     for way, (groups, parts) in ways.items():
         dealt = [_cross_validated_scores(features, labels, groups, seed=seed + number, folds=parts)
-                 for number in range(dealings)]  # fmt: skip
+                 for number in range(dealings or DEALINGS)]  # fmt: skip
         tried |= {(way, name): np.stack([scores[name] for scores in dealt]) for name in dealt[0]}
     risk = (1 - level) / len(tried)
     found = {key: intervals.interval(labels, scores, level=1 - risk, **options) for key, scores in tried.items()}

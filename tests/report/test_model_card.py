@@ -17,7 +17,9 @@ def short(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     recipe = baseline.RECIPE.model_copy(update={"epochs": 1, "window": 16_000, "augment": ()})
     monkeypatch.setattr(baseline, "RECIPE", recipe)
-    monkeypatch.setattr(baseline, "variants", lambda detector: (baseline.Variant("baseline", recipe=recipe),))
+    monkeypatch.setattr(
+        baseline, "variants", lambda detector: (baseline.Variant("baseline", recipe=recipe, detector=detector),)
+    )
 
 
 def test_the_baseline_comes_with_its_card(toy, tmp_path, short):

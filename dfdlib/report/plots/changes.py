@@ -1,5 +1,8 @@
 """Changes with their intervals, and the error of every attack in several columns."""
 
+# Signatures say "ArrayLike" then, not all that an array may be.
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self

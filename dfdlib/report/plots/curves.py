@@ -1,5 +1,8 @@
 """Detection error trade-off (DET) and receiver operating characteristic (ROC)."""
 
+# Signatures say "ArrayLike" then, not all that an array may be.
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

@@ -1,5 +1,8 @@
 """What log-likelihood ratios are worth as evidence: Tippett plots and empirical cross-entropy."""
 
+# Signatures say "ArrayLike" then, not all that an array may be.
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

@@ -1,5 +1,8 @@
 """Recordings over time: their scores, and their spectrograms."""
 
+# Signatures say "ArrayLike" then, not all that an array may be.
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

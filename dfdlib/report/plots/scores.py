@@ -1,5 +1,8 @@
 """Scores: how they are distributed, and whether probabilities made from them come true."""
 
+# Signatures say "ArrayLike" then, not all that an array may be.
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Self

@@ -1,5 +1,8 @@
 """The losses of a training."""
 
+# Signatures say "ArrayLike" then, not all that an array may be.
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self

@@ -104,8 +104,12 @@ def assess_by_each(
     """Say what each of several detectors makes of one clip, which is looked at once.
 
     Calibrations are those of `channel`, one of `CHANNELS`, what the clip came through. With `windows`, the parts of a
-    long clip are scored as well. DataError: the file is no sound, is damaged, or is beyond `LONGEST`, `MOST_SAMPLES` or
-    `LARGEST`.
+    long clip are scored as well.
+
+    Raises
+    ------
+    DataError
+        The file is no sound, is damaged, or is beyond `LONGEST`, `MOST_SAMPLES` or `LARGEST`.
     """
     if channel not in CHANNELS:
         raise ParameterError(f"channel={channel!r}: choose one of {', '.join(CHANNELS)}")

@@ -53,8 +53,14 @@ class File(NamedTuple):
 def fetch(source: Source, folder: Path, *, say: Say) -> None:
     """Get all of a source into a folder and unpack it; what is there already is kept.
 
-    `say` is called with lines for the user: licences, sizes, files. RunError: no network, no right, not enough room, or
-    other content than published. DataError: an archive that is damaged, or that would write outside of the folder.
+    `say` is called with lines for the user: licences, sizes, files.
+
+    Raises
+    ------
+    RunError
+        No network, no right, not enough room, or other content than published: one line.
+    DataError
+        An archive that is damaged, or that would write outside of the folder.
     """
     wanted = []
     for record in source.zenodo:

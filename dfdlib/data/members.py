@@ -44,7 +44,10 @@ class _There(NamedTuple):
 def of_corpus(paths: list[Path], *, corpus: str) -> Listed:
     """List the clips of a corpus, as `corpora.describe` takes it, below folders that hold its lists and its sound.
 
-    DataError: no list or no clip of the corpus is there, a list is wrong, or there is no such part.
+    Raises
+    ------
+    DataError
+        No list or no clip of the corpus is there, a list is wrong, or there is no such part.
     """
     name, description, part = corpora.describe(corpus)
     there = _look(paths, description)

@@ -45,7 +45,10 @@ class Read:
 def read(path: str | Path, form: List, *, corpus: str = "", names: str = "") -> Read:
     """Read a list as a description says; `names` is a regular expression of the corpus's clips.
 
-    DataError: rows of another length, an unknown label, a clip listed twice, or clips of another corpus.
+    Raises
+    ------
+    DataError
+        Rows of another length, an unknown label, a clip listed twice, or clips of another corpus.
     """
     path = Path(path)
     raw = _columns(path, form) if form.columns else table_files.load(path, needs=("path",), headings=form.headings)

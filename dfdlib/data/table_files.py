@@ -59,9 +59,13 @@ class Raw:
 def load(path: Path, *, needs: tuple[str, ...], headings: Mapping[str, str] | None = None) -> Raw:
     """Read a table; every row has a field for each column in `needs`.
 
-    `headings` says under which heading a column stands; else, and for all others, `COLUMNS` does. DataError: the file
-    is no table with headings; a column is missing or there twice; a row has more or fewer fields than there are
-    headings.
+    `headings` says under which heading a column stands; else, and for all others, `COLUMNS` does.
+
+    Raises
+    ------
+    DataError
+        The file is no table with headings; a column is missing or there twice; a row has more or fewer fields than
+        there are headings.
     """
     content = _content(path)
     parquet, own = is_parquet(path, content), headings or {}

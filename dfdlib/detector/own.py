@@ -51,9 +51,16 @@ def place(text: str) -> Path:
 def load(text: str, *, folder: str | Path | None = None) -> "OwnScorer":
     """Return the scorer that a text names: ``module:callable``, or an ONNX or TorchScript file.
 
-    Modules and files are looked for in `folder`, by default in the current one. ParameterError: it names none, or what
-    it names says an impossible rate or window. CheckpointError: the file is missing or damaged. RunError: the callable
-    failed.
+    Modules and files are looked for in `folder`, by default in the current one.
+
+    Raises
+    ------
+    ParameterError
+        It names none, or what it names says an impossible rate or window.
+    CheckpointError
+        The file is missing or damaged.
+    RunError
+        The callable failed.
     """
     suffix, path = Path(text).suffix.lower(), str(Path(folder or "", os.path.expanduser(text)))
     if suffix == ".onnx":
@@ -101,8 +108,12 @@ class OwnScorer:
     def logits(self, windows: np.ndarray) -> np.ndarray:
         """Return logits, float64 of shape (B, 2) as spoof and bona fide, for windows, float32 of shape (B, n).
 
-        ParameterError: the detector takes windows of another length, or gave something of another shape. RunError: it
-        failed.
+        Raises
+        ------
+        ParameterError
+            The detector takes windows of another length, or gave something of another shape.
+        RunError
+            The detector failed.
         """
         if self.window not in (None, windows.shape[1]):
             raise ParameterError(
@@ -258,7 +269,13 @@ def session(model: str | bytes):
 
 
 def fingerprint_of(path: str | Path) -> str:
-    """Return the SHA-256 of a file; CheckpointError: it cannot be read."""
+    """Return the SHA-256 of a file.
+
+    Raises
+    ------
+    CheckpointError
+        It cannot be read.
+    """
     try:
         return files.sha256(path)
     except OSError as error:

@@ -22,7 +22,11 @@ def chosen(name: str, model: Detector, *, device: str) -> str:
     """Return the precision, a key of `PRECISIONS`, that a name stands for.
 
     "auto" is bfloat16 for a large front end on a processor that multiplies bfloat16 itself, else float32.
-    ParameterError: there is no such precision, or a detector without a front end is to use half precision.
+
+    Raises
+    ------
+    ParameterError
+        There is no such precision, or a detector without a front end is to use half precision.
     """
     if name == "auto":
         size = 0 if model.ssl_model is None else sum(one.numel() for one in model.ssl_model.parameters())

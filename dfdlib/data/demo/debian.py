@@ -53,8 +53,12 @@ def fetch(
     """Download and unpack packages below `folder`, unless they are there already.
 
     Those of `data` are taken alone, `programs` with the libraries they need and this system lacks; `progress` is called
-    with (what is fetched, done, total). RunError: there is no apt-get or dpkg-deb, no network, or this release has none
-    of the packages.
+    with (what is fetched, done, total).
+
+    Raises
+    ------
+    RunError
+        There is no apt-get or dpkg-deb, no network, or this release has none of the packages.
     """
     folder = Path(folder).resolve()
     wanted = [*data, *programs]

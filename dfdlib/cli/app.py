@@ -104,10 +104,10 @@ def report(
     from dfdlib.report import build as reports
 
     chosen = profiles.load(profile, overrides=settings or [])
-    if not only:
-        rivals.require(chosen.rivals)
     place = folder or profiles.root() / "reports" / chosen.name
     options.check_outputs(files.Output(option="--folder", path=place, folder=True), inputs=options.read_by(chosen))
+    if not only:
+        rivals.require(chosen.rivals)
     options.prepare_data(chosen)
     result = reports.build(
         chosen,

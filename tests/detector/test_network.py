@@ -222,7 +222,7 @@ def test_without_a_seed_the_global_generator_decides():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ParameterError, match="'maxi'; there are mini, "):
+    with pytest.raises(ParameterError, match="'maxi'; there are mini-resnet, mini, "):
         network.build("maxi")
 
 

@@ -36,7 +36,7 @@ def test_weights_are_found_by_name(tmp_path):
     (place / "last.pth").touch()
     with pytest.raises(ParameterError, match=r"several files of weights \(best.pth, last.pth\)"):
         registry.weights("xlsr-300m", tmp_path)
-    with pytest.raises(ParameterError, match="no detector is called 'maxi'; there are mini, "):
+    with pytest.raises(ParameterError, match="no detector is called 'maxi'; there are mini-resnet, mini, "):
         registry.weights("maxi", tmp_path)
 
 

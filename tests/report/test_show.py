@@ -76,7 +76,7 @@ def test_a_file_name_with_markup_is_heard_and_seen(run, shown, tmp_path):
 
 
 @pytest.mark.parametrize("name", MARKUP)
-def test_markup_in_names_is_text(name, run, trials, shown, empty_pictures):
+def test_markup_in_names_is_text(name, run, trials, shown):
     frame = pd.DataFrame({"attack": [name], name: [0.25], "eer": [None]})
     show.table(frame, caption=f"Attacks of {name}.", formats={name: "{:.1%}"})
     show.say(f"The hardest is {name}.")

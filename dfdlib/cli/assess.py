@@ -51,6 +51,13 @@ def app(
     if precision and not (checkpoint or detector) and own.is_own(settings.detector):
         raise typer.BadParameter(f"--precision: {settings.detector}, the detector of {profile}, computes in its own")
 
+    name = detector or (None if checkpoint else settings.detector)
+    if precision in ("bfloat16", "float16") and name and not own.is_own(name):
+        from dfdlib.detector import configuration  # 2 s: torch
+
+        if configuration.named(name).frontend is None:
+            raise typer.BadParameter(f"--precision: {name} has no front end to compute in {precision}")
+
     def load():
         named = {"checkpoint": checkpoint, "detector": detector, "precision": precision}
         return _known(settings, **named, folder=folder, cached=not share_nothing)

@@ -311,15 +311,15 @@ def source_of(checkpoint: Path | None, detector: str | None) -> Path:
 
 def load_model(checkpoint: Path | None, *, detector: str | None):
     """Return a detector, the file of its weights and what it is; the demo's, in one line, if none is named."""
-    from dfdlib.detector import network
+    from dfdlib.detector import network, registry
 
-    source, ours = source_of(checkpoint, detector), None
+    source, baselines = source_of(checkpoint, detector), []
     with contextlib.suppress(RunError):  # outside a checkout there are none
-        ours = os.path.realpath(machine.root() / "data/models")
+        baselines = [machine.root() / f"data/models/{name}-baseline.safetensors" for name in registry.ENTRIES]
     model = network.load(source, configuration=detector)
     size = sum(parameter.numel() for parameter in model.parameters())
     about = {"name": model.configuration.name, "parameters": size, "demonstration": False}
-    if os.path.dirname(os.path.realpath(source)) == ours:
+    if not (checkpoint or detector) or os.path.realpath(source) in map(os.path.realpath, baselines):
         origin = network.describe(source).metadata.get("trained_on", "unknown")
         about |= {
             "demonstration": True,

@@ -88,12 +88,12 @@ class Variant:
 def variants(detector: str = DETECTOR) -> tuple[Variant, ...]:
     """Return the baseline of a detector, then what its ablation trains."""
     plain = RECIPE.model_copy(update={"augment": ()})
-    return (
+    found = (
         Variant("baseline" if detector == DETECTOR else f"baseline {detector}", detector=detector),
         Variant("without augmentation", recipe=plain, detector=detector),
         Variant("five bona fide voices", voices=5, detector=detector),
-        Variant("narrower network", detector=NARROW),
     )
+    return (*found, Variant("narrower network", detector=NARROW)) if detector == DETECTOR else found
 
 
 @dataclasses.dataclass(frozen=True)

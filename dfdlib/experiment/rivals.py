@@ -77,6 +77,13 @@ def find(run: Run, text: str) -> System:
     return _system(run, text, scorer, parameters=_size(model))
 
 
+def _rivals(run: Run) -> list[System]:
+    """Return the rivals of a run's profile but for its own detector: a setting may have made a rival that."""
+    ours = run.profile.detector, run.profile.checkpoint
+    texts = run.profile.rivals
+    return [find(run, text) for text in texts if (registry.ALIASES.get(text, text), place(text)) != ours]
+
+
 def compare(run: Run) -> pd.DataFrame:
     """Compare the rivals of a run's profile with its detector before fine-tuning, on clips that all have scored.
 
@@ -91,7 +98,7 @@ def compare(run: Run) -> pd.DataFrame:
     """
     size = None if own.is_own(run.profile.detector) else _size(run.detector("before"))
     ours = _system(run, run.profile.detector, run.scorer("before"), parameters=size, suffix="")
-    systems = [ours, *(find(run, text) for text in run.profile.rivals)]
+    systems = [ours, *_rivals(run)]
     known = run.corpus(TARGET, split="validation")
     run.keep_apart({"validation": [known], "testing": run.tested()})
     seconds = [_seconds(run, system, known) for system in systems]
@@ -130,7 +137,7 @@ def scores(run: Run, name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     if name not in run.with_audio:
         return {}
     found = {}
-    for system in (find(run, text) for text in run.profile.rivals):
+    for system in _rivals(run):
         table, both = together(run.scores("before", name), system.scores(run.corpus(name), name))
         found[system.name] = table["label"].to_numpy(int), both[1]
     return found

@@ -72,7 +72,8 @@ def test_score_prints_a_table_and_says_which_way_is_real(dfd, clips, weights, tm
 def test_the_default_detector_says_what_it_is(dfd, clips, weights, root, tmp_path):
     (root / "data/models").mkdir(parents=True)
     model = network.load(weights)
-    network.save(root / "data/models/mini-resnet-baseline.safetensors", model, metadata={"trained_on": "source"})
+    network.save(root / "elsewhere.safetensors", model, metadata={"trained_on": "source"})
+    (root / "data/models/mini-resnet-baseline.safetensors").symlink_to(root / "elsewhere.safetensors")
     outputs = ["--out", tmp_path / "out.csv"]
     status, out, err = dfd("score", clips, *outputs, "--json")
     assert status == 0
@@ -595,7 +596,12 @@ def test_tables_go_to_standard_output_without_another_table(dfd, clips, weights)
 
 @pytest.mark.parametrize("where", [">&-", ">/dev/full", "unread"])
 @pytest.mark.parametrize(
-    "command", ["evaluate {table} --by clip --resamples 100", "check-figures --eer 0.3 --auc 0.7 --json"]
+    "command",
+    [
+        "evaluate {table} --by clip --resamples 100",
+        "evaluate {table} --by clip --resamples 100 --json",
+        "check-figures --eer 0.3 --auc 0.7 --json",
+    ],
 )
 def test_standard_output_that_cannot_be_written_is_one_line(table, command, where):
     command = "exec dfd " + command.format(table=shlex.quote(str(table)))

@@ -43,3 +43,9 @@ def test_a_missing_extra_is_one_line(dfd, monkeypatch):
     status, _, err = dfd("app")
     assert status == 1
     assert err == "dfd: dfd app: its page needs the extra app, which is not installed; run ./environment.sh --app\n"
+
+
+def test_a_precision_that_the_detector_cannot_take_is_refused_before_a_page_is_opened(dfd):
+    status, _, err = dfd("app", "--precision", "bfloat16")
+    assert status == 2
+    assert "--precision: mini-resnet has no front end to compute in bfloat16" in " ".join(err.split())

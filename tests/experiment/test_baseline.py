@@ -74,7 +74,7 @@ def test_what_was_trained_is_kept_until_samples_or_the_way_of_testing_are_others
     assert train("preprocessing=original") == 3
 
 
-def test_the_narrower_network_has_a_fourth_of_the_parameters():
+def test_the_narrower_network_has_less_than_a_third_of_the_parameters():
     sizes = [
         sum(one.numel() for one in network.build(which, seed=0).parameters())
         for which in (baseline.NARROW, baseline.DETECTOR)

@@ -1,5 +1,6 @@
 """Other detectors on the clips of a run."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from dfdlib.data.audit import measure, shortcuts
+from dfdlib.detector import network
 from dfdlib.errors import DataError, DfdError, ParameterError
 from dfdlib.evaluation import metrics
 from dfdlib.experiment import profile, rivals
@@ -186,3 +188,16 @@ def test_scores_of_rivals_are_on_the_clips_that_the_detector_scored(compared):
         row = table[(table["detector"] == name) & (table["corpus"] == "custom")].iloc[0]
         assert metrics.eer(labels, values).value == row["eer"]
     assert rivals.scores(run, "a corpus of scores alone") == {}
+
+
+def test_a_detector_is_no_rival_of_itself(toy, tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("DFD_ROOT", str(tmp_path))
+    ours, other = tmp_path / "data/models/mini-baseline.safetensors", tmp_path / "other.safetensors"
+    ours.parent.mkdir(parents=True)
+    network.save(ours, network.build("mini", seed=1), metadata={})
+    shutil.copy(ours, other)
+    for checkpoint, found in ((ours, set()), (other, {"mini"})):
+        overrides = [f"checkpoint={checkpoint}", "rivals=[mini]", "threads=1"]
+        run = experiment.Run.open(str(toy), run_dir=tmp_path / "run", overrides=overrides)
+        assert set(rivals.scores(run, "custom")) == found

@@ -31,6 +31,8 @@ class ResNetConfiguration:
     dropout: float = 0.2  # before the last layer, in training only
 
     def __post_init__(self):
+        if not self.channels or self.hop < 1:
+            raise ParameterError(f"channels={self.channels}, hop={self.hop}: expected a block at least, and a sample")
         if self.frame % 2 or self.bands < 1:
             raise ParameterError(
                 f"frame={self.frame}: must be even, and at least {4 * 2 ** len(self.channels)} samples"

@@ -87,7 +87,14 @@ def test_silence_has_logits_and_gradients():
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
-WRONG = [{"frame": 127}, {"frame": 32, "channels": (4, 4, 4, 4)}, {"floor": 0.0}, {"dropout": 1.0}]
+WRONG = [
+    {"channels": ()},
+    {"hop": 0},
+    {"frame": 127},
+    {"frame": 32, "channels": (4, 4, 4, 4)},
+    {"floor": 0.0},
+    {"dropout": 1.0},
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG)

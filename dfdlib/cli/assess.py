@@ -49,8 +49,7 @@ def app(
 
     settings = profiles.load(profile)
     if precision and not (checkpoint or detector) and own.is_own(settings.detector):
-        raise typer.BadParameter(f"--precision: {settings.detector}, the detector of {profile}, computes in its own")
-
+        raise typer.BadParameter(f"--precision: {settings.detector}, the detector of {profile}, has its own precision")
     name = detector or (None if checkpoint else settings.detector)
     if precision in ("bfloat16", "float16") and name and not own.is_own(name):
         from dfdlib.detector import configuration  # 2 s: torch

@@ -5,7 +5,6 @@ ablation, so are variants of the baseline that lack one thing each, so that its 
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,12 +169,9 @@ def _trained(settings: profile.Profile, folder: Path, variant: Variant, seed: in
     # The variant as a whole, and how it is tested: a changed one is trained again.
     how = settings.preprocessing, settings.window
     identity = repr((dataclasses.replace(variant, recipe=recipe), *how, *loop.versions()))
-    try:
-        kept = json.loads(place.with_suffix(".json").read_text("utf-8"))
-        if kept.pop("identity") == identity and place.exists():
-            return Trained(**kept)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    kept = files.read_json(place.with_suffix(".json"))
+    if kept.pop("identity", None) == identity and place.exists():
+        return Trained(**kept)
     source = corpus.read(settings.data.source, name="source")
     training = variant.clips(source.split("training"))
     model = network.build(variant.detector, seed=seed)

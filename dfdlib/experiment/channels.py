@@ -28,35 +28,34 @@ def measured(run: Run) -> pd.DataFrame:
     cllr_recorded``: Cllr by a calibration on the same clips, and by that on the clips as recorded.
     """
     rows = []
-    for stage in STAGES:
-        recorded = run.calibration_of(stage)
-        for channel, (words, codecs) in CHANNELS.items():
-            if set(codecs) <= set(available_codecs()):
-                found = scores(run, stage, channel)
+    for channel, (words, codecs) in CHANNELS.items():
+        if set(codecs) <= set(available_codecs()):
+            for stage, found in scores(run, channel).items():
                 own = calibration.fit(found.labels, found.values)
                 options = {"groups": run.drawn(found.table)} | run.resampling()
                 eer = intervals.interval(found.labels, found.values, **options)
                 row = {"stage": stage, "channel": words, "n_bonafide": own.n_bonafide, "n_spoof": own.n_spoof}
                 row |= {"eer": eer.value, "eer_low": eer.low, "eer_high": eer.high}
-                for name, fitted in (("cllr", own), ("cllr_recorded", recorded)):
+                for name, fitted in (("cllr", own), ("cllr_recorded", run.calibration_of(stage))):
                     row[name] = metrics.cllr(found.labels, fitted.llr(found.values))
                 rows.append(row)
+    rows.sort(key=lambda row: STAGES.index(row["stage"]))
     run.keep(channels=rows)
     return pd.DataFrame(rows)
 
 
-def scores(run: Run, stage: str, channel: str) -> Scores:
-    """Return the scores of the validation clips of `TARGET`, sent through a channel, and write them as CSV."""
+def scores(run: Run, channel: str) -> dict[str, Scores]:
+    """Return each stage's scores of the validation clips of `TARGET`, sent through a channel, and write them as CSV."""
     clips, (_, codecs) = run.corpus(TARGET, split="validation"), CHANNELS[channel]
-    name = f"{stage}-{TARGET}-validation"
+    names = {stage: f"{stage}-{TARGET}-validation" for stage in STAGES}
     if not codecs:
-        return run.score(clips, run.scorer(stage), name=name)
+        return {stage: run.score(clips, run.scorer(stage), name=name) for stage, name in names.items()}
     with tempfile.TemporaryDirectory() as folder:
         rows, paths, hashes = zip(*_sent(clips.table, codecs, Path(folder), run.profile.seed), strict=True)
         table = clips.table.assign(clip=tables.below(clips.table["path"], clips.root)).iloc[list(rows)]
         table = table.assign(path=paths, sha256=hashes).reset_index(drop=True)
         sent = dataclasses.replace(clips, table=table, root=folder)
-        return run.score(sent, run.scorer(stage), name=f"{name}-{channel}")
+        return {stage: run.score(sent, run.scorer(stage), name=f"{name}-{channel}") for stage, name in names.items()}
 
 
 def _sent(clips: pd.DataFrame, codecs: tuple[str, ...], folder: Path, seed: int) -> Iterator[tuple[int, str, str]]:

@@ -34,12 +34,13 @@ def test_clips_as_recorded_are_those_of_the_run_and_others_are_not(run, found):
     recorded = found.xs("as recorded", level="channel")
     assert (recorded["cllr"] == recorded["cllr_recorded"]).all()
     validation = run.validation("before")
-    assert np.array_equal(channels.scores(run, "before", "studio").values, validation.scores)
+    as_recorded = channels.scores(run, "studio")["before"]
+    assert np.array_equal(as_recorded.values, validation.scores)
     for channel in ("phone", "messenger"):
-        sent = channels.scores(run, "before", channel)
+        sent = channels.scores(run, channel)["before"]
         assert np.array_equal(sent.labels, validation.labels)
         assert not np.isclose(sent.values, validation.scores).any()
-        assert list(sent.table["clip"]) == list(channels.scores(run, "before", "studio").worded()["path"])
+        assert list(sent.table["clip"]) == list(as_recorded.worded()["path"])
 
 
 def test_a_telephone_has_nothing_above_4_khz(run, tmp_path):

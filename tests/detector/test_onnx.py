@@ -1,7 +1,6 @@
 """The detector as an ONNX file: the same numbers for any batch and length, and scoring from it."""
 
 import copy
-import dataclasses
 import json
 from pathlib import Path
 
@@ -17,29 +16,27 @@ from dfdlib import files
 from dfdlib.cli import app
 from dfdlib.detector import network
 from dfdlib.detector import onnx as export
+from dfdlib.detector.backends import resnet
 from dfdlib.detector.onnx import OnnxScorer
 from dfdlib.errors import CheckpointError, ParameterError, RunError
 
 MINI = network.CONFIGURATIONS["mini"]
-# Each convolution makes the expressions longer in which the exporter keeps lengths, and the export slower.
-SMALL = dataclasses.replace(
-    MINI,
-    name="small",
-    frontend=dataclasses.replace(MINI.frontend, convolutions=((48, 20, 20), (64, 16, 16)), layers=1),
-    backend=dataclasses.replace(MINI.backend, channels=(16, 16)),
+# A network that is exported in a few seconds. The long way, wav2vec 2.0 and AASIST, is exported by the slow tests.
+SMALL = network.DetectorConfiguration(
+    name="small", frontend=None, backend=resnet.ResNetConfiguration(channels=(4, 8), frame=256)
 )
 LEAST = SMALL.least_samples
 
 
 @pytest.fixture(scope="module")
 def small():
-    """A detector with the parts of mini, and fewer of each."""
+    """The demo's detector with fewer layers."""
     return fill(network.build(SMALL, seed=0))
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, small):
-    """A file of weights, what `dfd export` made of it, and what it printed: once, as it takes a quarter of a minute."""
+    """A file of weights, what `dfd export` made of it, and what it printed: once, as it takes seconds."""
     root = tmp_path_factory.mktemp("exported")
     weights, onnx = root / "small.safetensors", root / "new folder/small.onnx"
     network.save(weights, small, metadata={})
@@ -91,11 +88,11 @@ def set_metadata(model: onnx.ModelProto, **values: str) -> None:
 
 
 def lengths(configuration):
-    front = configuration.frontend
-    least, one_node_more = configuration.least_samples, front.samples(6)
+    front, least = configuration.frontend, configuration.least_samples
+    step = configuration.backend.hop if front is None else front.stride
+    nodes = () if front is None else (front.samples(6) - 1, front.samples(6), front.samples(9), front.samples(12) + 7)
     return [
-        *(least, least + 1, least + front.stride - 1, least + front.stride),
-        *(one_node_more - 1, one_node_more, front.samples(9), front.samples(12) + 7),
+        *(least, least + 1, least + step - 1, least + step, *nodes),
         *(4001, 7777, 16_000, 16_001, 32_000, 64_599, 64_600),
     ]
 
@@ -119,6 +116,8 @@ def test_mini_itself(tmp_path: Path, mini: network.Detector):
     export.write(tmp_path / "mini.onnx", mini)
     for samples in lengths(MINI):
         agree(OnnxScorer(tmp_path / "mini.onnx"), mini, samples)
+    names = {tensor.name for tensor in onnx.load(tmp_path / "mini.onnx").graph.initializer}
+    assert not any("quantizer" in name or "final_proj" in name or "mask_emb" in name for name in names)
 
 
 def test_a_clip_scores_the_same_alone_and_in_a_batch(scorer: OnnxScorer):
@@ -149,7 +148,7 @@ def test_the_command_says_what_it_wrote(exported):
     _, path, done = exported
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
-    assert lines[0].startswith(f"{path}  0.9 MB, logits within ")
+    assert lines[0].startswith(f"{path}  0.3 MB, logits within ")
     assert "score    logit of bona fide minus logit of spoof; a higher score means bona fide" in lines
     assert lines[-1] == f"rate     16000 Hz, at least {LEAST} samples ({LEAST / 16:.0f} ms)"
     assert len(lines) == 6, "what torch says while it exports is not for the user"
@@ -191,12 +190,10 @@ def test_the_file_says_how_to_use_it(exported, small: network.Detector):
     assert (made.name, made.type.tensor_type.shape.dim[1].dim_value) == ("logits", 2)
 
 
-def test_the_file_holds_what_it_needs_and_nothing_of_this_machine(file: Path):
+def test_the_file_holds_nothing_of_this_machine(file: Path):
     content = file.read_bytes()
     assert str(Path(network.__file__).parent).encode() not in content
     assert b"site-packages" not in content
-    names = {tensor.name for tensor in onnx.load(file).graph.initializer}
-    assert not any("quantizer" in name or "final_proj" in name or "mask_emb" in name for name in names)
 
 
 def test_scorer_says_what_it_takes(scorer: OnnxScorer, file: Path):
@@ -269,7 +266,7 @@ def test_an_export_that_differs_from_torch_is_not_written(
     other = copy.deepcopy(small)
     assert export.write(tmp_path / "same.onnx", other).sha256 == files.sha256(file)
     with torch.no_grad():
-        other.out_layer.bias += offset
+        other.fc.bias += offset
     (tmp_path / "file.onnx").write_text("before")
     with pytest.raises(RunError, match=rf"not written, its logits differ from torch's by {shown}"):
         export.write(tmp_path / "file.onnx", other)
@@ -288,6 +285,6 @@ def test_a_failed_export_is_one_line(small: network.Detector, tmp_path: Path, mo
 
 
 def test_more_weights_than_a_file_holds(small: network.Detector, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(export, "LARGEST", 100_000)
+    monkeypatch.setattr(export, "LARGEST", 1000)
     with pytest.raises(ParameterError, match="one ONNX file holds at most"):
         export.write(tmp_path / "file.onnx", small)

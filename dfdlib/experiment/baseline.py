@@ -4,6 +4,7 @@ Several seeds are trained, and the one with the median validation EER is kept: t
 ablation, so are variants of the baseline that lack one thing each, so that its card can say what each thing brought.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -171,7 +172,8 @@ def _trained(settings: profile.Profile, folder: Path, variant: Variant, seed: in
     identity = repr((dataclasses.replace(variant, recipe=recipe), *how, *loop.versions()))
     kept = files.read_json(place.with_suffix(".json"))
     if kept.pop("identity", None) == identity and place.exists():
-        return Trained(**kept)
+        with contextlib.suppress(TypeError):  # a result with other fields, of an older version
+            return Trained(**kept)
     source = corpus.read(settings.data.source, name="source")
     training = variant.clips(source.split("training"))
     model = network.build(variant.detector, seed=seed)

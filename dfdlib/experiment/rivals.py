@@ -78,7 +78,7 @@ def find(run: Run, text: str) -> System:
 
 
 def _rivals(run: Run) -> list[System]:
-    """Return the rivals of a run's profile but for its own detector: a setting may have made a rival that."""
+    """Return the rivals of a run's profile, without its own detector, which a setting may have put among them."""
     ours = run.profile.detector, run.profile.checkpoint
     texts = run.profile.rivals
     return [find(run, text) for text in texts if (registry.ALIASES.get(text, text), place(text)) != ours]

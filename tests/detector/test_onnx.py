@@ -21,7 +21,7 @@ from dfdlib.detector.onnx import OnnxScorer
 from dfdlib.errors import CheckpointError, ParameterError, RunError
 
 MINI = network.CONFIGURATIONS["mini"]
-# A network that is exported in a few seconds. The long way, wav2vec 2.0 and AASIST, is exported by the slow tests.
+# Exported in a few seconds. A front end and AASIST take half a minute: the slow tests export them.
 SMALL = network.DetectorConfiguration(
     name="small", frontend=None, backend=resnet.ResNetConfiguration(channels=(4, 8), frame=256)
 )

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -72,6 +73,10 @@ def test_what_was_trained_is_kept_until_samples_or_the_way_of_testing_are_others
     assert (train("preprocessing=original"), train("preprocessing=original")) == (2, 2)
     monkeypatch.setattr(audio, "VERSION", audio.VERSION + 1)
     assert train("preprocessing=original") == 3
+    (result,) = tmp_path.glob("*.json")
+    kept = json.loads(result.read_text("utf-8"))
+    result.write_text(json.dumps(kept | {"another": 1}), "utf-8")
+    assert train("preprocessing=original") == 4
 
 
 def test_the_narrower_network_has_less_than_a_third_of_the_parameters():

@@ -32,7 +32,7 @@ class ResNetConfiguration:
 
     def __post_init__(self):
         if not self.channels or self.hop < 1:
-            raise ParameterError(f"channels={self.channels}, hop={self.hop}: expected a block at least, and a sample")
+            raise ParameterError(f"channels={self.channels}, hop={self.hop}: one block and one sample at least")
         if self.frame % 2 or self.bands < 1:
             raise ParameterError(
                 f"frame={self.frame}: must be even, and at least {4 * 2 ** len(self.channels)} samples"
